@@ -1,0 +1,3 @@
+//! The data plane: `start(Source, Shutdown) -> Running` is the whole public API.
+pub mod config;
+pub mod plan;

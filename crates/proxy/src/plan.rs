@@ -1,0 +1,219 @@
+//! What a configuration means: typed, comparable, and without any I/O.
+use ipnet::IpNet;
+use portcullis_tls::{
+    policy::Policy,
+    profile::{Profile, Settings},
+    server::ClientAuthMode,
+};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+/// Everything a configuration says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// Event loops; None: one per core.
+    pub workers: Option<usize>,
+    /// Where lines go and which.
+    pub log: LogPlan,
+    /// The admin listener; None: off.
+    pub admin: Option<AdminPlan>,
+    /// The metrics listener.
+    pub metrics: MetricsPlan,
+    /// How it ends.
+    pub shutdown: ShutdownPlan,
+    /// Listeners in file order.
+    pub listeners: Vec<ListenerPlan>,
+    /// Sites in file order.
+    pub sites: Vec<SitePlan>,
+    /// Upstreams in file order.
+    pub upstreams: Vec<UpstreamPlan>,
+}
+
+/// Severity of a line.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LogLevel {
+    /// We failed.
+    Error,
+    /// The operator should act.
+    Warn,
+    /// Lifecycle and access.
+    Info,
+    /// A connection's story.
+    Debug,
+}
+
+/// How a line looks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Where access lines go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AccessLog {
+    /// Standard output.
+    Stdout,
+    /// Nowhere.
+    Off,
+    /// A file, reopened on SIGUSR1.
+    File(PathBuf),
+}
+
+/// Logging.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogPlan {
+    /// Least severe level written.
+    pub level: LogLevel,
+    /// Form of the lines.
+    pub format: LogFormat,
+    /// Access lines.
+    pub access: AccessLog,
+}
+
+/// An address to listen on or to connect to.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Address {
+    /// IP and port.
+    Ip(SocketAddr),
+    /// A host name and port, resolved by the control thread (targets only).
+    Name(String, u16),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// The admin listener.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AdminPlan {
+    /// Where.
+    pub listen: Address,
+    /// File with the bearer token, needed on an address, not on a Unix socket.
+    pub token_file: Option<PathBuf>,
+}
+
+/// Metrics: how many site names become labels, and a listener of their own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MetricsPlan {
+    /// Where; None: only on the admin listener.
+    pub listen: Option<SocketAddr>,
+    /// Sites beyond this number share the label `other`.
+    pub sites: usize,
+}
+
+/// How it ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ShutdownPlan {
+    /// /readyz fails, accepting goes on.
+    pub delay: Duration,
+    /// What runs may finish.
+    pub grace: Duration,
+}
+
+/// What a listener does with a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Terminates TLS and relays bytes.
+    Tcp,
+}
+
+/// A listener.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenerPlan {
+    /// Its name, for logs and labels.
+    pub name: String,
+    /// Its addresses.
+    pub listen: Vec<Address>,
+    /// Its mode.
+    pub mode: Mode,
+    /// No TLS in.
+    pub plain: bool,
+    /// Its limits.
+    pub limits: Limits,
+    /// Who is turned away at accept.
+    pub deny: Vec<IpNet>,
+    /// What its sites must at least demand.
+    pub policy: Option<Policy>,
+}
+
+/// A listener's limits; 0 and None are off.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Connections open at once; None: half the file limit.
+    pub connections: Option<usize>,
+    /// Connections per address (/64 for IPv6); 0: off.
+    pub per_ip: usize,
+    /// New handshakes a second; 0: off.
+    pub handshakes_per_second: usize,
+    /// From accept until the hello is whole.
+    pub hello: Option<Duration>,
+    /// From accept until the handshake ends.
+    pub handshake: Option<Duration>,
+    /// A connection without a byte either way ends; None: never.
+    pub idle: Option<Duration>,
+}
+
+/// A site.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SitePlan {
+    /// Its name, for logs and labels.
+    pub name: String,
+    /// SNI names, lower case: exact or `*.rest`; empty: the default site.
+    pub names: Vec<String>,
+    /// Indices of its listeners.
+    pub listeners: Vec<usize>,
+    /// Its certificates, in the operator's order.
+    pub certificates: Certificates,
+    /// The profile's word, for people.
+    pub profile: Profile,
+    /// TLS settings.
+    pub tls: Settings,
+    /// How long a session may be resumed.
+    pub resumption_lifetime: Duration,
+    /// Client certificates; None: not asked for.
+    pub client_auth: Option<ClientAuthPlan>,
+    /// What it admits.
+    pub policy: Policy,
+    /// Index of its upstream.
+    pub upstream: usize,
+}
+
+/// Where a site's certificates come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Certificates {
+    /// Files, in order.
+    Files(Vec<CertificateFiles>),
+    /// Made in memory at start: ML-DSA-65 and ECDSA P-256.
+    SelfSigned,
+    /// A plain listener's site needs none.
+    None,
+}
+
+/// A chain and its key; both may be one file.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct CertificateFiles {
+    /// The chain, leaf first.
+    pub chain: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+/// Client certificates of a site.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientAuthPlan {
+    /// Whether one must come.
+    pub mode: ClientAuthMode,
+    /// File of trusted certificates.
+    pub ca: PathBuf,
+}
+
+/// An upstream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UpstreamPlan {
+    /// Its name.
+    pub name: String,
+    /// Its servers, taken in turn; a failed connect tries the next.
+    pub servers: Vec<Address>,
+    /// For one connect.
+    pub connect_timeout: Duration,
+}

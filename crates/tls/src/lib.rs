@@ -1,0 +1,17 @@
+//! Keys, certificates, policy and rustls configurations: everything Portcullis knows about TLS as a protocol.
+//!
+//! `provider` is the only module that names the cryptography library. What a connection may do is decided by
+//! pure functions in [`policy`]; which prepared configuration serves a hello by [`server::Server::choose`].
+
+pub mod client;
+pub mod failure;
+pub mod identity;
+pub mod negotiated;
+pub mod policy;
+pub mod profile;
+pub mod server;
+pub mod tickets;
+
+mod provider;
+
+pub use rustls;

@@ -1,0 +1,1 @@
+//! The cryptography behind rustls; the only file that names aws-lc-rs.
