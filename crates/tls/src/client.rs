@@ -37,10 +37,7 @@ impl Client {
         todo!()
     }
     /// A connection to be driven by the caller; it notes the signature for itself.
-    pub fn connect(
-        &self,
-        _name: rustls::pki_types::ServerName<'static>,
-    ) -> Result<Connection, rustls::Error> {
+    pub fn connect(&self, _name: rustls::pki_types::ServerName<'static>) -> Result<Connection, rustls::Error> {
         todo!()
     }
 }

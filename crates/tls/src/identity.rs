@@ -1,9 +1,5 @@
 //! A certificate chain with its key, and what can be said of it.
-use crate::{
-    negotiated::Authentication,
-    profile::ChainRule,
-    provider,
-};
+use crate::{negotiated::Authentication, profile::ChainRule, provider};
 use portcullis_wire::{SchemeId, registry::KeyKind};
 use rustls::{SignatureScheme, pki_types::CertificateDer, sign::CertifiedKey};
 use std::{fmt, net::IpAddr, sync::Arc};
@@ -164,9 +160,7 @@ impl fmt::Debug for Identity {
 }
 
 /// Reads certificates from PEM (a CA file, a chain) for people and for trust.
-pub fn certificates_from_pem(
-    pem: &[u8],
-) -> Result<Vec<(CertificateDer<'static>, Certificate)>, IdentityError> {
+pub fn certificates_from_pem(pem: &[u8]) -> Result<Vec<(CertificateDer<'static>, Certificate)>, IdentityError> {
     let mut read = Vec::new();
     for section in pem::sections(pem).filter(pem::Section::is_certificate) {
         let bad = |problem: String| IdentityError::BadCertificate {
@@ -184,10 +178,7 @@ pub fn certificates_from_pem(
 }
 
 /// Which certificate the key belongs to.
-fn owner(
-    read: &[(CertificateDer<'static>, Certificate)],
-    key: &Arc<dyn rustls::sign::SigningKey>,
-) -> Option<usize> {
+fn owner(read: &[(CertificateDer<'static>, Certificate)], key: &Arc<dyn rustls::sign::SigningKey>) -> Option<usize> {
     let belongs = |(der, _): &(CertificateDer<'static>, Certificate)| {
         let pair = CertifiedKey::new(vec![der.clone()], Arc::clone(key));
         pair.keys_match().is_ok()

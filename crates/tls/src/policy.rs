@@ -144,10 +144,7 @@ pub fn decide(hello: &Hello, negotiated: Option<&Negotiated>, rule: &Rule) -> De
 
 impl GroupChoice {
     fn direct(group: GroupId) -> GroupChoice {
-        GroupChoice {
-            group,
-            retry: false,
-        }
+        GroupChoice { group, retry: false }
     }
 
     fn by_retry(group: GroupId) -> GroupChoice {

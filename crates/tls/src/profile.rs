@@ -182,15 +182,9 @@ impl Profile {
     }
 
     fn groups(self) -> Vec<GroupId> {
-        let offered = || {
-            Group::all()
-                .iter()
-                .filter(|group| group.standing == Standing::Default)
-        };
+        let offered = || Group::all().iter().filter(|group| group.standing == Standing::Default);
         match self {
-            Profile::Default | Profile::Modern | Profile::Fips => {
-                offered().map(|group| group.id).collect()
-            }
+            Profile::Default | Profile::Modern | Profile::Fips => offered().map(|group| group.id).collect(),
             Profile::PqOnly => offered()
                 .filter(|group| group.class.is_quantum_safe())
                 .map(|group| group.id)

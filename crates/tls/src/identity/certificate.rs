@@ -56,8 +56,7 @@ pub struct Certificate {
 impl Certificate {
     /// Reads one; the error is a sentence for people.
     pub fn from_der(der: &[u8]) -> Result<Certificate, String> {
-        let (rest, parsed) = X509Certificate::from_der(der)
-            .map_err(|_| "not a certificate we can read".to_owned())?;
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| "not a certificate we can read".to_owned())?;
         if !rest.is_empty() {
             return Err(format!("{} bytes after its end", rest.len()));
         }
@@ -108,12 +107,10 @@ impl Certificate {
     /// takes neither.
     pub(super) fn refuse_weak_key(&self) -> Result<(), IdentityError> {
         match (self.key, self.key_bits) {
-            (Some(KeyKind::Rsa), bits) if !(2048..=8192).contains(&bits) => {
-                Err(IdentityError::BadKey {
-                    problem: format!("RSA of {bits} bits"),
-                    hint: "RSA keys have 2048 to 8192 bits here",
-                })
-            }
+            (Some(KeyKind::Rsa), bits) if !(2048..=8192).contains(&bits) => Err(IdentityError::BadKey {
+                problem: format!("RSA of {bits} bits"),
+                hint: "RSA keys have 2048 to 8192 bits here",
+            }),
             _ => Ok(()),
         }
     }

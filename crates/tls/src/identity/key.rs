@@ -21,14 +21,24 @@ pub(super) fn from_pem(text: &[u8]) -> Result<Arc<dyn SigningKey>, IdentityError
         return Err(pem::instead_of_key(text));
     };
     if keys.next().is_some() {
-        return Err(bad("more than one private key", "keep the one that belongs to the chain"));
+        return Err(bad(
+            "more than one private key",
+            "keep the one that belongs to the chain",
+        ));
     }
     let form = Form::of(&section)?;
     let der = Zeroizing::new(section.der().map_err(|problem| bad(problem, ""))?);
     form.refuse_what_we_know(&der)?;
     // The copy is zeroized by rustls.
-    let loaded = provider::key_loader().key_provider.load_private_key(form.wrap(der.to_vec()));
-    loaded.map_err(|_| bad("not a key we can read", "write it anew with `openssl pkey -in FILE -out FILE.pem`"))
+    let loaded = provider::key_loader()
+        .key_provider
+        .load_private_key(form.wrap(der.to_vec()));
+    loaded.map_err(|_| {
+        bad(
+            "not a key we can read",
+            "write it anew with `openssl pkey -in FILE -out FILE.pem`",
+        )
+    })
 }
 
 /// How a private key is encoded.
@@ -134,9 +144,7 @@ impl<'a> PrivateKeyInfo<'a> {
 fn check_kind(algorithm: &str) -> Result<(), IdentityError> {
     use KeyKind::{EcdsaP521, Ed448, RsaPss};
     match kind_of(algorithm) {
-        Some(kind @ (EcdsaP521 | Ed448)) => {
-            Err(bad(&format!("{} is not used by this build", kind.as_str()), CURVES))
-        }
+        Some(kind @ (EcdsaP521 | Ed448)) => Err(bad(&format!("{} is not used by this build", kind.as_str()), CURVES)),
         Some(RsaPss) => Err(bad(
             "an RSA key bound to PSS",
             "make a plain RSA key: TLS 1.3 signs with PSS anyway",
@@ -163,11 +171,15 @@ fn check_rsa(pkcs1: &[u8]) -> Result<(), IdentityError> {
     };
     match super::certificate::bits(modulus) {
         2048..=8192 => Ok(()),
-        bits => Err(bad(&format!("RSA of {bits} bits"), "RSA keys have 2048 to 8192 bits here")),
+        bits => Err(bad(
+            &format!("RSA of {bits} bits"),
+            "RSA keys have 2048 to 8192 bits here",
+        )),
     }
 }
 
-const FORMS: &str = "write it in a standard form with `openssl pkey -in FILE -out FILE.pem -provparam ml-dsa.output_formats=seed-priv`";
+const FORMS: &str =
+    "write it in a standard form with `openssl pkey -in FILE -out FILE.pem -provparam ml-dsa.output_formats=seed-priv`";
 
 /// RFC 9881 knows three forms: a seed, the expanded key, or both, each with its own tag. OpenSSL also writes three
 /// without: bare seed, bare key, and the key with the public one behind it (of liboqs).
@@ -181,7 +193,10 @@ fn check_ml_dsa(key: &[u8], expanded: usize, public: usize) -> Result<(), Identi
             _ => return Ok(()),
         },
     };
-    Err(bad(&format!("an ML-DSA key in {problem}, which RFC 9881 does not have"), FORMS))
+    Err(bad(
+        &format!("an ML-DSA key in {problem}, which RFC 9881 does not have"),
+        FORMS,
+    ))
 }
 
 /// RFC 5915: the curve stands in an explicit tag 0 behind version and key, where it stands at all.

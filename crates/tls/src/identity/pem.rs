@@ -68,7 +68,10 @@ pub(super) fn instead_of_certificates(text: &[u8]) -> IdentityError {
         hint,
     };
     if let Some(found) = der_instead(text) {
-        return misplaced(found, "convert it with `openssl x509 -inform der -in FILE -out FILE.pem`");
+        return misplaced(
+            found,
+            "convert it with `openssl x509 -inform der -in FILE -out FILE.pem`",
+        );
     }
     let mut labels = sections(text).map(|section| section.label);
     match labels.find_map(described) {
@@ -85,7 +88,10 @@ pub(super) fn instead_of_key(text: &[u8]) -> IdentityError {
         hint,
     };
     if let Some(found) = der_instead(text) {
-        return misplaced(found, "convert it with `openssl pkey -inform der -in FILE -out FILE.pem`");
+        return misplaced(
+            found,
+            "convert it with `openssl pkey -inform der -in FILE -out FILE.pem`",
+        );
     }
     let mut labels = sections(text).map(|section| section.label);
     match labels.find_map(described) {
@@ -107,10 +113,7 @@ fn described(label: &str) -> Option<(&'static str, &'static str)> {
             "a CA must sign it first; the file that comes back is the certificate",
         ),
         "X509 CRL" => ("a revocation list", "revocation lists are not certificates"),
-        "PUBLIC KEY" | "RSA PUBLIC KEY" => (
-            "a public key",
-            "the private key was written when the pair was made",
-        ),
+        "PUBLIC KEY" | "RSA PUBLIC KEY" => ("a public key", "the private key was written when the pair was made"),
         "TRUSTED CERTIFICATE" => (
             "an OpenSSL trusted certificate",
             "convert it with `openssl x509 -in FILE -out FILE.pem`",
@@ -119,10 +122,9 @@ fn described(label: &str) -> Option<(&'static str, &'static str)> {
             "a PKCS#7 bundle",
             "convert it with `openssl pkcs7 -print_certs -in FILE -out FILE.pem`",
         ),
-        label if label.ends_with("PRIVATE KEY") => (
-            "a private key",
-            "give the certificate's file, or one that holds both",
-        ),
+        label if label.ends_with("PRIVATE KEY") => {
+            ("a private key", "give the certificate's file, or one that holds both")
+        }
         _ => return None,
     })
 }
@@ -186,7 +188,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let section = |label: &str| format!("-----BEGIN {label}-----\nAQID\n-----END {label}-----\n");
-        assert_eq!(found(section("CERTIFICATE REQUEST").as_bytes()), "a certificate request");
+        assert_eq!(
+            found(section("CERTIFICATE REQUEST").as_bytes()),
+            "a certificate request"
+        );
         assert_eq!(found(section("X509 CRL").as_bytes()), "a revocation list");
         assert_eq!(found(section("PUBLIC KEY").as_bytes()), "a public key");
         assert_eq!(found(section("EC PRIVATE KEY").as_bytes()), "a private key");

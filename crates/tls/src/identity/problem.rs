@@ -93,14 +93,14 @@ fn of_leaf(leaf: &Certificate) -> impl Iterator<Item = Problem> {
         (unnamed, Problem::NoSan),
         (leaf.is_ca, Problem::LeafIsCa),
     ];
-    claims.into_iter().filter_map(|(holds, problem)| holds.then_some(problem))
+    claims
+        .into_iter()
+        .filter_map(|(holds, problem)| holds.then_some(problem))
 }
 
 fn of_one(certificate: &Certificate, index: usize, now: i64) -> impl Iterator<Item = Problem> {
     let Certificate {
-        not_before,
-        not_after,
-        ..
+        not_before, not_after, ..
     } = *certificate;
     let signature = certificate.signature.to_ascii_lowercase();
     let weak = signature.contains("sha1") || signature.contains("md5");
@@ -111,5 +111,7 @@ fn of_one(certificate: &Certificate, index: usize, now: i64) -> impl Iterator<It
         (root, Problem::RootIncluded { index }),
         (weak && !certificate.is_self_issued, Problem::WeakSignature { index }),
     ];
-    claims.into_iter().filter_map(|(holds, problem)| holds.then_some(problem))
+    claims
+        .into_iter()
+        .filter_map(|(holds, problem)| holds.then_some(problem))
 }
