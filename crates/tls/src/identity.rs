@@ -10,6 +10,7 @@ mod pem;
 mod problem;
 
 pub use certificate::Certificate;
+pub(crate) use certificate::class_of;
 pub use problem::Problem;
 
 /// A certificate chain with its key.
@@ -68,7 +69,9 @@ impl IdentityError {
             IdentityError::Misplaced { hint, .. } | IdentityError::BadKey { hint, .. } => {
                 Some(hint).copied().filter(|hint| !hint.is_empty())
             }
-            IdentityError::KeyMismatch => Some("the chain must hold the key's own certificate, leaf first"),
+            IdentityError::KeyMismatch => {
+                Some("the chain must hold the key's own certificate, leaf first")
+            }
             _ => None,
         }
     }
@@ -114,7 +117,7 @@ impl Identity {
 
     /// pq when the key and every signature in the chain are ML-DSA.
     pub fn authentication(&self) -> Authentication {
-        certificate::class_of(&self.chain)
+        class_of(&self.chain)
     }
 
     /// The schemes its key can sign with, most wanted first.
@@ -160,7 +163,9 @@ impl fmt::Debug for Identity {
 }
 
 /// Reads certificates from PEM (a CA file, a chain) for people and for trust.
-pub fn certificates_from_pem(pem: &[u8]) -> Result<Vec<(CertificateDer<'static>, Certificate)>, IdentityError> {
+pub fn certificates_from_pem(
+    pem: &[u8],
+) -> Result<Vec<(CertificateDer<'static>, Certificate)>, IdentityError> {
     let mut read = Vec::new();
     for section in pem::sections(pem).filter(pem::Section::is_certificate) {
         let bad = |problem: String| IdentityError::BadCertificate {
@@ -178,7 +183,10 @@ pub fn certificates_from_pem(pem: &[u8]) -> Result<Vec<(CertificateDer<'static>,
 }
 
 /// Which certificate the key belongs to.
-fn owner(read: &[(CertificateDer<'static>, Certificate)], key: &Arc<dyn rustls::sign::SigningKey>) -> Option<usize> {
+fn owner(
+    read: &[(CertificateDer<'static>, Certificate)],
+    key: &Arc<dyn rustls::sign::SigningKey>,
+) -> Option<usize> {
     let belongs = |(der, _): &(CertificateDer<'static>, Certificate)| {
         let pair = CertifiedKey::new(vec![der.clone()], Arc::clone(key));
         pair.keys_match().is_ok()

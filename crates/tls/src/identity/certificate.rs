@@ -56,7 +56,8 @@ pub struct Certificate {
 impl Certificate {
     /// Reads one; the error is a sentence for people.
     pub fn from_der(der: &[u8]) -> Result<Certificate, String> {
-        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| "not a certificate we can read".to_owned())?;
+        let (rest, parsed) = X509Certificate::from_der(der)
+            .map_err(|_| "not a certificate we can read".to_owned())?;
         if !rest.is_empty() {
             return Err(format!("{} bytes after its end", rest.len()));
         }
@@ -98,7 +99,10 @@ impl Certificate {
             false => Ok(()),
             true => Err(IdentityError::BadCertificate {
                 index,
-                problem: format!("its key is {}, which TLS does not use{instead}", self.key_label()),
+                problem: format!(
+                    "its key is {}, which TLS does not use{instead}",
+                    self.key_label()
+                ),
             }),
         }
     }
@@ -107,10 +111,12 @@ impl Certificate {
     /// takes neither.
     pub(super) fn refuse_weak_key(&self) -> Result<(), IdentityError> {
         match (self.key, self.key_bits) {
-            (Some(KeyKind::Rsa), bits) if !(2048..=8192).contains(&bits) => Err(IdentityError::BadKey {
-                problem: format!("RSA of {bits} bits"),
-                hint: "RSA keys have 2048 to 8192 bits here",
-            }),
+            (Some(KeyKind::Rsa), bits) if !(2048..=8192).contains(&bits) => {
+                Err(IdentityError::BadKey {
+                    problem: format!("RSA of {bits} bits"),
+                    hint: "RSA keys have 2048 to 8192 bits here",
+                })
+            }
             _ => Ok(()),
         }
     }
@@ -208,9 +214,15 @@ fn key_bits(spki: &SubjectPublicKeyInfo<'_>) -> usize {
     }
 }
 
-fn bits(integer: &[u8]) -> usize {
-    let significant: Vec<u8> = integer.iter().copied().skip_while(|byte| *byte == 0).collect();
-    let unused = significant.first().map_or(0, |byte| byte.leading_zeros() as usize);
+pub(super) fn bits(integer: &[u8]) -> usize {
+    let significant: Vec<u8> = integer
+        .iter()
+        .copied()
+        .skip_while(|byte| *byte == 0)
+        .collect();
+    let unused = significant
+        .first()
+        .map_or(0, |byte| byte.leading_zeros() as usize);
     8 * significant.len() - unused
 }
 

@@ -27,7 +27,11 @@ pub enum OidClass {
 impl Oid {
     /// The row of a dotted identifier.
     pub fn find(dotted: &str) -> Option<&'static Oid> {
-        let below = |arc: &&Oid| dotted.strip_prefix(arc.oid).is_some_and(|rest| rest.starts_with('.'));
+        let below = |arc: &&Oid| {
+            dotted
+                .strip_prefix(arc.oid)
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
         TABLE
             .iter()
             .find(|row| row.oid == dotted)
