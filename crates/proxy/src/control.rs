@@ -1,7 +1,7 @@
 //! The control thread: signals, commands, admin and metrics listeners, names, reload and drain. Nothing of this
 //! ever runs on a data core.
 use crate::{
-    admin::{self, Admin},
+    admin::Admin,
     config,
     config::Loaded,
     core::{Order, Shared},

@@ -11,7 +11,7 @@ use portcullis_tls::{
 };
 use std::{
     future::poll_fn,
-    io::{self, IoSlice, Read, Write},
+    io::{self, IoSlice, Write},
     task::{Context, Poll, ready},
 };
 

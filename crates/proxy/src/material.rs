@@ -65,8 +65,7 @@ impl<'a> Materials<'a> {
     /// What a site asks of its clients, with the trusted certificates read.
     pub(crate) fn client_auth(&mut self, site: &SitePlan) -> Option<ClientAuth> {
         let ClientAuthPlan { mode, ca } = site.client_auth.as_ref()?;
-        let read = read(ca).map_err(|e| (format!("{}: {e}", ca.display()), None));
-        let certificates = read.and_then(|pem| {
+        let certificates = of(ca).and_then(|pem| {
             identity::certificates_from_pem(&pem).map_err(|e| (format!("{}: {e}", ca.display()), hint(&e)))
         });
         match certificates {
@@ -150,9 +149,7 @@ impl<'a> Materials<'a> {
 }
 
 fn load(files: &CertificateFiles) -> Result<Identity, (String, Option<&'static str>)> {
-    let of = |path: &Path| move |e: io::Error| (format!("{}: {}", path.display(), plain(&e)), missing(&e));
-    let chain = read(&files.chain).map_err(of(&files.chain))?;
-    let key = read(&files.key).map_err(of(&files.key))?;
+    let (chain, key) = (of(&files.chain)?, of(&files.key)?);
     Identity::from_pem(&chain, &key).map_err(|e| {
         let named = match e {
             IdentityError::NoKey | IdentityError::BadKey { .. } => files.key.display().to_string(),
@@ -161,6 +158,11 @@ fn load(files: &CertificateFiles) -> Result<Identity, (String, Option<&'static s
         };
         (format!("{named}: {e}"), hint(&e))
     })
+}
+
+/// A file's content, or its path with what is wrong.
+fn of(path: &Path) -> Result<Vec<u8>, (String, Option<&'static str>)> {
+    read(path).map_err(|e| (format!("{}: {}", path.display(), plain(&e)), missing(&e)))
 }
 
 fn hint(error: &IdentityError) -> Option<&'static str> {

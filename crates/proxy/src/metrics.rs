@@ -350,15 +350,6 @@ impl Collector for Process {
     }
 }
 
-use prometheus_client::metrics::TypedMetric;
-
-trait Typed: TypedMetric {
-    fn metric_type(&self) -> prometheus_client::metrics::MetricType {
-        Self::TYPE
-    }
-}
-impl<T: TypedMetric> Typed for T {}
-
 struct ProcessNumbers {
     cpu_seconds: f64,
     resident: i64,
