@@ -5,7 +5,7 @@ use super::{
     tree::{Kind, Table, Value, quoted},
     values::{self, Word, network, time_limit},
 };
-use crate::plan::{Address, Limits, Mode};
+use crate::plan::{Address, Limits, ListenerPlan, Mode};
 use ipnet::IpNet;
 
 const MODES: &[(&str, Word<Mode>)] = &[("tcp", Word::Is(Mode::Tcp)), ("http", Word::Later), ("passthrough", Word::Later)];
@@ -29,11 +29,24 @@ impl Draft {
     pub(super) fn subject(&self) -> String {
         format!("listener {}", quoted(&self.name.value))
     }
+
+    /// What it means.
+    pub(super) fn into_plan(self) -> ListenerPlan {
+        ListenerPlan {
+            name: self.name.value,
+            listen: self.listen.into_iter().map(|found| found.value).collect(),
+            mode: self.mode,
+            plain: self.plain.value,
+            limits: self.limits,
+            deny: self.deny,
+            policy: self.policy.map(|written| written.over(policy::LEAST)),
+        }
+    }
 }
 
 /// Reads every listener.
 pub(super) fn read_all(root: &mut Reader<'_>) -> Vec<Draft> {
-    tables(root, "listener").into_iter().filter_map(|(table, origin)| read(root, table, origin)).collect()
+    tables(root, "listener").into_iter().map(|(table, origin)| read(root, table, origin)).collect()
 }
 
 /// The tables of `[[key]]`.
@@ -58,20 +71,20 @@ pub(super) fn tables(root: &mut Reader<'_>, key: &'static str) -> Vec<(Table, Or
 }
 
 /// The name that a table gives itself, else the one that follows from what it holds.
-pub(super) fn name_of(root: &mut Reader<'_>, key: &'static str, table: &Table, derived: Found<String>) -> Found<String> {
+pub(super) fn name_of(root: &mut Reader<'_>, table: &Table, derived: Found<String>) -> Found<String> {
     let Some(value) = table.peek("name") else { return derived };
     match values::name(value) {
         Ok(name) => Found { value: name, origin: value.origin.clone() },
         Err(fault) => {
-            root.fault(&format!("{key}.name"), fault);
+            root.fault("name", fault);
             derived
         }
     }
 }
 
-fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Option<Draft> {
-    let derived = first_text(&table, "listen").unwrap_or_else(|| "?".to_owned());
-    let name = name_of(root, "listener", &table, Found { value: derived, origin: origin.clone() });
+fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Draft {
+    let derived = first_text(&table, "listen").unwrap_or_else(|| "unnamed".to_owned());
+    let name = name_of(root, &table, Found { value: derived, origin: origin.clone() });
     let mut listener = root.beside(table, Place::named("listener", &name.value));
     let stated = listener.take("name").is_some();
     listener.explain("name", quoted(&name.value), if stated { name.origin.clone() } else { Origin::Default });
@@ -87,8 +100,13 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Option<Draft> {
     let deny = listener.list("deny", network).map(|found| found.value).unwrap_or_default();
     let deny = deny.into_iter().map(|found| found.value).collect();
     let policy = policy::read(&mut listener);
+    for (rule, found) in policy.iter().flat_map(policy::Written::rules) {
+        if let Some(found) = found {
+            listener.explain(&format!("policy.{rule}"), quoted(found.value.as_str()), found.origin.clone());
+        }
+    }
     listener.finish();
-    Some(Draft { name, listen, mode, plain, limits, deny, policy })
+    Draft { name, listen, mode, plain, limits, deny, policy }
 }
 
 /// The first text of a list, which names what has no name.

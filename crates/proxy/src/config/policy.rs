@@ -13,6 +13,9 @@ const STANCES: &[(&str, Word<Stance>)] = &[
     ("require", Word::Is(Stance::Require)),
 ];
 
+/// A policy that demands nothing.
+pub(super) const LEAST: Policy = Policy { key_exchange: Stance::Observe, authentication: Stance::Observe };
+
 /// The words that were written.
 #[derive(Clone, Debug)]
 pub(super) struct Written {
@@ -28,6 +31,13 @@ impl Written {
             key_exchange: self.key_exchange.as_ref().map_or(base.key_exchange, |found| found.value),
             authentication: self.authentication.as_ref().map_or(base.authentication, |found| found.value),
         }
+    }
+
+    /// The rules written here that demand less than those written there.
+    pub(super) fn weaker_than(&self, floor: &Written) -> Vec<(&'static str, &Found<Stance>)> {
+        let pairs = self.rules().into_iter().zip(floor.rules());
+        let weaker = pairs.filter_map(|((rule, here), (_, there))| Some((rule, here?, there?)));
+        weaker.filter(|(_, here, there)| here.value < there.value).map(|(rule, here, _)| (rule, here)).collect()
     }
 
     /// The rules by name, as they are written in a file.
@@ -48,7 +58,7 @@ pub(super) fn read(owner: &mut Reader<'_>) -> Option<Written> {
             table
         }
     };
-    let mut policy = owner.item(table, "policy", "policy");
+    let mut policy = owner.item(table, "policy", "policy").unexplained();
     let stance = |value: &Value| values::word("policy", STANCES, value);
     let key_exchange = policy.value("key_exchange", stance);
     let authentication = policy.value("authentication", stance);

@@ -110,12 +110,39 @@ pub(super) struct Reader<'r> {
     table: Table,
     place: Place,
     asked: Vec<&'static str>,
+    explaining: Explaining,
     report: &'r mut Report,
+}
+
+/// Whether the values that a reader takes are kept for `check --explain`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Explaining {
+    /// Each as it is taken.
+    EachValue,
+    /// Only what the owner explains: what the values come to.
+    OnRequest,
+    /// None: the table has no meaning where it stands.
+    Nothing,
 }
 
 impl<'r> Reader<'r> {
     pub(super) fn new(table: Table, place: Place, report: &'r mut Report) -> Reader<'r> {
-        Reader { table, place, asked: Vec::new(), report }
+        Reader { table, place, asked: Vec::new(), explaining: Explaining::EachValue, report }
+    }
+
+    /// The same reader, whose owner explains what the values come to.
+    pub(super) fn unexplained(self) -> Reader<'r> {
+        Reader { explaining: self.explaining.max(Explaining::OnRequest), ..self }
+    }
+
+    /// The same reader, of which nothing is explained, nor of the tables below it.
+    pub(super) fn silent(self) -> Reader<'r> {
+        Reader { explaining: Explaining::Nothing, ..self }
+    }
+
+    /// How many errors there are so far, in all of the configuration.
+    pub(super) fn errors(&self) -> usize {
+        self.report.errors.len()
     }
 
     /// Whether a key stands and has not been taken.
@@ -168,7 +195,7 @@ impl<'r> Reader<'r> {
             self.fault(key, fault.hint(format!("write it in brackets: [{written}]")));
             return None;
         };
-        self.explain(key, value.to_string(), value.origin.clone());
+        self.explain_taken(key, &value);
         let mut good = Vec::with_capacity(items.len());
         for item in items {
             match not_yet(item).and_then(|()| parse(item)) {
@@ -190,7 +217,7 @@ impl<'r> Reader<'r> {
             }
             None => Table::default(),
         };
-        Reader::new(table, self.place.below(section, key), self.report)
+        self.item(table, key, section)
     }
 
     /// A reader of a table that stands somewhere else in the tree, with the same report.
@@ -200,7 +227,9 @@ impl<'r> Reader<'r> {
 
     /// A reader of one table in a list of this one.
     pub(super) fn item(&mut self, table: Table, key: &str, section: &'static str) -> Reader<'_> {
-        Reader::new(table, self.place.below(section, key), self.report)
+        let is_silent = self.explaining == Explaining::Nothing;
+        let reader = Reader::new(table, self.place.below(section, key), self.report);
+        if is_silent { reader.silent() } else { reader }
     }
 
     /// Keeps an error about a key.
@@ -221,12 +250,15 @@ impl<'r> Reader<'r> {
 
     /// Keeps a value for `check --explain`.
     pub(super) fn explain(&mut self, key: &str, value: String, origin: Origin) {
+        if self.explaining == Explaining::Nothing {
+            return;
+        }
         self.report.explained.push(Explained { key: joined(&self.place.path, key), value, origin });
     }
 
     /// Tells every key that nobody asked for.
     pub(super) fn finish(self) {
-        let Reader { table, place, asked, report } = self;
+        let Reader { table, place, asked, report, .. } = self;
         for (key, value) in table.into_entries() {
             let shown = super::tree::quoted(&joined(&place.within, &key));
             let fault = match later::key_of(place.section, &key) {
@@ -239,6 +271,12 @@ impl<'r> Reader<'r> {
         }
     }
 
+    fn explain_taken(&mut self, key: &str, value: &Value) {
+        if self.explaining == Explaining::EachValue {
+            self.explain(key, value.to_string(), value.origin.clone());
+        }
+    }
+
     fn parsed<T>(
         &mut self,
         key: &'static str,
@@ -247,7 +285,7 @@ impl<'r> Reader<'r> {
     ) -> Option<Found<T>> {
         match not_yet(value).and_then(|()| parse(value)) {
             Ok(meaning) => {
-                self.explain(key, value.to_string(), value.origin.clone());
+                self.explain_taken(key, value);
                 Some(Found { value: meaning, origin: value.origin.clone() })
             }
             Err(fault) => {

@@ -28,10 +28,11 @@ pub(super) fn read_all(root: &mut Reader<'_>) -> Vec<Draft> {
     for (name, value) in entries {
         match value {
             Value { kind: Kind::Table(table), origin } => drafts.push(read(root, table, Found { value: name, origin })),
-            other => root.fault(
-                &format!("upstream.{name}"),
-                other.fault("must be a table").hint(format!("begin it with [upstream.{name}]")),
-            ),
+            other => {
+                let fault = other.whole_fault(format!("must be a table, not {}", other.kind.describe()));
+                let mut upstream = root.beside(Table::default(), Place::named("upstream", &name));
+                upstream.error(fault.hint("begin it with [upstream.NAME]"));
+            }
         }
     }
     drafts
@@ -79,7 +80,7 @@ fn server(upstream: &mut Reader<'_>, item: Value) -> Option<Address> {
             (table, origin)
         }
     };
-    let mut server = upstream.unexplained_item(table, "servers", "upstream.servers");
+    let mut server = upstream.item(table, "servers", "upstream.servers").unexplained();
     let stands = server.has("address");
     let address = server.value("address", address::target).map(|found| found.value);
     if !stands {
