@@ -25,13 +25,18 @@ pub(super) fn socket(value: &Value) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| {
         let hint = match text.rsplit_once(':') {
             Some((host, port)) if is_port(port) && !host.contains(':') => {
-                "listening takes an IP address, not a name: \"127.0.0.1:8443\" or \":8443\"".to_owned()
+                "listening takes an IP address, not a name: \"127.0.0.1:8443\" or \":8443\""
+                    .to_owned()
             }
-            Some((host, port)) if is_port(port) && !host.starts_with('[') => format!("did you mean \"[{host}]:{port}\"?"),
+            Some((host, port)) if is_port(port) && !host.starts_with('[') => {
+                format!("did you mean \"[{host}]:{port}\"?")
+            }
             None if is_port(text) => format!("did you mean \":{text}\"?"),
             _ => "like \"0.0.0.0:8443\", \"[::]:8443\" or \":8443\"".to_owned(),
         };
-        value.whole_fault(format!("{value} is no address to listen on")).hint(hint)
+        value
+            .whole_fault(format!("{value} is no address to listen on"))
+            .hint(hint)
     })
 }
 
@@ -41,17 +46,30 @@ pub(super) fn target(value: &Value) -> Result<Address, Fault> {
     if let Some(path) = text.strip_prefix("unix:") {
         return unix(value, path);
     }
-    let no_target = |hint: &str| value.whole_fault(format!("{value} is no address to connect to")).hint(hint);
+    let no_target = |hint: &str| {
+        value
+            .whole_fault(format!("{value} is no address to connect to"))
+            .hint(hint)
+    };
     if let Ok(address) = text.parse::<SocketAddr>() {
-        return if address.port() == 0 { Err(no_target("a port is 1 to 65535")) } else { Ok(Address::Ip(address)) };
+        return if address.port() == 0 {
+            Err(no_target("a port is 1 to 65535"))
+        } else {
+            Ok(Address::Ip(address))
+        };
     }
     let usual = "like \"127.0.0.1:6000\", \"[::1]:6000\", \"backend.internal:6000\" or \"unix:/run/backend.sock\"";
     let (host, port) = text.rsplit_once(':').ok_or_else(|| no_target(usual))?;
     if host.is_empty() {
         return Err(no_target(&format!("did you mean \"127.0.0.1:{port}\"?")));
     }
-    let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(|| no_target("a port is 1 to 65535"))?;
-    let name = dns_name(&Value::string(host, value.origin.clone())).map_err(|_| no_target(usual))?;
+    let port = port
+        .parse()
+        .ok()
+        .filter(|port| *port != 0)
+        .ok_or_else(|| no_target("a port is 1 to 65535"))?;
+    let name =
+        dns_name(&Value::string(host, value.origin.clone())).map_err(|_| no_target(usual))?;
     Ok(Address::Name(name, port))
 }
 
@@ -107,9 +125,22 @@ mod tests {
         assert_eq!(listen(&text("0.0.0.0:8443")).ok(), ip("0.0.0.0:8443"));
         assert_eq!(listen(&text("[::]:8443")).ok(), ip("[::]:8443"));
         assert_eq!(listen(&text(":8443")).ok(), ip("0.0.0.0:8443"));
-        assert_eq!(listen(&text("unix:/run/x.sock")).ok(), Some(Address::Unix(PathBuf::from("/run/x.sock"))));
+        assert_eq!(
+            listen(&text("unix:/run/x.sock")).ok(),
+            Some(Address::Unix(PathBuf::from("/run/x.sock")))
+        );
         let too_long = format!("unix:/{}", "a".repeat(107));
-        for bad in ["", "8443", "localhost:8443", "::1:8443", "0.0.0.0", ":99999", "0.0.0.0:70000", "unix:", &too_long] {
+        for bad in [
+            "",
+            "8443",
+            "localhost:8443",
+            "::1:8443",
+            "0.0.0.0",
+            ":99999",
+            "0.0.0.0:70000",
+            "unix:",
+            &too_long,
+        ] {
             assert!(listen(&text(bad)).is_err(), "{bad}");
         }
     }
@@ -118,8 +149,22 @@ mod tests {
     fn connecting_takes_names_too_and_never_port_zero() {
         assert_eq!(target(&text("127.0.0.1:6000")).ok(), ip("127.0.0.1:6000"));
         assert_eq!(target(&text("[::1]:6000")).ok(), ip("[::1]:6000"));
-        assert_eq!(target(&text("Backend.internal:6000")).ok(), Some(Address::Name("backend.internal".into(), 6000)));
-        for bad in ["", "6000", ":6000", "host", "host:0", "127.0.0.1:0", "ho st:1", "::1:6000", "host:70000", "*.x:1"] {
+        assert_eq!(
+            target(&text("Backend.internal:6000")).ok(),
+            Some(Address::Name("backend.internal".into(), 6000))
+        );
+        for bad in [
+            "",
+            "6000",
+            ":6000",
+            "host",
+            "host:0",
+            "127.0.0.1:0",
+            "ho st:1",
+            "::1:6000",
+            "host:70000",
+            "*.x:1",
+        ] {
             assert!(target(&text(bad)).is_err(), "{bad}");
         }
     }

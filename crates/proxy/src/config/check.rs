@@ -8,7 +8,7 @@ use super::{
     upstream,
 };
 use crate::plan::Address;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 /// The drafts of a whole configuration.
 pub(super) struct Drafts<'a> {
@@ -32,11 +32,19 @@ impl Drafts<'_> {
     fn addresses(&self, report: &mut Report) {
         let mut taken: HashMap<&Address, (String, &Origin)> = HashMap::new();
         let process = self.process;
-        let admin = process.admin.as_ref().map(|admin| (&admin.value.listen, "admin".to_owned(), &admin.origin));
+        let admin = process
+            .admin
+            .as_ref()
+            .map(|admin| (&admin.value.listen, "admin".to_owned(), &admin.origin));
         let metrics_listen = process.metrics.listen.map(Address::Ip);
-        let metrics = metrics_listen.as_ref().map(|listen| (listen, "metrics".to_owned(), &process.metrics_origin));
+        let metrics = metrics_listen
+            .as_ref()
+            .map(|listen| (listen, "metrics".to_owned(), &process.metrics_origin));
         let listeners = self.listeners.iter().flat_map(|listener| {
-            listener.listen.iter().map(|found| (&found.value, listener.subject(), &found.origin))
+            listener
+                .listen
+                .iter()
+                .map(|found| (&found.value, listener.subject(), &found.origin))
         });
         for (address, subject, origin) in listeners.chain(admin).chain(metrics) {
             if matches!(address, Address::Ip(socket) if socket.port() == 0) {
@@ -45,7 +53,10 @@ impl Drafts<'_> {
             match taken.get(address) {
                 Some((first, at)) => {
                     let message = format!("{} is taken by {first}", address::shown(address));
-                    report.error(&subject, Fault::whole(origin.clone(), message).hint(format!("it stands at {at}")));
+                    report.error(
+                        &subject,
+                        Fault::whole(origin.clone(), message).hint(format!("it stands at {at}")),
+                    );
                 }
                 None => {
                     taken.insert(address, (subject, origin));
@@ -65,48 +76,93 @@ impl Drafts<'_> {
     }
 
     fn plain_listeners(&self, report: &mut Report) {
-        for listener in self.listeners.iter().filter(|listener| listener.plain.value) {
+        for listener in self
+            .listeners
+            .iter()
+            .filter(|listener| listener.plain.value)
+        {
             if let Some(policy) = &listener.policy {
-                let fault = Fault::of_key(policy.origin.clone(), "policy means nothing on a plain listener");
+                let fault = Fault::of_key(
+                    policy.origin.clone(),
+                    "policy means nothing on a plain listener",
+                );
                 report.error(&listener.subject(), fault);
             }
-            let open = listener.listen.iter().filter(|found| !address::is_local(&found.value));
+            let open = listener
+                .listen
+                .iter()
+                .filter(|found| !address::is_local(&found.value));
             for found in open {
-                let message = format!("takes unprotected connections from other machines on {}", address::shown(&found.value));
+                let message = format!(
+                    "takes unprotected connections from other machines on {}",
+                    address::shown(&found.value)
+                );
                 let fault = Fault::whole(found.origin.clone(), message);
-                report.notice(&listener.subject(), fault.hint("listen on 127.0.0.1, or leave plain out"));
+                report.notice(
+                    &listener.subject(),
+                    fault.hint("listen on 127.0.0.1, or leave plain out"),
+                );
             }
         }
     }
 
     /// Each name, and the site without names, once on each listener. Returns the sites that collided.
     fn server_names(&self, report: &mut Report) -> HashSet<usize> {
-        let mut taken: HashMap<(usize, Option<&str>), &site::Draft> = HashMap::new();
+        let mut taken: HashMap<(usize, Option<&str>), usize> = HashMap::new();
         let mut collided = HashSet::new();
         for (at, site) in self.sites.iter().enumerate() {
-            let named = site.names.iter().map(|name| (Some(name.value.as_str()), &name.origin));
+            let named = site
+                .names
+                .iter()
+                .map(|name| (Some(name.value.as_str()), &name.origin));
             let default = site.is_default.then_some((None, &site.origin));
             for (name, origin) in named.chain(default) {
-                let on = |listener: &&usize| taken.insert((**listener, name), site).map(|first| (**listener, first));
-                let clash = site.plan.listeners.iter().find_map(|listener| on(&listener));
-                let Some((listener, first)) = clash else { continue };
-                collided.insert(at);
-                let on = self.listeners[listener].subject();
-                let (message, first_at) = match name {
-                    Some(name) if std::ptr::eq(first, site) => (format!("{} stands twice", quoted(name)), origin),
-                    Some(name) => (format!("{} is taken by {} on {on}", quoted(name), first.subject()), first.origin_of(name)),
-                    None => (format!("has no names, like {} on {on}", first.subject()), &first.origin),
-                };
-                report.error(&site.subject(), Fault::whole(origin.clone(), message).hint(format!("the first is at {first_at}")));
+                let mut clash = None;
+                for listener in &site.plan.listeners {
+                    match taken.entry((*listener, name)) {
+                        Entry::Vacant(free) => _ = free.insert(at),
+                        Entry::Occupied(first) => {
+                            _ = clash.get_or_insert((*listener, *first.get()))
+                        }
+                    }
+                }
+                if let Some((listener, first)) = clash {
+                    collided.insert(at);
+                    let fault = self.clash(listener, &self.sites[first], name, origin);
+                    report.error(&site.subject(), fault);
+                }
             }
         }
         collided
     }
 
+    fn clash(
+        &self,
+        listener: usize,
+        first: &site::Draft,
+        name: Option<&str>,
+        origin: &Origin,
+    ) -> Fault {
+        let on = self.listeners[listener].subject();
+        let (message, first_at) = match name {
+            Some(name) => (
+                format!("{} is taken by {} on {on}", quoted(name), first.subject()),
+                first.origin_of(name),
+            ),
+            None => (
+                format!("has no names, and neither has {} on {on}", first.subject()),
+                &first.origin,
+            ),
+        };
+        Fault::whole(origin.clone(), message).hint(format!("the first is at {first_at}"))
+    }
+
     fn site_names(&self, collided: &HashSet<usize>, report: &mut Report) {
         let mut taken: HashMap<&str, &Origin> = HashMap::new();
         for (at, site) in self.sites.iter().enumerate() {
-            let Some(first) = taken.insert(&site.plan.name, &site.name.origin) else { continue };
+            let Some(first) = taken.insert(&site.plan.name, &site.name.origin) else {
+                continue;
+            };
             if site.stated_name.is_some() || !collided.contains(&at) {
                 report.error(&site.subject(), name_taken(&site.name.origin, first));
             }
@@ -114,11 +170,21 @@ impl Drafts<'_> {
     }
 
     fn unused(&self, report: &mut Report) {
-        let listeners: HashSet<usize> = self.sites.iter().flat_map(|site| site.plan.listeners.iter().copied()).collect();
+        let listeners: HashSet<usize> = self
+            .sites
+            .iter()
+            .flat_map(|site| site.plan.listeners.iter().copied())
+            .collect();
         for (at, listener) in self.listeners.iter().enumerate() {
             if !listeners.contains(&at) {
-                let fault = Fault::whole(listener.name.origin.clone(), "no site stands on it, so it could serve nobody");
-                report.error(&listener.subject(), fault.hint("name it in a site's listeners, or leave it out"));
+                let fault = Fault::whole(
+                    listener.name.origin.clone(),
+                    "no site stands on it, so it could serve nobody",
+                );
+                report.error(
+                    &listener.subject(),
+                    fault.hint("name it in a site's listeners, or leave it out"),
+                );
             }
         }
         let upstreams: HashSet<usize> = self.sites.iter().map(|site| site.plan.upstream).collect();
@@ -132,5 +198,7 @@ impl Drafts<'_> {
 }
 
 fn name_taken(origin: &Origin, first: &Origin) -> Fault {
-    Fault::whole(origin.clone(), "the name is taken").hint(format!("the first is at {first}; give each a name of its own"))
+    Fault::whole(origin.clone(), "the name is taken").hint(format!(
+        "the first is at {first}; give each a name of its own"
+    ))
 }

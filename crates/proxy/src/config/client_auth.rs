@@ -25,7 +25,11 @@ pub(super) fn read(site: &mut Reader<'_>, certificates: &Certificates) -> Option
         }
         return None;
     };
-    let Value { kind: Kind::Table(table), origin } = value else {
+    let Value {
+        kind: Kind::Table(table),
+        origin,
+    } = value
+    else {
         let complaint = format!("must be a table, not {value}");
         let hint = "client_auth = { mode = \"required\", ca = \"clients-ca.pem\" }";
         site.fault("client_auth", value.fault(complaint).hint(hint));
@@ -34,7 +38,9 @@ pub(super) fn read(site: &mut Reader<'_>, certificates: &Certificates) -> Option
     let mut auth = site.item(table, "client_auth", "site.client_auth");
     let mode_stands = auth.has("mode");
     let ca_stands = auth.has("ca");
-    let mode = auth.value("mode", |value| values::word("client certificate mode", MODES, value));
+    let mode = auth.value("mode", |value| {
+        values::word("client certificate mode", MODES, value)
+    });
     let ca = auth.value("ca", values::path);
     let mode = match mode {
         None if !mode_stands => mode_left_out(&mut auth, &origin, ca.as_ref()),
@@ -42,14 +48,31 @@ pub(super) fn read(site: &mut Reader<'_>, certificates: &Certificates) -> Option
     };
     auth.finish();
     match (mode?, ca) {
-        (Found { value: Some(mode), .. }, Some(ca)) => Some(ClientAuthPlan { mode, ca: ca.value }),
-        (Found { value: Some(_), origin }, None) if !ca_stands => {
-            let fault = Fault::whole(origin, "client certificates need a CA file to be checked against");
+        (
+            Found {
+                value: Some(mode), ..
+            },
+            Some(ca),
+        ) => Some(ClientAuthPlan { mode, ca: ca.value }),
+        (
+            Found {
+                value: Some(_),
+                origin,
+            },
+            None,
+        ) if !ca_stands => {
+            let fault = Fault::whole(
+                origin,
+                "client certificates need a CA file to be checked against",
+            );
             site.error(fault.hint("`ca` in client_auth of a file, --ca-cert on the command line"));
             None
         }
         (Found { value: None, .. }, Some(ca)) => {
-            site.notice(Fault::whole(ca.origin, "no client certificate is asked for, so this CA file is not read"));
+            site.notice(Fault::whole(
+                ca.origin,
+                "no client certificate is asked for, so this CA file is not read",
+            ));
             None
         }
         _ => None,
@@ -57,7 +80,11 @@ pub(super) fn read(site: &mut Reader<'_>, certificates: &Certificates) -> Option
 }
 
 /// A file says its mode; on the command line a CA file alone means optional.
-fn mode_left_out(auth: &mut Reader<'_>, origin: &Origin, ca: Option<&Found<PathBuf>>) -> Option<Found<Mode>> {
+fn mode_left_out(
+    auth: &mut Reader<'_>,
+    origin: &Origin,
+    ca: Option<&Found<PathBuf>>,
+) -> Option<Found<Mode>> {
     if matches!(origin, Origin::File(..)) {
         let fault = Fault::whole(origin.clone(), "client_auth has no mode");
         auth.error(fault.hint("mode = \"required\", \"optional\" or \"none\""));
@@ -65,7 +92,15 @@ fn mode_left_out(auth: &mut Reader<'_>, origin: &Origin, ca: Option<&Found<PathB
     }
     let ca = ca?;
     auth.explain("mode", quoted("optional"), Origin::Default);
-    let fault = Fault::whole(ca.origin.clone(), "clients without a certificate are admitted");
-    auth.notice(fault.hint("--client-cert-mode required refuses them, optional says that this is meant"));
-    Some(Found { value: Some(ClientAuthMode::Optional), origin: ca.origin.clone() })
+    let fault = Fault::whole(
+        ca.origin.clone(),
+        "clients without a certificate are admitted",
+    );
+    auth.notice(
+        fault.hint("--client-cert-mode required refuses them, optional says that this is meant"),
+    );
+    Some(Found {
+        value: Some(ClientAuthMode::Optional),
+        origin: ca.origin.clone(),
+    })
 }

@@ -13,17 +13,29 @@ use toml::{
 pub(super) fn read(path: &Path) -> Result<Table, Vec<Problem>> {
     let problem = |message: String, hint: Option<&str>| {
         let origin = Origin::File(path.to_owned(), 0);
-        vec![Problem { origin, message, hint: hint.map(str::to_owned) }]
+        vec![Problem {
+            origin,
+            message,
+            hint: hint.map(str::to_owned),
+        }]
     };
     if let Some(form) = form_of_a_later_version(path) {
-        return Err(problem(format!("{form} is not in this version"), Some("write the file as TOML")));
+        return Err(problem(
+            format!("{form} is not in this version"),
+            Some("write the file as TOML"),
+        ));
     }
-    let bytes = std::fs::read(path).map_err(|error| problem(format!("cannot be read: {error}"), None))?;
+    let bytes =
+        std::fs::read(path).map_err(|error| problem(format!("cannot be read: {error}"), None))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
         let origin = Origin::File(path.to_owned(), line);
-        vec![Problem { origin, message: "not UTF-8 text".into(), hint: None }]
+        vec![Problem {
+            origin,
+            message: "not UTF-8 text".into(),
+            hint: None,
+        }]
     })?;
     parse(&text, path)
 }
@@ -31,7 +43,11 @@ pub(super) fn read(path: &Path) -> Result<Table, Vec<Problem>> {
 /// Parses TOML text; `path` only names it.
 pub(super) fn parse(text: &str, path: &Path) -> Result<Table, Vec<Problem>> {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut source = Source { path, lines: Lines::of(text), problems: Vec::new() };
+    let mut source = Source {
+        path,
+        lines: Lines::of(text),
+        problems: Vec::new(),
+    };
     for error in &errors {
         source.syntax_error(error);
     }
@@ -39,7 +55,11 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Table, Vec<Problem>> {
         return Err(source.problems);
     }
     let table = source.table(document.get_ref());
-    if source.problems.is_empty() { Ok(table) } else { Err(source.problems) }
+    if source.problems.is_empty() {
+        Ok(table)
+    } else {
+        Err(source.problems)
+    }
 }
 
 fn form_of_a_later_version(path: &Path) -> Option<&'static str> {
@@ -55,7 +75,11 @@ struct Lines(Vec<usize>);
 
 impl Lines {
     fn of(text: &str) -> Lines {
-        let after_newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let after_newlines = text
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| *byte == b'\n')
+            .map(|(at, _)| at + 1);
         Lines(std::iter::once(0).chain(after_newlines).collect())
     }
 
@@ -86,10 +110,16 @@ impl Source<'_> {
             message if message.contains("quoted") || message.contains("string values") => {
                 Some("text is written in quotes: key = \"value\"".into())
             }
-            message if message.contains("duplicate key") => Some("each key stands once in its table".into()),
+            message if message.contains("duplicate key") => {
+                Some("each key stands once in its table".into())
+            }
             _ => None,
         };
-        self.problems.push(Problem { origin, message: error.message().to_owned(), hint });
+        self.problems.push(Problem {
+            origin,
+            message: error.message().to_owned(),
+            hint,
+        });
     }
 
     fn table(&mut self, source: &DeTable<'_>) -> Table {
@@ -111,9 +141,12 @@ impl Source<'_> {
             DeValue::Float(number) => Kind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
             DeValue::Boolean(is) => Kind::Bool(*is),
             DeValue::Datetime(moment) => Kind::String(moment.to_string()),
-            DeValue::Array(items) => {
-                Kind::Array(items.iter().map(|item| self.value(item, item.span().start)).collect())
-            }
+            DeValue::Array(items) => Kind::Array(
+                items
+                    .iter()
+                    .map(|item| self.value(item, item.span().start))
+                    .collect(),
+            ),
             DeValue::Table(table) => Kind::Table(self.table(table)),
         };
         Value { kind, origin }
@@ -122,7 +155,11 @@ impl Source<'_> {
     fn integer(&mut self, number: &DeInteger<'_>, origin: &Origin) -> Kind {
         let value = i64::from_str_radix(number.as_str(), number.radix()).unwrap_or_else(|_| {
             let message = format!("{number} is larger than any number here may be");
-            self.problems.push(Problem { origin: origin.clone(), message, hint: None });
+            self.problems.push(Problem {
+                origin: origin.clone(),
+                message,
+                hint: None,
+            });
             0
         });
         Kind::Integer(value)
@@ -134,7 +171,10 @@ mod tests {
     use super::*;
 
     fn lines_of(problems: &[Problem]) -> Vec<String> {
-        problems.iter().map(|problem| format!("{}: {}", problem.origin, problem.message)).collect()
+        problems
+            .iter()
+            .map(|problem| format!("{}: {}", problem.origin, problem.message))
+            .collect()
     }
 
     #[test]
@@ -151,7 +191,9 @@ mod tests {
             children.into_iter().for_each(|child| walk(child, out));
         }
         let mut seen = Vec::new();
-        table.entries().for_each(|(_, value)| walk(value, &mut seen));
+        table
+            .entries()
+            .for_each(|(_, value)| walk(value, &mut seen));
         let expected = [
             "f.toml:1 an integer",
             "f.toml:3 a table",

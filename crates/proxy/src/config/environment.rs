@@ -34,10 +34,16 @@ pub(super) fn typed(environment: &[(String, String)], report: &mut Report) -> Ve
     for (name, text) in environment.iter().filter(|(_, text)| !text.is_empty()) {
         let origin = Origin::Environment(name.clone());
         if let Some(flag) = flag_of(name) {
-            set.push(Typed { flag, texts: vec![text.clone()], origin });
+            set.push(Typed {
+                flag,
+                texts: vec![text.clone()],
+                origin,
+            });
         } else if let Some(theirs) = name.strip_prefix(THEIRS) {
             quantum_safe_proxy(theirs, origin, report);
-        } else if name.starts_with(OURS) && !NEVER_OURS.iter().any(|prefix| name.starts_with(prefix)) {
+        } else if name.starts_with(OURS)
+            && !NEVER_OURS.iter().any(|prefix| name.starts_with(prefix))
+        {
             let variables = FLAGS.iter().filter_map(|flag| flag.variable);
             let fault = Fault::whole(origin, "no variable of this program: ignored");
             report.notice("", fault.maybe_hint(did_you_mean(name, variables)));
@@ -49,9 +55,15 @@ pub(super) fn typed(environment: &[(String, String)], report: &mut Report) -> Ve
 fn quantum_safe_proxy(name: &str, origin: Origin, report: &mut Report) {
     match QUANTUM_SAFE_PROXY.iter().find(|(known, _)| *known == name) {
         Some((_, ours)) => {
-            let hint = ours.map_or_else(|| "leave it out".to_owned(), |ours| format!("{ours} says the same"));
+            let hint = ours.map_or_else(
+                || "leave it out".to_owned(),
+                |ours| format!("{ours} says the same"),
+            );
             report.error("", Fault::whole(origin, "not in this version").hint(hint));
         }
-        None => report.notice("", Fault::whole(origin, "no variable of Quantum Safe Proxy: ignored")),
+        None => report.notice(
+            "",
+            Fault::whole(origin, "no variable of Quantum Safe Proxy: ignored"),
+        ),
     }
 }

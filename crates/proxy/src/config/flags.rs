@@ -48,52 +48,177 @@ pub enum Meaning {
     Later(Option<&'static str>),
 }
 
-const fn served(name: &'static str, variable: &'static str, shape: Shape, path: &'static [&'static str]) -> Flag {
-    Flag { name, variable: Some(variable), shape, meaning: Meaning::Served(path) }
+const fn served(
+    name: &'static str,
+    variable: &'static str,
+    shape: Shape,
+    path: &'static [&'static str],
+) -> Flag {
+    Flag {
+        name,
+        variable: Some(variable),
+        shape,
+        meaning: Meaning::Served(path),
+    }
 }
 
-const fn process(name: &'static str, variable: &'static str, path: &'static [&'static str]) -> Flag {
-    Flag { name, variable: Some(variable), shape: Shape::Text, meaning: Meaning::Process(path) }
+const fn process(
+    name: &'static str,
+    variable: &'static str,
+    path: &'static [&'static str],
+) -> Flag {
+    Flag {
+        name,
+        variable: Some(variable),
+        shape: Shape::Text,
+        meaning: Meaning::Process(path),
+    }
 }
 
 const fn later(name: &'static str, variable: Option<&'static str>, shape: Shape) -> Flag {
-    Flag { name, variable, shape, meaning: Meaning::Later(None) }
+    Flag {
+        name,
+        variable,
+        shape,
+        meaning: Meaning::Later(None),
+    }
 }
 
-const HYBRID: &str = "leave it out: hybrid groups come first unless --groups or --policy says otherwise";
+const HYBRID: &str =
+    "leave it out: hybrid groups come first unless --groups or --policy says otherwise";
 const FROM_ENV: &str = "leave it out: PORTCULLIS_ variables are always read";
-const IN_THE_CLEAR: Meaning = Meaning::Later(Some("leave it out: bytes go to the target in the clear"));
+const IN_THE_CLEAR: Meaning =
+    Meaning::Later(Some("leave it out: bytes go to the target in the clear"));
 
 /// Every flag, in the order of SPEC 3.
 pub const FLAGS: &[Flag] = &[
-    served("listen", "PORTCULLIS_LISTEN", Shape::Addresses, &["listener", "listen"]),
-    served("target", "PORTCULLIS_TARGET", Shape::Addresses, &["target", "servers"]),
-    served("mode", "PORTCULLIS_MODE", Shape::Text, &["listener", "mode"]),
-    served("cert", "PORTCULLIS_CERT", Shape::Files, &["certificates", "cert"]),
-    served("key", "PORTCULLIS_KEY", Shape::Files, &["certificates", "key"]),
-    served("ca-cert", "PORTCULLIS_CA_CERT", Shape::Text, &["site", "client_auth", "ca"]),
-    served("client-cert-mode", "PORTCULLIS_CLIENT_CERT_MODE", Shape::Text, &["site", "client_auth", "mode"]),
-    served("profile", "PORTCULLIS_PROFILE", Shape::Text, &["site", "tls", "profile"]),
-    served("groups", "PORTCULLIS_GROUPS", Shape::Marked, &["site", "tls", "groups"]),
-    served("tls-versions", "PORTCULLIS_TLS_VERSIONS", Shape::Names, &["site", "tls", "versions"]),
-    served("ciphers", "PORTCULLIS_CIPHERS", Shape::Marked, &["site", "tls", "ciphers"]),
-    served("policy", "PORTCULLIS_POLICY", Shape::Text, &["site", "policy"]),
-    served("plain", "PORTCULLIS_PLAIN", Shape::Switch, &["listener", "plain"]),
-    Flag { name: "target-tls", variable: Some("PORTCULLIS_TARGET_TLS"), shape: Shape::Switch, meaning: IN_THE_CLEAR },
+    served(
+        "listen",
+        "PORTCULLIS_LISTEN",
+        Shape::Addresses,
+        &["listener", "listen"],
+    ),
+    served(
+        "target",
+        "PORTCULLIS_TARGET",
+        Shape::Addresses,
+        &["target", "servers"],
+    ),
+    served(
+        "mode",
+        "PORTCULLIS_MODE",
+        Shape::Text,
+        &["listener", "mode"],
+    ),
+    served(
+        "cert",
+        "PORTCULLIS_CERT",
+        Shape::Files,
+        &["certificates", "cert"],
+    ),
+    served(
+        "key",
+        "PORTCULLIS_KEY",
+        Shape::Files,
+        &["certificates", "key"],
+    ),
+    served(
+        "ca-cert",
+        "PORTCULLIS_CA_CERT",
+        Shape::Text,
+        &["site", "client_auth", "ca"],
+    ),
+    served(
+        "client-cert-mode",
+        "PORTCULLIS_CLIENT_CERT_MODE",
+        Shape::Text,
+        &["site", "client_auth", "mode"],
+    ),
+    served(
+        "profile",
+        "PORTCULLIS_PROFILE",
+        Shape::Text,
+        &["site", "tls", "profile"],
+    ),
+    served(
+        "groups",
+        "PORTCULLIS_GROUPS",
+        Shape::Marked,
+        &["site", "tls", "groups"],
+    ),
+    served(
+        "tls-versions",
+        "PORTCULLIS_TLS_VERSIONS",
+        Shape::Names,
+        &["site", "tls", "versions"],
+    ),
+    served(
+        "ciphers",
+        "PORTCULLIS_CIPHERS",
+        Shape::Marked,
+        &["site", "tls", "ciphers"],
+    ),
+    served(
+        "policy",
+        "PORTCULLIS_POLICY",
+        Shape::Text,
+        &["site", "policy"],
+    ),
+    served(
+        "plain",
+        "PORTCULLIS_PLAIN",
+        Shape::Switch,
+        &["listener", "plain"],
+    ),
+    Flag {
+        name: "target-tls",
+        variable: Some("PORTCULLIS_TARGET_TLS"),
+        shape: Shape::Switch,
+        meaning: IN_THE_CLEAR,
+    },
     later("target-name", Some("PORTCULLIS_TARGET_NAME"), Shape::Text),
     later("target-ca", Some("PORTCULLIS_TARGET_CA"), Shape::Text),
     later("target-cert", Some("PORTCULLIS_TARGET_CERT"), Shape::Text),
     later("target-key", Some("PORTCULLIS_TARGET_KEY"), Shape::Text),
-    later("target-policy", Some("PORTCULLIS_TARGET_POLICY"), Shape::Text),
+    later(
+        "target-policy",
+        Some("PORTCULLIS_TARGET_POLICY"),
+        Shape::Text,
+    ),
     process("log-level", "PORTCULLIS_LOG_LEVEL", &["log", "level"]),
     process("log-format", "PORTCULLIS_LOG_FORMAT", &["log", "format"]),
     process("admin", "PORTCULLIS_ADMIN", &["admin", "listen"]),
-    served("self-signed", "PORTCULLIS_SELF_SIGNED", Shape::Switch, &["certificates", "self_signed"]),
+    served(
+        "self-signed",
+        "PORTCULLIS_SELF_SIGNED",
+        Shape::Switch,
+        &["certificates", "self_signed"],
+    ),
     later("key-log", None, Shape::Text),
-    Flag { name: "config", variable: Some("PORTCULLIS_CONFIG"), shape: Shape::Text, meaning: Meaning::File },
-    Flag { name: "config-file", variable: None, shape: Shape::Text, meaning: Meaning::File },
-    Flag { name: "hybrid-mode", variable: None, shape: Shape::Switch, meaning: Meaning::Later(Some(HYBRID)) },
-    Flag { name: "from-env", variable: None, shape: Shape::Switch, meaning: Meaning::Later(Some(FROM_ENV)) },
+    Flag {
+        name: "config",
+        variable: Some("PORTCULLIS_CONFIG"),
+        shape: Shape::Text,
+        meaning: Meaning::File,
+    },
+    Flag {
+        name: "config-file",
+        variable: None,
+        shape: Shape::Text,
+        meaning: Meaning::File,
+    },
+    Flag {
+        name: "hybrid-mode",
+        variable: None,
+        shape: Shape::Switch,
+        meaning: Meaning::Later(Some(HYBRID)),
+    },
+    Flag {
+        name: "from-env",
+        variable: None,
+        shape: Shape::Switch,
+        meaning: Meaning::Later(Some(FROM_ENV)),
+    },
 ];
 
 /// A flag or variable that was set.
@@ -127,9 +252,17 @@ pub(super) fn describes_a_site(name: &str) -> bool {
 pub(super) fn collect(source: &Source, report: &mut Report) -> Given {
     let flags = typed_flags(source, report);
     let mut set = environment::typed(&source.environment, report);
-    set.retain(|variable| !flags.iter().any(|flag| flag.flag.name == variable.flag.name));
+    set.retain(|variable| {
+        !flags
+            .iter()
+            .any(|flag| flag.flag.name == variable.flag.name)
+    });
     set.extend(flags);
-    let mut given = Given { process: Table::default(), served: Table::default(), described_by: Vec::new() };
+    let mut given = Given {
+        process: Table::default(),
+        served: Table::default(),
+        described_by: Vec::new(),
+    };
     for typed in set {
         given.place(typed, report);
     }
@@ -144,11 +277,18 @@ fn typed_flags(source: &Source, report: &mut Report) -> Vec<Typed> {
         match by_name(name) {
             Some(flag) => match set.iter_mut().find(|typed| typed.flag.name == flag.name) {
                 Some(typed) => typed.texts.extend_from_slice(texts),
-                None => set.push(Typed { flag, texts: texts.clone(), origin }),
+                None => set.push(Typed {
+                    flag,
+                    texts: texts.clone(),
+                    origin,
+                }),
             },
             None => {
                 let names = FLAGS.iter().map(|flag| flag.name);
-                report.error("", Fault::whole(origin, "unknown flag").maybe_hint(did_you_mean(name, names)));
+                report.error(
+                    "",
+                    Fault::whole(origin, "unknown flag").maybe_hint(did_you_mean(name, names)),
+                );
             }
         }
     }
@@ -173,8 +313,12 @@ impl Given {
         };
         match value(&typed) {
             Ok(value) => {
-                let (key, tables) = path.split_last().expect("every path of the table has a key");
-                let table = tables.iter().fold(table, |table, key| table.sub_table(key, &origin));
+                let (key, tables) = path
+                    .split_last()
+                    .expect("every path of the table has a key");
+                let table = tables
+                    .iter()
+                    .fold(table, |table, key| table.sub_table(key, &origin));
                 table.set(key, value);
             }
             Err(fault) => report.error("", fault),
@@ -183,13 +327,27 @@ impl Given {
 
     /// Pairs of files, or certificates made in memory, as the site's key.
     fn certificates(&mut self, report: &mut Report) {
-        let Some(Value { kind: Kind::Table(mut typed), .. }) = self.served.take("certificates") else { return };
-        let self_signed = typed.take("self_signed").filter(|value| value.kind == Kind::Bool(true));
+        let Some(Value {
+            kind: Kind::Table(mut typed),
+            ..
+        }) = self.served.take("certificates")
+        else {
+            return;
+        };
+        let self_signed = typed
+            .take("self_signed")
+            .filter(|value| value.kind == Kind::Bool(true));
         let files = pairs(typed.take("cert"), typed.take("key"));
         let value = match (self_signed, files) {
             (Some(made), Ok(Some(files))) => {
-                let both = format!("certificates are made in memory, but {} gives files", files.origin);
-                report.error("", Fault::whole(made.origin, both).hint("leave one of both out"));
+                let both = format!(
+                    "certificates are made in memory, but {} gives files",
+                    files.origin
+                );
+                report.error(
+                    "",
+                    Fault::whole(made.origin, both).hint("leave one of both out"),
+                );
                 return;
             }
             (Some(made), Ok(None)) => Value::string(certificates::SELF_SIGNED, made.origin),
@@ -202,7 +360,9 @@ impl Given {
             }
         };
         let origin = value.origin.clone();
-        self.served.sub_table("site", &origin).set("certificates", value);
+        self.served
+            .sub_table("site", &origin)
+            .set("certificates", value);
     }
 
     /// The tree of the one listener, site and target.
@@ -214,13 +374,27 @@ impl Given {
         }
         let target = self.served.sub_table("target", &origin);
         if target.peek("servers").is_none() {
-            target.push("servers", Value::strings(["127.0.0.1:6000"], Origin::Default));
+            target.push(
+                "servers",
+                Value::strings(["127.0.0.1:6000"], Origin::Default),
+            );
         }
-        self.served.sub_table("site", &origin).set("upstream", Value::string("target", Origin::Default));
+        self.served
+            .sub_table("site", &origin)
+            .set("upstream", Value::string("target", Origin::Default));
         let mut tree = Table::default();
         for key in ["listener", "site"] {
-            let table = self.served.take(key).map(|value| Value { origin: Origin::Default, ..value });
-            tree.push(key, Value { kind: Kind::Array(table.into_iter().collect()), origin: Origin::Default });
+            let table = self.served.take(key).map(|value| Value {
+                origin: Origin::Default,
+                ..value
+            });
+            tree.push(
+                key,
+                Value {
+                    kind: Kind::Array(table.into_iter().collect()),
+                    origin: Origin::Default,
+                },
+            );
         }
         if let Some(target) = self.served.take("target") {
             tree.sub_table("upstream", &origin).push("target", target);
@@ -233,8 +407,14 @@ impl Given {
 fn value(typed: &Typed) -> Result<Value, Fault> {
     let origin = typed.origin.clone();
     let split = |separators: &'static [char]| {
-        let words = typed.texts.iter().flat_map(move |text| text.split(separators));
-        words.map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned)
+        let words = typed
+            .texts
+            .iter()
+            .flat_map(move |text| text.split(separators));
+        words
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
     };
     match typed.flag.shape {
         Shape::Text => match typed.texts.as_slice() {
@@ -244,7 +424,9 @@ fn value(typed: &Typed) -> Result<Value, Fault> {
         Shape::Addresses => Ok(Value::strings(split(&[',']), origin)),
         Shape::Names => Ok(Value::strings(split(&[',', ':']), origin)),
         Shape::Marked => Ok(Value::string(typed.texts.join(":"), origin)),
-        Shape::Files if matches!(origin, Origin::Environment(_)) => Ok(Value::strings(split(&[',']), origin)),
+        Shape::Files if matches!(origin, Origin::Environment(_)) => {
+            Ok(Value::strings(split(&[',']), origin))
+        }
         Shape::Files => Ok(Value::strings(&typed.texts, origin)),
         Shape::Switch => switch(&typed.texts, origin),
     }
@@ -252,38 +434,57 @@ fn value(typed: &Typed) -> Result<Value, Fault> {
 
 /// A switch on the command line is there; a variable has a word for it.
 fn switch(texts: &[String], origin: Origin) -> Result<Value, Fault> {
-    let word = texts.last().map_or("true", String::as_str).to_ascii_lowercase();
+    let word = texts
+        .last()
+        .map_or("true", String::as_str)
+        .to_ascii_lowercase();
     match word.as_str() {
         "true" | "on" | "yes" | "1" => Ok(Value::bool(true, origin)),
         "false" | "off" | "no" | "0" => Ok(Value::bool(false, origin)),
-        _ => Err(Fault::whole(origin, format!("{} is neither on nor off", quoted(&word))).hint("true or false")),
+        _ => Err(
+            Fault::whole(origin, format!("{} is neither on nor off", quoted(&word)))
+                .hint("true or false"),
+        ),
     }
 }
 
 /// Certificates and keys in pairs; without keys each file holds both.
 fn pairs(chains: Option<Value>, keys: Option<Value>) -> Result<Option<Value>, Fault> {
     let items = |value: Option<Value>| match value {
-        Some(Value { kind: Kind::Array(items), origin }) => (items, Some(origin)),
+        Some(Value {
+            kind: Kind::Array(items),
+            origin,
+        }) => (items, Some(origin)),
         _ => (Vec::new(), None),
     };
     let ((chains, chains_origin), (keys, keys_origin)) = (items(chains), items(keys));
     let Some(origin) = chains_origin else {
         return match keys_origin {
-            Some(origin) => Err(Fault::whole(origin, "a key without a certificate").hint("give --cert FILE before it")),
+            Some(origin) => Err(Fault::whole(origin, "a key without a certificate")
+                .hint("give --cert FILE before it")),
             None => Ok(None),
         };
     };
     if keys_origin.is_some() && keys.len() != chains.len() {
         let message = format!("{} certificates, but {} keys", chains.len(), keys.len());
-        return Err(Fault::whole(origin, message).hint("give them in pairs, or no key at all where each file holds both"));
+        return Err(Fault::whole(origin, message)
+            .hint("give them in pairs, or no key at all where each file holds both"));
     }
     let mut keys = keys.into_iter();
     let pair = |chain: Value| {
         let (mut table, origin) = (Table::default(), chain.origin.clone());
         table.push("chain", chain);
-        keys.next().into_iter().for_each(|key| table.push("key", key));
-        Value { kind: Kind::Table(table), origin }
+        keys.next()
+            .into_iter()
+            .for_each(|key| table.push("key", key));
+        Value {
+            kind: Kind::Table(table),
+            origin,
+        }
     };
     let items = chains.into_iter().map(pair).collect();
-    Ok(Some(Value { kind: Kind::Array(items), origin }))
+    Ok(Some(Value {
+        kind: Kind::Array(items),
+        origin,
+    }))
 }

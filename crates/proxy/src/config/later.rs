@@ -12,22 +12,44 @@ pub(super) struct Later {
 }
 
 const fn key(section: &'static str, key: &'static str) -> Later {
-    Later { section, key, hint: None }
+    Later {
+        section,
+        key,
+        hint: None,
+    }
 }
 
 const fn hinted(section: &'static str, key: &'static str, hint: &'static str) -> Later {
-    Later { section, key, hint: Some(hint) }
+    Later {
+        section,
+        key,
+        hint: Some(hint),
+    }
 }
 
 /// A key of Quantum Safe Proxy's file.
 const fn flat(key: &'static str) -> Later {
-    Later { section: "", key, hint: Some("a flat Quantum Safe Proxy file cannot be read yet: write [[listener]], [[site]] and [upstream.NAME]") }
+    Later {
+        section: "",
+        key,
+        hint: Some(
+            "a flat Quantum Safe Proxy file cannot be read yet: write [[listener]], [[site]] and [upstream.NAME]",
+        ),
+    }
 }
 
 /// Keys by section; a section that is refused as a whole names only itself.
 const LATER: &[Later] = &[
-    hinted("", "ledger", "leave it out: metrics and the access log count every connection"),
-    hinted("", "watch", "leave it out: `portcullis reload` or SIGHUP reads the file again"),
+    hinted(
+        "",
+        "ledger",
+        "leave it out: metrics and the access log count every connection",
+    ),
+    hinted(
+        "",
+        "watch",
+        "leave it out: `portcullis reload` or SIGHUP reads the file again",
+    ),
     hinted("", "include", "keep everything in one file until then"),
     key("", "acme"),
     flat("listen"),
@@ -73,25 +95,50 @@ const LATER: &[Later] = &[
     key("policy", "report_only"),
     key("policy", "exempt"),
     key("policy", "refuse"),
-    hinted("upstream", "balance", "leave it out: servers are taken in turn"),
-    hinted("upstream", "tls", "leave it out: bytes go to the servers in the clear"),
+    hinted(
+        "upstream",
+        "balance",
+        "leave it out: servers are taken in turn",
+    ),
+    hinted(
+        "upstream",
+        "tls",
+        "leave it out: bytes go to the servers in the clear",
+    ),
     key("upstream", "http"),
     key("upstream", "host"),
-    hinted("upstream", "health", "leave it out: a failed connect tries the next server"),
-    hinted("upstream", "retries", "leave it out: a failed connect tries the next server"),
+    hinted(
+        "upstream",
+        "health",
+        "leave it out: a failed connect tries the next server",
+    ),
+    hinted(
+        "upstream",
+        "retries",
+        "leave it out: a failed connect tries the next server",
+    ),
     key("upstream", "send_proxy"),
     key("upstream.timeouts", "first_byte"),
-    hinted("upstream.timeouts", "idle", "the listener's limits.idle ends a connection that is silent both ways"),
+    hinted(
+        "upstream.timeouts",
+        "idle",
+        "the listener's limits.idle ends a connection that is silent both ways",
+    ),
     key("upstream.servers", "weight"),
     key("upstream.servers", "backup"),
 ];
 
 /// A reserved key of a section.
 pub(super) fn key_of(section: &str, key: &str) -> Option<&'static Later> {
-    LATER.iter().find(|later| later.section == section && later.key == key)
+    LATER
+        .iter()
+        .find(|later| later.section == section && later.key == key)
 }
 
 /// The reserved keys of a section.
 pub(super) fn keys_of(section: &'static str) -> impl Iterator<Item = &'static str> {
-    LATER.iter().filter(move |later| later.section == section).map(|later| later.key)
+    LATER
+        .iter()
+        .filter(move |later| later.section == section)
+        .map(|later| later.key)
 }

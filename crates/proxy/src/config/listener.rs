@@ -8,7 +8,11 @@ use super::{
 use crate::plan::{Address, Limits, ListenerPlan, Mode};
 use ipnet::IpNet;
 
-const MODES: &[(&str, Word<Mode>)] = &[("tcp", Word::Is(Mode::Tcp)), ("http", Word::Later), ("passthrough", Word::Later)];
+const MODES: &[(&str, Word<Mode>)] = &[
+    ("tcp", Word::Is(Mode::Tcp)),
+    ("http", Word::Later),
+    ("passthrough", Word::Later),
+];
 
 /// More connections than a machine has ports to give; past it a number is a slip.
 const MOST_CONNECTIONS: usize = 100_000_000;
@@ -46,14 +50,22 @@ impl Draft {
 
 /// Reads every listener.
 pub(super) fn read_all(root: &mut Reader<'_>) -> Vec<Draft> {
-    tables(root, "listener").into_iter().map(|(table, origin)| read(root, table, origin)).collect()
+    tables(root, "listener")
+        .into_iter()
+        .map(|(table, origin)| read(root, table, origin))
+        .collect()
 }
 
 /// The tables of `[[key]]`.
 pub(super) fn tables(root: &mut Reader<'_>, key: &'static str) -> Vec<(Table, Origin)> {
-    let Some(value) = root.take(key) else { return Vec::new() };
+    let Some(value) = root.take(key) else {
+        return Vec::new();
+    };
     let no_list = |value: &Value| {
-        let fault = value.fault(format!("must be a list of tables, not {}", value.kind.describe()));
+        let fault = value.fault(format!(
+            "must be a list of tables, not {}",
+            value.kind.describe()
+        ));
         fault.hint(format!("begin each with [[{key}]]"))
     };
     let Kind::Array(items) = value.kind else {
@@ -63,7 +75,10 @@ pub(super) fn tables(root: &mut Reader<'_>, key: &'static str) -> Vec<(Table, Or
     let mut tables = Vec::with_capacity(items.len());
     for item in items {
         match item {
-            Value { kind: Kind::Table(table), origin } => tables.push((table, origin)),
+            Value {
+                kind: Kind::Table(table),
+                origin,
+            } => tables.push((table, origin)),
             other => root.fault(key, no_list(&other)),
         }
     }
@@ -71,10 +86,19 @@ pub(super) fn tables(root: &mut Reader<'_>, key: &'static str) -> Vec<(Table, Or
 }
 
 /// The name that a table gives itself, else the one that follows from what it holds.
-pub(super) fn name_of(root: &mut Reader<'_>, table: &Table, derived: Found<String>) -> Found<String> {
-    let Some(value) = table.peek("name") else { return derived };
+pub(super) fn name_of(
+    root: &mut Reader<'_>,
+    table: &Table,
+    derived: Found<String>,
+) -> Found<String> {
+    let Some(value) = table.peek("name") else {
+        return derived;
+    };
     match values::name(value) {
-        Ok(name) => Found { value: name, origin: value.origin.clone() },
+        Ok(name) => Found {
+            value: name,
+            origin: value.origin.clone(),
+        },
         Err(fault) => {
             root.fault("name", fault);
             derived
@@ -84,29 +108,66 @@ pub(super) fn name_of(root: &mut Reader<'_>, table: &Table, derived: Found<Strin
 
 fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Draft {
     let derived = first_text(&table, "listen").unwrap_or_else(|| "unnamed".to_owned());
-    let name = name_of(root, &table, Found { value: derived, origin: origin.clone() });
+    let name = name_of(
+        root,
+        &table,
+        Found {
+            value: derived,
+            origin: origin.clone(),
+        },
+    );
     let mut listener = root.beside(table, Place::named("listener", &name.value));
     let stated = listener.take("name").is_some();
-    listener.explain("name", quoted(&name.value), if stated { name.origin.clone() } else { Origin::Default });
+    listener.explain(
+        "name",
+        quoted(&name.value),
+        if stated {
+            name.origin.clone()
+        } else {
+            Origin::Default
+        },
+    );
     let listen_stands = listener.has("listen");
-    let listen = listener.list("listen", address::listen).map(|found| found.value).unwrap_or_default();
+    let listen = listener
+        .list("listen", address::listen)
+        .map(|found| found.value)
+        .unwrap_or_default();
     if !listen_stands {
         let fault = Fault::whole(origin, "listens nowhere").hint("listen = [\"0.0.0.0:8443\"]");
         listener.error(fault);
     }
-    let mode = listener.value_or("mode", Kind::String("tcp".into()), |value| values::word("mode", MODES, value)).value;
+    let mode = listener
+        .value_or("mode", Kind::String("tcp".into()), |value| {
+            values::word("mode", MODES, value)
+        })
+        .value;
     let plain = listener.value_or("plain", Kind::Bool(false), values::switch);
     let limits = limits(&mut listener);
-    let deny = listener.list("deny", network).map(|found| found.value).unwrap_or_default();
-    let deny = deny.into_iter().map(|found| found.value).collect();
+    let deny = listener
+        .list_or_empty("deny", network)
+        .into_iter()
+        .map(|found| found.value)
+        .collect();
     let policy = policy::read(&mut listener);
     for (rule, found) in policy.iter().flat_map(policy::Written::rules) {
         if let Some(found) = found {
-            listener.explain(&format!("policy.{rule}"), quoted(found.value.as_str()), found.origin.clone());
+            listener.explain(
+                &format!("policy.{rule}"),
+                quoted(found.value.as_str()),
+                found.origin.clone(),
+            );
         }
     }
     listener.finish();
-    Draft { name, listen, mode, plain, limits, deny, policy }
+    Draft {
+        name,
+        listen,
+        mode,
+        plain,
+        limits,
+        deny,
+        policy,
+    }
 }
 
 /// The first text of a list, which names what has no name.
@@ -124,10 +185,14 @@ fn limits(listener: &mut Reader<'_>) -> Limits {
     let limits_read = Limits {
         // "auto" is half the file limit, which only the machine knows.
         connections: limits
-            .value_or("connections", text("auto"), |value| values::auto_or_count(0..=MOST_CONNECTIONS, value))
+            .value_or("connections", text("auto"), |value| {
+                values::auto_or_count(0..=MOST_CONNECTIONS, value)
+            })
             .value,
         per_ip: limits.value_or("per_ip", Kind::Integer(0), count).value,
-        handshakes_per_second: limits.value_or("handshakes_per_second", Kind::Integer(0), count).value,
+        handshakes_per_second: limits
+            .value_or("handshakes_per_second", Kind::Integer(0), count)
+            .value,
         hello: limits.value_or("hello", text("10s"), time_limit).value,
         handshake: limits.value_or("handshake", text("10s"), time_limit).value,
         // A tcp connection may be silent for days; TCP keep-alive finds dead peers (SPEC 4, idle).

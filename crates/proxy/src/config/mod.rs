@@ -97,9 +97,16 @@ impl Source {
         environment: Vec<(String, String)>,
         is_there: impl FnOnce(&Path) -> bool,
     ) -> Source {
-        let mut source = Source { file: None, flags, environment };
+        let mut source = Source {
+            file: None,
+            flags,
+            environment,
+        };
         let usual = Path::new(USUAL_FILE);
-        let describes_a_site = source.flags.iter().any(|(name, _)| flags::describes_a_site(name));
+        let describes_a_site = source
+            .flags
+            .iter()
+            .any(|(name, _)| flags::describes_a_site(name));
         source.file = source.named_file();
         if source.file.is_none() && !describes_a_site && is_there(usual) {
             source.file = Some(usual.to_owned());
@@ -110,33 +117,67 @@ impl Source {
     /// The file that a flag, else a variable, names.
     fn named_file(&self) -> Option<PathBuf> {
         let is_file = |flag: &flags::Flag| flag.meaning == flags::Meaning::File;
-        let by_flag = self.flags.iter().rev().filter(|(name, _)| flags::by_name(name).is_some_and(is_file));
+        let by_flag = self
+            .flags
+            .iter()
+            .rev()
+            .filter(|(name, _)| flags::by_name(name).is_some_and(is_file));
         let by_variable = self.environment.iter().filter(|(name, text)| {
             environment::flag_of(name).is_some_and(is_file) && !text.is_empty()
         });
-        let mut texts = by_flag.filter_map(|(_, texts)| texts.last()).chain(by_variable.map(|(_, text)| text));
+        let mut texts = by_flag
+            .filter_map(|(_, texts)| texts.last())
+            .chain(by_variable.map(|(_, text)| text));
         texts.next().map(PathBuf::from)
     }
 }
 
 /// Reads and checks everything. The only I/O is reading the file itself.
 pub fn load(source: &Source) -> Result<Loaded, Vec<Problem>> {
+    let file = source.file.clone().or_else(|| source.named_file());
+    understand(
+        source,
+        file.as_deref()
+            .map_or_else(|| Ok(Table::default()), document::read),
+    )
+}
+
+/// The same for a file whose text is at hand; `source.file` only names it.
+pub fn load_text(source: &Source, text: &str) -> Result<Loaded, Vec<Problem>> {
+    let file = source.file.as_deref().unwrap_or(Path::new(USUAL_FILE));
+    understand(source, document::parse(text, file))
+}
+
+fn understand(
+    source: &Source,
+    document: Result<Table, Vec<Problem>>,
+) -> Result<Loaded, Vec<Problem>> {
     let mut report = Report::default();
     let given = flags::collect(source, &mut report);
-    let file = source.file.clone().or_else(|| source.named_file());
-    let document = file.as_deref().map_or_else(|| Ok(Table::default()), document::read);
     let plan = match document {
-        Ok(document) => Some(plan(joined(document, given, &mut report), &source.environment, &mut report)),
+        Ok(document) => Some(plan(
+            joined(document, given, &mut report),
+            &source.environment,
+            &mut report,
+        )),
         Err(problems) => {
             report.errors.extend(problems);
             None
         }
     };
-    let Report { mut errors, mut notices, explained } = report;
+    let Report {
+        mut errors,
+        mut notices,
+        explained,
+    } = report;
     errors.sort_by(|a, b| a.origin.cmp(&b.origin));
     notices.sort_by(|a, b| a.origin.cmp(&b.origin));
     match plan {
-        Some(plan) if errors.is_empty() => Ok(Loaded { plan, notices, explained }),
+        Some(plan) if errors.is_empty() => Ok(Loaded {
+            plan,
+            notices,
+            explained,
+        }),
         _ => Err(errors),
     }
 }
@@ -145,29 +186,50 @@ pub fn load(source: &Source) -> Result<Loaded, Vec<Problem>> {
 pub fn admin_address(source: &Source) -> Result<Option<Address>, Vec<Problem>> {
     let mut report = Report::default();
     let mut given = flags::collect(source, &mut report).process;
-    let mut admin = Reader::new(std::mem::take(given.sub_table("admin", &Origin::Default)), Place::root(), &mut report);
+    let mut admin = Reader::new(
+        std::mem::take(given.sub_table("admin", &Origin::Default)),
+        Place::root(),
+        &mut report,
+    );
     let stands = admin.has("listen");
     let address = match admin.value("listen", process::admin_listen) {
         Some(found) => found.value,
         None if stands => None,
-        None => process::admin_listen(&process::default_admin(&source.environment)).ok().flatten(),
+        None => process::admin_listen(&process::default_admin(&source.environment))
+            .ok()
+            .flatten(),
     };
-    if report.errors.is_empty() { Ok(address) } else { Err(report.errors) }
+    if report.errors.is_empty() {
+        Ok(address)
+    } else {
+        Err(report.errors)
+    }
 }
 
 /// Problems as a person reads them, each with its hint below it.
 pub fn render(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("{problem}\n")).collect()
+    problems
+        .iter()
+        .map(|problem| format!("{problem}\n"))
+        .collect()
 }
 
 /// The file's tree under what flags and environment say.
 fn joined(mut document: Table, given: flags::Given, report: &mut Report) -> Table {
-    let own = ["listener", "site"].into_iter().find_map(|key| document.peek(key).map(|value| (key, value)));
+    let own = ["listener", "site"]
+        .into_iter()
+        .find_map(|key| document.peek(key).map(|value| (key, value)));
     match own {
         Some((key, Value { origin, .. })) => {
             for flag in &given.described_by {
-                let message = format!("describes a listener and a site, but {origin} has [[{key}]] of its own");
-                report.error("", Fault::whole(flag.clone(), message).hint("write it there, or leave the file out"));
+                let message = format!(
+                    "describes a listener and a site, but {origin} has [[{key}]] of its own"
+                );
+                report.error(
+                    "",
+                    Fault::whole(flag.clone(), message)
+                        .hint("write it there, or leave the file out"),
+                );
             }
             document.overlay(given.process);
         }
@@ -187,16 +249,28 @@ fn plan(tree: Table, environment: &[(String, String)], report: &mut Report) -> P
     let upstreams = upstream::read_all(&mut root);
     let sites = site::read_all(&mut root, &site::Neighbours::new(&listeners, &upstreams));
     root.finish();
-    check::Drafts { process: &process, listeners: &listeners, sites: &sites, upstreams: &upstreams }.check(report);
+    check::Drafts {
+        process: &process,
+        listeners: &listeners,
+        sites: &sites,
+        upstreams: &upstreams,
+    }
+    .check(report);
     Plan {
         workers: process.workers,
         log: process.log,
         admin: process.admin.map(|admin| admin.value),
         metrics: process.metrics,
         shutdown: process.shutdown,
-        listeners: listeners.into_iter().map(listener::Draft::into_plan).collect(),
+        listeners: listeners
+            .into_iter()
+            .map(listener::Draft::into_plan)
+            .collect(),
         sites: sites.into_iter().map(|site| site.plan).collect(),
-        upstreams: upstreams.into_iter().map(|upstream| upstream.plan).collect(),
+        upstreams: upstreams
+            .into_iter()
+            .map(|upstream| upstream.plan)
+            .collect(),
     }
 }
 
@@ -217,6 +291,8 @@ impl fmt::Display for Problem {
             Origin::Default => f.write_str(&self.message)?,
             ref origin => write!(f, "{origin}: {}", self.message)?,
         }
-        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
+        self.hint
+            .as_ref()
+            .map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
     }
 }

@@ -29,12 +29,18 @@ pub(super) fn read<T: Copy + PartialEq>(
     let (mut names, origin) = (Vec::with_capacity(found.value.len()), found.origin);
     for Found { value, origin } in found.value {
         if names.contains(&value) {
-            owner.notice(Fault::whole(origin, format!("a {} stands twice in {key}", kindred.what)));
+            owner.notice(Fault::whole(
+                origin,
+                format!("a {} stands twice in {key}", kindred.what),
+            ));
         } else {
             names.push(value);
         }
     }
-    Some(Found { value: names, origin })
+    Some(Found {
+        value: names,
+        origin,
+    })
 }
 
 fn one<T>(kindred: &Kindred<T>, name: &str, origin: &Origin) -> Result<T, Fault> {
@@ -58,14 +64,22 @@ fn typed<T: Copy + PartialEq>(
     let origin = value.origin.clone();
     let Kind::String(text) = &value.kind else {
         owner.error(value.fault("must be text"));
-        return Found { value: Vec::new(), origin };
+        return Found {
+            value: Vec::new(),
+            origin,
+        };
     };
     if text.contains(['*', '/']) {
-        let message = "the marks * and / are ignored: which shares a client sends is the client's choice";
+        let message =
+            "the marks * and / are ignored: which shares a client sends is the client's choice";
         owner.notice(Fault::whole(origin.clone(), message));
     }
     let mut names: Vec<T> = Vec::new();
-    for word in text.split([':', ',', '/']).map(str::trim).filter(|word| !word.is_empty()) {
+    for word in text
+        .split([':', ',', '/'])
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+    {
         let name = word.trim_start_matches(['*', '?', '-']);
         let marks = &word[..word.len() - name.len()];
         if name.eq_ignore_ascii_case("DEFAULT") {
@@ -79,7 +93,10 @@ fn typed<T: Copy + PartialEq>(
             Err(fault) => owner.error(fault),
         }
     }
-    Found { value: names, origin }
+    Found {
+        value: names,
+        origin,
+    }
 }
 
 fn add<T: Copy + PartialEq>(names: &mut Vec<T>, more: &[T]) {

@@ -14,7 +14,10 @@ const STANCES: &[(&str, Word<Stance>)] = &[
 ];
 
 /// A policy that demands nothing.
-pub(super) const LEAST: Policy = Policy { key_exchange: Stance::Observe, authentication: Stance::Observe };
+pub(super) const LEAST: Policy = Policy {
+    key_exchange: Stance::Observe,
+    authentication: Stance::Observe,
+};
 
 /// The words that were written.
 #[derive(Clone, Debug)]
@@ -28,8 +31,14 @@ impl Written {
     /// The policy with what was not written taken from another.
     pub(super) fn over(&self, base: Policy) -> Policy {
         Policy {
-            key_exchange: self.key_exchange.as_ref().map_or(base.key_exchange, |found| found.value),
-            authentication: self.authentication.as_ref().map_or(base.authentication, |found| found.value),
+            key_exchange: self
+                .key_exchange
+                .as_ref()
+                .map_or(base.key_exchange, |found| found.value),
+            authentication: self
+                .authentication
+                .as_ref()
+                .map_or(base.authentication, |found| found.value),
         }
     }
 
@@ -37,12 +46,18 @@ impl Written {
     pub(super) fn weaker_than(&self, floor: &Written) -> Vec<(&'static str, &Found<Stance>)> {
         let pairs = self.rules().into_iter().zip(floor.rules());
         let weaker = pairs.filter_map(|((rule, here), (_, there))| Some((rule, here?, there?)));
-        weaker.filter(|(_, here, there)| here.value < there.value).map(|(rule, here, _)| (rule, here)).collect()
+        weaker
+            .filter(|(_, here, there)| here.value < there.value)
+            .map(|(rule, here, _)| (rule, here))
+            .collect()
     }
 
     /// The rules by name, as they are written in a file.
     pub(super) fn rules(&self) -> [(&'static str, Option<&Found<Stance>>); 2] {
-        [("key_exchange", self.key_exchange.as_ref()), ("authentication", self.authentication.as_ref())]
+        [
+            ("key_exchange", self.key_exchange.as_ref()),
+            ("authentication", self.authentication.as_ref()),
+        ]
     }
 }
 
@@ -51,7 +66,10 @@ pub(super) fn read(owner: &mut Reader<'_>) -> Option<Written> {
     let value = owner.take("policy")?;
     let origin = value.origin.clone();
     let table = match value {
-        Value { kind: Kind::Table(table), .. } => table,
+        Value {
+            kind: Kind::Table(table),
+            ..
+        } => table,
         word => {
             let mut table = Table::default();
             table.push("key_exchange", word);
@@ -63,5 +81,9 @@ pub(super) fn read(owner: &mut Reader<'_>) -> Option<Written> {
     let key_exchange = policy.value("key_exchange", stance);
     let authentication = policy.value("authentication", stance);
     policy.finish();
-    Some(Written { key_exchange, authentication, origin })
+    Some(Written {
+        key_exchange,
+        authentication,
+        origin,
+    })
 }

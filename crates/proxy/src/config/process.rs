@@ -5,7 +5,9 @@ use super::{
     tree::{Kind, Table, Value},
     values::{self, Word, duration},
 };
-use crate::plan::{AccessLog, Address, AdminPlan, LogFormat, LogLevel, LogPlan, MetricsPlan, ShutdownPlan};
+use crate::plan::{
+    AccessLog, Address, AdminPlan, LogFormat, LogLevel, LogPlan, MetricsPlan, ShutdownPlan,
+};
 
 /// More event loops than any machine has cores.
 const MOST_WORKERS: usize = 1024;
@@ -19,7 +21,10 @@ const LEVELS: &[(&str, Word<LogLevel>)] = &[
     ("warn", Word::Is(LogLevel::Warn)),
     ("error", Word::Is(LogLevel::Error)),
 ];
-const FORMATS: &[(&str, Word<LogFormat>)] = &[("text", Word::Is(LogFormat::Text)), ("json", Word::Is(LogFormat::Json))];
+const FORMATS: &[(&str, Word<LogFormat>)] = &[
+    ("text", Word::Is(LogFormat::Text)),
+    ("json", Word::Is(LogFormat::Json)),
+];
 
 /// What concerns the process as a whole, and where its own sockets are written down.
 pub(super) struct Process {
@@ -33,27 +38,47 @@ pub(super) struct Process {
 
 /// Reads all of it.
 pub(super) fn read(root: &mut Reader<'_>, environment: &[(String, String)]) -> Process {
-    let workers = root.value_or("workers", text("auto"), |value| values::auto_or_count(1..=MOST_WORKERS, value)).value;
+    let workers = root
+        .value_or("workers", text("auto"), |value| {
+            values::auto_or_count(1..=MOST_WORKERS, value)
+        })
+        .value;
     let log = log(root);
     let admin = admin(root, environment);
     let (metrics, metrics_origin) = metrics(root);
     let shutdown = shutdown(root);
-    Process { workers, log, admin, metrics, metrics_origin, shutdown }
+    Process {
+        workers,
+        log,
+        admin,
+        metrics,
+        metrics_origin,
+        shutdown,
+    }
 }
 
 /// Where the admin socket is when nothing says otherwise, and the variable that decides it.
 pub(super) fn default_admin(environment: &[(String, String)]) -> Value {
     let folder = |name: &str| {
-        let set = environment.iter().find(|(have, value)| have == name && !value.is_empty())?;
+        let set = environment
+            .iter()
+            .find(|(have, value)| have == name && !value.is_empty())?;
         // systemd lists several runtime directories with colons between them.
         let first = set.1.split(':').next()?;
-        (!first.is_empty()).then(|| (first.trim_end_matches('/').to_owned(), Origin::Environment(name.to_owned())))
+        (!first.is_empty()).then(|| {
+            (
+                first.trim_end_matches('/').to_owned(),
+                Origin::Environment(name.to_owned()),
+            )
+        })
     };
     if let Some((folder, origin)) = folder("RUNTIME_DIRECTORY") {
         return Value::string(format!("unix:{folder}/portcullis.sock"), origin);
     }
     match folder("XDG_RUNTIME_DIR") {
-        Some((folder, origin)) => Value::string(format!("unix:{folder}/portcullis/portcullis.sock"), origin),
+        Some((folder, origin)) => {
+            Value::string(format!("unix:{folder}/portcullis/portcullis.sock"), origin)
+        }
         None => Value::string("off", Origin::Default),
     }
 }
@@ -72,11 +97,23 @@ fn text(text: &str) -> Kind {
 
 fn log(root: &mut Reader<'_>) -> LogPlan {
     let mut log = root.table("log", "log");
-    let level = log.value_or("level", text("info"), |value| values::word("level", LEVELS, value)).value;
-    let format = log.value_or("format", text("text"), |value| values::word("format", FORMATS, value)).value;
+    let level = log
+        .value_or("level", text("info"), |value| {
+            values::word("level", LEVELS, value)
+        })
+        .value;
+    let format = log
+        .value_or("format", text("text"), |value| {
+            values::word("format", FORMATS, value)
+        })
+        .value;
     let access = log.value_or("access", text("-"), access).value;
     log.finish();
-    LogPlan { level, format, access }
+    LogPlan {
+        level,
+        format,
+        access,
+    }
 }
 
 fn access(value: &Value) -> Result<AccessLog, Fault> {
@@ -89,7 +126,10 @@ fn access(value: &Value) -> Result<AccessLog, Fault> {
 
 fn admin(root: &mut Reader<'_>, environment: &[(String, String)]) -> Option<Found<AdminPlan>> {
     let table = match root.take("admin") {
-        Some(Value { kind: Kind::Table(table), .. }) => table,
+        Some(Value {
+            kind: Kind::Table(table),
+            ..
+        }) => table,
         Some(word) => {
             let mut table = Table::default();
             table.push("listen", word);
@@ -103,11 +143,19 @@ fn admin(root: &mut Reader<'_>, environment: &[(String, String)]) -> Option<Foun
     }
     let mut admin = root.item(table, "admin", "admin");
     let listen = admin.value("listen", admin_listen);
-    let token_file = admin.value("token_file", values::path).map(|found| found.value);
+    let token_file = admin
+        .value("token_file", values::path)
+        .map(|found| found.value);
     let plan = listen.and_then(|Found { value, origin }| {
-        let plan = AdminPlan { listen: value?, token_file };
+        let plan = AdminPlan {
+            listen: value?,
+            token_file,
+        };
         check_admin(&mut admin, &plan, &origin);
-        Some(Found { value: plan, origin })
+        Some(Found {
+            value: plan,
+            origin,
+        })
     });
     admin.finish();
     plan
@@ -119,8 +167,13 @@ fn check_admin(admin: &mut Reader<'_>, plan: &AdminPlan, origin: &Origin) {
     }
     let shown = address::shown(&plan.listen);
     if !address::is_local(&plan.listen) {
-        let message = format!("admin on {shown} is beyond this machine, which needs TLS: not in this version");
-        admin.error(Fault::whole(origin.clone(), message).hint("listen on unix:PATH or on a loopback address"));
+        let message = format!(
+            "admin on {shown} is beyond this machine, which needs TLS: not in this version"
+        );
+        admin.error(
+            Fault::whole(origin.clone(), message)
+                .hint("listen on unix:PATH or on a loopback address"),
+        );
     }
     if plan.token_file.is_none() {
         let message = format!("admin on {shown} needs a token_file");
@@ -135,9 +188,17 @@ fn metrics(root: &mut Reader<'_>) -> (MetricsPlan, Origin) {
         "off" => Ok(None),
         _ => address::socket(value).map(Some),
     });
-    let sites = metrics.value_or("sites", Kind::Integer(SITE_LABELS), |value| values::count(0..=MOST_SITE_LABELS, value));
+    let sites = metrics.value_or("sites", Kind::Integer(SITE_LABELS), |value| {
+        values::count(0..=MOST_SITE_LABELS, value)
+    });
     metrics.finish();
-    (MetricsPlan { listen: listen.value, sites: sites.value }, listen.origin)
+    (
+        MetricsPlan {
+            listen: listen.value,
+            sites: sites.value,
+        },
+        listen.origin,
+    )
 }
 
 fn shutdown(root: &mut Reader<'_>) -> ShutdownPlan {

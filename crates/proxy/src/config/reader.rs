@@ -22,15 +22,26 @@ enum Said {
 
 impl Fault {
     pub(super) fn whole(origin: Origin, message: impl Into<String>) -> Fault {
-        Fault { origin, said: Said::Whole(message.into()), hint: None }
+        Fault {
+            origin,
+            said: Said::Whole(message.into()),
+            hint: None,
+        }
     }
 
     pub(super) fn of_key(origin: Origin, complaint: impl Into<String>) -> Fault {
-        Fault { origin, said: Said::OfKey(complaint.into()), hint: None }
+        Fault {
+            origin,
+            said: Said::OfKey(complaint.into()),
+            hint: None,
+        }
     }
 
     pub(super) fn hint(self, hint: impl Into<String>) -> Fault {
-        Fault { hint: Some(hint.into()), ..self }
+        Fault {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 
     pub(super) fn maybe_hint(self, hint: Option<String>) -> Fault {
@@ -49,7 +60,10 @@ pub(super) struct Found<T> {
 
 impl<T> Found<T> {
     pub(super) fn map<U>(self, meaning: impl FnOnce(T) -> U) -> Found<U> {
-        Found { value: meaning(self.value), origin: self.origin }
+        Found {
+            value: meaning(self.value),
+            origin: self.origin,
+        }
     }
 }
 
@@ -89,19 +103,34 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn root() -> Place {
-        Place { section: "", subject: String::new(), path: String::new(), within: String::new() }
+        Place {
+            section: "",
+            subject: String::new(),
+            path: String::new(),
+            within: String::new(),
+        }
     }
 
     /// One of the named things: a listener, a site, an upstream.
     pub(super) fn named(section: &'static str, name: &str) -> Place {
         let subject = format!("{section} {}", super::tree::quoted(name));
         let path = format!("{section}.{}", bare_or_quoted(name));
-        Place { section, subject, path, within: String::new() }
+        Place {
+            section,
+            subject,
+            path,
+            within: String::new(),
+        }
     }
 
     fn below(&self, section: &'static str, key: &str) -> Place {
         let place = self.clone();
-        Place { section, path: joined(&self.path, key), within: joined(&self.within, key), ..place }
+        Place {
+            section,
+            path: joined(&self.path, key),
+            within: joined(&self.within, key),
+            ..place
+        }
     }
 }
 
@@ -127,17 +156,29 @@ enum Explaining {
 
 impl<'r> Reader<'r> {
     pub(super) fn new(table: Table, place: Place, report: &'r mut Report) -> Reader<'r> {
-        Reader { table, place, asked: Vec::new(), explaining: Explaining::EachValue, report }
+        Reader {
+            table,
+            place,
+            asked: Vec::new(),
+            explaining: Explaining::EachValue,
+            report,
+        }
     }
 
     /// The same reader, whose owner explains what the values come to.
     pub(super) fn unexplained(self) -> Reader<'r> {
-        Reader { explaining: self.explaining.max(Explaining::OnRequest), ..self }
+        Reader {
+            explaining: self.explaining.max(Explaining::OnRequest),
+            ..self
+        }
     }
 
     /// The same reader, of which nothing is explained, nor of the tables below it.
     pub(super) fn silent(self) -> Reader<'r> {
-        Reader { explaining: Explaining::Nothing, ..self }
+        Reader {
+            explaining: Explaining::Nothing,
+            ..self
+        }
     }
 
     /// How many errors there are so far, in all of the configuration.
@@ -162,7 +203,11 @@ impl<'r> Reader<'r> {
     }
 
     /// A value, if it stands and is good.
-    pub(super) fn value<T>(&mut self, key: &'static str, parse: impl Fn(&Value) -> Result<T, Fault>) -> Option<Found<T>> {
+    pub(super) fn value<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&Value) -> Result<T, Fault>,
+    ) -> Option<Found<T>> {
         let value = self.take(key)?;
         self.parsed(key, &value, parse)
     }
@@ -174,11 +219,18 @@ impl<'r> Reader<'r> {
         default: Kind,
         parse: impl Fn(&Value) -> Result<T, Fault>,
     ) -> Found<T> {
-        let default = Value { kind: default, origin: Origin::Default };
+        let default = Value {
+            kind: default,
+            origin: Origin::Default,
+        };
         let value = self.take(key).unwrap_or_else(|| default.clone());
         self.parsed(key, &value, &parse).unwrap_or_else(|| {
-            let value = parse(&default).unwrap_or_else(|fault| unreachable!("default of {key}: {fault:?}"));
-            Found { value, origin: Origin::Default }
+            let value =
+                parse(&default).unwrap_or_else(|fault| unreachable!("default of {key}: {fault:?}"));
+            Found {
+                value,
+                origin: Origin::Default,
+            }
         })
     }
 
@@ -192,24 +244,50 @@ impl<'r> Reader<'r> {
         let Kind::Array(items) = &value.kind else {
             let written = value.to_string();
             let fault = value.fault(format!("must be a list, not {}", value.kind.describe()));
-            self.fault(key, fault.hint(format!("write it in brackets: [{written}]")));
+            self.fault(
+                key,
+                fault.hint(format!("write it in brackets: [{written}]")),
+            );
             return None;
         };
         self.explain_taken(key, &value);
         let mut good = Vec::with_capacity(items.len());
         for item in items {
             match not_yet(item).and_then(|()| parse(item)) {
-                Ok(meaning) => good.push(Found { value: meaning, origin: item.origin.clone() }),
+                Ok(meaning) => good.push(Found {
+                    value: meaning,
+                    origin: item.origin.clone(),
+                }),
                 Err(fault) => self.fault(key, fault),
             }
         }
-        Some(Found { value: good, origin: value.origin })
+        Some(Found {
+            value: good,
+            origin: value.origin,
+        })
+    }
+
+    /// The good items of a list, which is empty where it is missing.
+    pub(super) fn list_or_empty<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&Value) -> Result<T, Fault>,
+    ) -> Vec<Found<T>> {
+        if !self.has(key) {
+            self.explain_taken(key, &Value::strings([""; 0], Origin::Default));
+        }
+        self.list(key, parse)
+            .map(|found| found.value)
+            .unwrap_or_default()
     }
 
     /// A table below this one, empty where it is missing or is none.
     pub(super) fn table(&mut self, key: &'static str, section: &'static str) -> Reader<'_> {
         let table = match self.take(key) {
-            Some(Value { kind: Kind::Table(table), .. }) => table,
+            Some(Value {
+                kind: Kind::Table(table),
+                ..
+            }) => table,
             Some(other) => {
                 let complaint = format!("must be a table, not {}", other.kind.describe());
                 self.fault(key, other.fault(complaint));
@@ -235,7 +313,9 @@ impl<'r> Reader<'r> {
     /// Keeps an error about a key.
     pub(super) fn fault(&mut self, key: &str, fault: Fault) {
         let key = joined(&self.place.within, key);
-        self.report.errors.push(problem(&self.place.subject, &key, fault));
+        self.report
+            .errors
+            .push(problem(&self.place.subject, &key, fault));
     }
 
     /// Keeps an error about the table itself.
@@ -248,24 +328,42 @@ impl<'r> Reader<'r> {
         self.report.notice(&self.place.subject, fault);
     }
 
-    /// Keeps a value for `check --explain`.
+    /// Keeps a value for `check --explain`; the key is one of ours, dots and all.
     pub(super) fn explain(&mut self, key: &str, value: String, origin: Origin) {
         if self.explaining == Explaining::Nothing {
             return;
         }
-        self.report.explained.push(Explained { key: joined(&self.place.path, key), value, origin });
+        let path = &self.place.path;
+        let key = if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        };
+        self.report.explained.push(Explained { key, value, origin });
     }
 
     /// Tells every key that nobody asked for.
     pub(super) fn finish(self) {
-        let Reader { table, place, asked, report, .. } = self;
+        let Reader {
+            table,
+            place,
+            asked,
+            report,
+            ..
+        } = self;
         for (key, value) in table.into_entries() {
             let shown = super::tree::quoted(&joined(&place.within, &key));
             let fault = match later::key_of(place.section, &key) {
-                Some(later) => Fault::whole(value.origin, format!("{shown} is not in this version"))
-                    .maybe_hint(later.hint.map(str::to_owned)),
-                None => Fault::whole(value.origin, format!("unknown key {shown}"))
-                    .maybe_hint(did_you_mean(&key, asked.iter().copied().chain(later::keys_of(place.section)))),
+                Some(later) => {
+                    Fault::whole(value.origin, format!("{shown} is not in this version"))
+                        .maybe_hint(later.hint.map(str::to_owned))
+                }
+                None => Fault::whole(value.origin, format!("unknown key {shown}")).maybe_hint(
+                    did_you_mean(
+                        &key,
+                        asked.iter().copied().chain(later::keys_of(place.section)),
+                    ),
+                ),
             };
             report.errors.push(problem(&place.subject, "", fault));
         }
@@ -286,7 +384,10 @@ impl<'r> Reader<'r> {
         match not_yet(value).and_then(|()| parse(value)) {
             Ok(meaning) => {
                 self.explain_taken(key, value);
-                Some(Found { value: meaning, origin: value.origin.clone() })
+                Some(Found {
+                    value: meaning,
+                    origin: value.origin.clone(),
+                })
             }
             Err(fault) => {
                 self.fault(key, fault);
@@ -300,11 +401,17 @@ impl<'r> Reader<'r> {
 fn not_yet(value: &Value) -> Result<(), Fault> {
     match &value.kind {
         Kind::String(text) if matches!(value.origin, Origin::File(..)) => {
-            let form = if text.contains("${") { "${NAME}" } else { "file:PATH" };
+            let form = if text.contains("${") {
+                "${NAME}"
+            } else {
+                "file:PATH"
+            };
             if !text.contains("${") && !text.starts_with("file:") {
                 return Ok(());
             }
-            Err(value.fault(format!("{value}: a value of the form {form} is not in this version")))
+            Err(value.fault(format!(
+                "{value}: a value of the form {form} is not in this version"
+            )))
         }
         _ => Ok(()),
     }
@@ -317,24 +424,43 @@ fn problem(subject: &str, key: &str, fault: Fault) -> Problem {
         Said::OfKey(complaint) if stands_in_file && !key.is_empty() => format!("{key} {complaint}"),
         Said::OfKey(text) | Said::Whole(text) => text,
     };
-    let message = if stands_in_file && !subject.is_empty() { format!("{subject}: {message}") } else { message };
-    Problem { origin: fault.origin, message, hint: fault.hint }
+    let message = if stands_in_file && !subject.is_empty() {
+        format!("{subject}: {message}")
+    } else {
+        message
+    };
+    Problem {
+        origin: fault.origin,
+        message,
+        hint: fault.hint,
+    }
 }
 
 fn joined(path: &str, key: &str) -> String {
     let key = bare_or_quoted(key);
-    if path.is_empty() { key } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 /// `did you mean "x"?`, if something near enough stands among the first candidates.
-pub(super) fn did_you_mean<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(super) fn did_you_mean<'a>(
+    typed: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
     /// A file full of slips must not cost the square of its size.
     const CANDIDATES: usize = 500;
     /// Two slips in a long word, one in a short: further away it is another word.
     const SLIPS: usize = 2;
     let typed = typed.to_lowercase();
     let allowed = SLIPS.min(typed.chars().count().div_ceil(3));
-    let distance = |candidate: &&str| strsim::damerau_levenshtein(&typed, &candidate.to_lowercase());
-    let near = candidates.into_iter().take(CANDIDATES).min_by_key(distance)?;
+    let distance =
+        |candidate: &&str| strsim::damerau_levenshtein(&typed, &candidate.to_lowercase());
+    let near = candidates
+        .into_iter()
+        .take(CANDIDATES)
+        .min_by_key(distance)?;
     (distance(&near) <= allowed).then(|| format!("did you mean {}?", super::tree::quoted(near)))
 }

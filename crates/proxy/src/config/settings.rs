@@ -16,12 +16,22 @@ use portcullis_wire::{
 };
 use std::{fmt::Display, time::Duration};
 
-const GROUPS: Kindred<GroupId> = Kindred { what: "group", find: |name| Group::by_name(name).map(|group| group.id) };
-const CIPHERS: Kindred<CipherId> = Kindred { what: "cipher", find: |name| Cipher::by_name(name).map(|cipher| cipher.id) };
-const SIGNATURES: Kindred<SchemeId> =
-    Kindred { what: "signature", find: |name| Scheme::by_name(name).map(|scheme| scheme.id) };
-const ORDERS: &[(&str, Word<CipherOrder>)] =
-    &[("client", Word::Is(CipherOrder::Client)), ("server", Word::Is(CipherOrder::Server))];
+const GROUPS: Kindred<GroupId> = Kindred {
+    what: "group",
+    find: |name| Group::by_name(name).map(|group| group.id),
+};
+const CIPHERS: Kindred<CipherId> = Kindred {
+    what: "cipher",
+    find: |name| Cipher::by_name(name).map(|cipher| cipher.id),
+};
+const SIGNATURES: Kindred<SchemeId> = Kindred {
+    what: "signature",
+    find: |name| Scheme::by_name(name).map(|scheme| scheme.id),
+};
+const ORDERS: &[(&str, Word<CipherOrder>)] = &[
+    ("client", Word::Is(CipherOrder::Client)),
+    ("server", Word::Is(CipherOrder::Server)),
+];
 
 /// RFC 8446 4.6.1: no ticket may live longer.
 const LONGEST_TICKET: Duration = Duration::from_secs(7 * 86_400);
@@ -48,7 +58,11 @@ pub(super) fn read(tls: Reader<'_>) -> Tls {
     let mut tls = tls.unexplained();
     let errors_before = tls.errors();
     let profile = tls.value_or("profile", Kind::String("default".into()), profile);
-    tls.explain("profile", quoted(profile.value.as_str()), profile.origin.clone());
+    tls.explain(
+        "profile",
+        quoted(profile.value.as_str()),
+        profile.origin.clone(),
+    );
     let usual = usual_of(profile.value);
     let written = Written::read(&mut tls, &usual);
     let settings = match profile.value.settings(&written.overrides()) {
@@ -64,7 +78,11 @@ pub(super) fn read(tls: Reader<'_>) -> Tls {
     written.explain(&mut tls, &settings, &profile.origin);
     let resumption_lifetime = lifetime(&mut tls);
     tls.finish();
-    Tls { profile, settings, resumption_lifetime }
+    Tls {
+        profile,
+        settings,
+        resumption_lifetime,
+    }
 }
 
 fn profile(value: &Value) -> Result<Profile, Fault> {
@@ -72,15 +90,20 @@ fn profile(value: &Value) -> Result<Profile, Fault> {
     Profile::by_name(text).ok_or_else(|| {
         let words = || Profile::all().iter().map(|profile| profile.as_str());
         let all: Vec<&str> = words().collect();
-        let hint = did_you_mean(text, words()).unwrap_or_else(|| format!("it takes {}", all.join(", ")));
-        value.whole_fault(format!("unknown profile {}", quoted(text))).hint(hint)
+        let hint =
+            did_you_mean(text, words()).unwrap_or_else(|| format!("it takes {}", all.join(", ")));
+        value
+            .whole_fault(format!("unknown profile {}", quoted(text)))
+            .hint(hint)
     })
 }
 
 /// The profile with nothing set below it; a profile that this build lacks stands for the default one until it is refused.
 fn usual_of(profile: Profile) -> Settings {
     let nothing = Overrides::default();
-    let settings = profile.settings(&nothing).or_else(|_| Profile::Default.settings(&nothing));
+    let settings = profile
+        .settings(&nothing)
+        .or_else(|_| Profile::Default.settings(&nothing));
     settings.expect("the default profile needs no module and lists what every version needs")
 }
 
@@ -89,7 +112,9 @@ fn lifetime(tls: &mut Reader<'_>) -> Duration {
     let lifetime = resumption.value_or("lifetime", Kind::String("12h".into()), |value| {
         let lifetime = values::positive_duration(value)?;
         if lifetime > LONGEST_TICKET {
-            return Err(value.fault(format!("{value} is too long")).hint("a ticket lives 7d at most (RFC 8446)"));
+            return Err(value
+                .fault(format!("{value} is too long"))
+                .hint("a ticket lives 7d at most (RFC 8446)"));
         }
         Ok(lifetime)
     });
@@ -106,14 +131,18 @@ fn version(value: &Value) -> Result<Version, Fault> {
     match text.trim_start_matches("TLSv").trim_start_matches("TLS") {
         "1.3" => Ok(Version::Tls13),
         "1.2" => Ok(Version::Tls12),
-        _ => Err(value.whole_fault(format!("unknown version {}", quoted(text))).hint("it takes 1.2, 1.3")),
+        _ => Err(value
+            .whole_fault(format!("unknown version {}", quoted(text)))
+            .hint("it takes 1.2, 1.3")),
     }
 }
 
 impl Written {
     fn read(tls: &mut Reader<'_>, usual: &Settings) -> Written {
         let versions = tls.list("versions", version);
-        let meanings = |versions: Vec<Found<Version>>| versions.into_iter().map(|version| version.value).collect();
+        let meanings = |versions: Vec<Found<Version>>| {
+            versions.into_iter().map(|version| version.value).collect()
+        };
         Written {
             versions: versions.map(|found| found.map(meanings)),
             groups: names::read(tls, "groups", &GROUPS, &usual.groups),
@@ -160,7 +189,11 @@ impl Written {
             ("groups", listed(&settings.groups), origin(&self.groups)),
             ("ciphers", listed(&settings.ciphers), origin(&self.ciphers)),
             ("cipher_order", quoted(order), origin(&self.cipher_order)),
-            ("signatures", listed(&settings.signatures), origin(&self.signatures)),
+            (
+                "signatures",
+                listed(&settings.signatures),
+                origin(&self.signatures),
+            ),
             ("retry", settings.retry.to_string(), origin(&self.retry)),
         ];
         for (key, value, origin) in rows {
@@ -175,6 +208,9 @@ fn origin<T>(found: &Option<Found<T>>) -> Option<&Origin> {
 
 /// A list of names as TOML.
 fn listed<T: Display>(names: impl IntoIterator<Item = T>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| quoted(&name.to_string())).collect();
+    let names: Vec<String> = names
+        .into_iter()
+        .map(|name| quoted(&name.to_string()))
+        .collect();
     format!("[{}]", names.join(", "))
 }

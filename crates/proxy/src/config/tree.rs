@@ -30,11 +30,17 @@ pub(super) struct Table {
 
 impl Value {
     pub(super) fn string(text: impl Into<String>, origin: Origin) -> Value {
-        Value { kind: Kind::String(text.into()), origin }
+        Value {
+            kind: Kind::String(text.into()),
+            origin,
+        }
     }
 
     pub(super) fn bool(is: bool, origin: Origin) -> Value {
-        Value { kind: Kind::Bool(is), origin }
+        Value {
+            kind: Kind::Bool(is),
+            origin,
+        }
     }
 
     /// An array of strings that all stand in one place.
@@ -43,8 +49,14 @@ impl Value {
         I: IntoIterator<Item = T>,
         T: Into<String>,
     {
-        let items = texts.into_iter().map(|text| Value::string(text, origin.clone())).collect();
-        Value { kind: Kind::Array(items), origin }
+        let items = texts
+            .into_iter()
+            .map(|text| Value::string(text, origin.clone()))
+            .collect();
+        Value {
+            kind: Kind::Array(items),
+            origin,
+        }
     }
 
     /// Its text, or what is wrong with it.
@@ -102,16 +114,26 @@ impl Table {
 
     /// Looks at a key.
     pub(super) fn peek(&self, key: &str) -> Option<&Value> {
-        self.entries.iter().find(|(have, _)| have == key).map(|(_, value)| value)
+        self.entries
+            .iter()
+            .find(|(have, _)| have == key)
+            .map(|(_, value)| value)
     }
 
     /// The table under a key, made if it is missing.
     pub(super) fn sub_table(&mut self, key: &str, origin: &Origin) -> &mut Table {
-        let at = self.entries.iter().position(|(have, _)| have == key).unwrap_or_else(|| {
-            let empty = Value { kind: Kind::Table(Table::default()), origin: origin.clone() };
-            self.push(key, empty);
-            self.entries.len() - 1
-        });
+        let at = self
+            .entries
+            .iter()
+            .position(|(have, _)| have == key)
+            .unwrap_or_else(|| {
+                let empty = Value {
+                    kind: Kind::Table(Table::default()),
+                    origin: origin.clone(),
+                };
+                self.push(key, empty);
+                self.entries.len() - 1
+            });
         let kind = &mut self.entries[at].1.kind;
         if !matches!(kind, Kind::Table(_)) {
             *kind = Kind::Table(Table::default());
@@ -125,8 +147,23 @@ impl Table {
     /// Lays another table over this one: tables key by key, everything else as a whole.
     pub(super) fn overlay(&mut self, over: Table) {
         for (key, value) in over.entries {
-            match (self.entries.iter_mut().find(|(have, _)| *have == key), value) {
-                (Some((_, Value { kind: Kind::Table(base), .. })), Value { kind: Kind::Table(over), .. }) => {
+            match (
+                self.entries.iter_mut().find(|(have, _)| *have == key),
+                value,
+            ) {
+                (
+                    Some((
+                        _,
+                        Value {
+                            kind: Kind::Table(base),
+                            ..
+                        },
+                    )),
+                    Value {
+                        kind: Kind::Table(over),
+                        ..
+                    },
+                ) => {
                     base.overlay(over);
                 }
                 (Some((_, place)), value) => *place = value,
@@ -166,8 +203,9 @@ impl fmt::Display for Kind {
             }
             Kind::Table(table) if table.entries.is_empty() => f.write_str("{}"),
             Kind::Table(table) => {
-                let entry = |(key, value): &(String, Value)| format!("{} = {value}", bare_or_quoted(key));
-                let entries: Vec<String> = table.entries.iter().map(entry).collect();
+                let entry =
+                    |(key, value): &(String, Value)| format!("{} = {value}", bare_or_quoted(key));
+                let entries: Vec<String> = table.entries().map(entry).collect();
                 write!(f, "{{ {} }}", entries.join(", "))
             }
         }
@@ -185,7 +223,9 @@ pub(super) fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            control if control.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(control))),
+            control if control.is_control() => {
+                out.push_str(&format!("\\u{:04X}", u32::from(control)))
+            }
             other => out.push(other),
         }
     }
@@ -196,7 +236,11 @@ pub(super) fn quoted(text: &str) -> String {
 /// A TOML key: quoted only where it must be.
 pub(super) fn bare_or_quoted(key: &str) -> String {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !key.is_empty() && key.chars().all(is_bare) { key.to_owned() } else { quoted(key) }
+    if !key.is_empty() && key.chars().all(is_bare) {
+        key.to_owned()
+    } else {
+        quoted(key)
+    }
 }
 
 #[cfg(test)]
@@ -212,25 +256,53 @@ mod tests {
         let mut table = Table::default();
         table.push("plain", text("a \"b\" \\ \n\u{1}"));
         table.push("a.b", Value::strings(["x", "y"], Origin::Default));
-        table.push("float", Value { kind: Kind::Float(1.0), origin: Origin::Default });
-        let printed = Value { kind: Kind::Table(table), origin: Origin::Default }.to_string();
-        assert_eq!(printed, r#"{ plain = "a \"b\" \\ \n\u0001", "a.b" = ["x", "y"], float = 1.0 }"#);
+        table.push(
+            "float",
+            Value {
+                kind: Kind::Float(1.0),
+                origin: Origin::Default,
+            },
+        );
+        let printed = Value {
+            kind: Kind::Table(table),
+            origin: Origin::Default,
+        }
+        .to_string();
+        assert_eq!(
+            printed,
+            r#"{ plain = "a \"b\" \\ \n\u0001", "a.b" = ["x", "y"], float = 1.0 }"#
+        );
         let document = format!("value = {printed}");
         let parsed = toml::de::DeTable::parse(&document).expect("what we print is TOML");
-        assert_eq!(parsed.get_ref()["value"].get_ref()["plain"].get_ref().as_str(), Some("a \"b\" \\ \n\u{1}"));
+        assert_eq!(
+            parsed.get_ref()["value"].get_ref()["plain"]
+                .get_ref()
+                .as_str(),
+            Some("a \"b\" \\ \n\u{1}")
+        );
     }
 
     #[test]
     fn overlay_merges_tables_and_replaces_the_rest() {
         let mut base = Table::default();
-        base.sub_table("log", &Origin::Default).push("level", text("info"));
-        base.sub_table("log", &Origin::Default).push("access", text("-"));
+        base.sub_table("log", &Origin::Default)
+            .push("level", text("info"));
+        base.sub_table("log", &Origin::Default)
+            .push("access", text("-"));
         base.push("admin", text("off"));
         let mut over = Table::default();
-        over.sub_table("log", &Origin::Default).push("level", text("debug"));
+        over.sub_table("log", &Origin::Default)
+            .push("level", text("debug"));
         over.push("admin", text("unix:x"));
         base.overlay(over);
-        let printed = Value { kind: Kind::Table(base), origin: Origin::Default }.to_string();
-        assert_eq!(printed, r#"{ log = { level = "debug", access = "-" }, admin = "unix:x" }"#);
+        let printed = Value {
+            kind: Kind::Table(base),
+            origin: Origin::Default,
+        }
+        .to_string();
+        assert_eq!(
+            printed,
+            r#"{ log = { level = "debug", access = "-" }, admin = "unix:x" }"#
+        );
     }
 }
