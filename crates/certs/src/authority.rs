@@ -1,7 +1,4 @@
-use crate::{
-    Algorithm, Error, Key, Name,
-    key::encode,
-};
+use crate::{Algorithm, Error, Key, Name, key::encode};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use pem::Pem;
 use rcgen::{
@@ -125,7 +122,9 @@ fn params(common_name: &str, valid: Duration) -> Result<CertificateParams, Error
     let valid = time::Duration::try_from(valid).map_err(|_| Error::ValidityTooLong)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
     params.serial_number = Some(serial_number()?);
     params.not_before = now - BACKDATED;
     params.not_after = now.checked_add(valid).ok_or(Error::ValidityTooLong)?;

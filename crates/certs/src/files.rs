@@ -59,3 +59,39 @@ fn write_error(path: &Path, source: io::Error) -> Error {
         source,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn only_the_owner_reads_the_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let written = write_issued(folder.path(), "a", &issued()).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&written.key), 0o600);
+        assert_eq!(fs::read_to_string(&written.key).unwrap(), "key");
+        assert_eq!(fs::read_to_string(&written.chain).unwrap(), "chain");
+    }
+
+    #[test]
+    fn nothing_is_overwritten_and_nothing_is_left_behind() {
+        for taken in ["a.pem", "a.key"] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(taken);
+            fs::write(&path, "mine").unwrap();
+            let error = write_issued(folder.path(), "a", &issued()).unwrap_err();
+            assert!(matches!(error, Error::Exists(found) if found == path));
+            assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{taken}");
+        }
+    }
+
+    fn issued() -> Issued {
+        Issued {
+            chain_pem: "chain".to_owned(),
+            key_pem: "key".to_owned().into(),
+        }
+    }
+}

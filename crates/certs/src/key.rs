@@ -107,10 +107,7 @@ impl SigningKey for Key {
 
 /// A PEM block with the line ends that Unix tools write.
 pub(crate) fn encode(block: &Pem) -> String {
-    pem::encode_config(
-        block,
-        EncodeConfig::new().set_line_ending(LineEnding::LF),
-    )
+    pem::encode_config(block, EncodeConfig::new().set_line_ending(LineEnding::LF))
 }
 
 type Made = Result<(Pair, Document), aws_lc_rs::error::Unspecified>;
@@ -150,7 +147,11 @@ mod tests {
             let text = Key::generate(algorithm).unwrap().to_pem();
             let der = pem::parse(text.as_bytes()).unwrap().into_contents();
             // RFC 9881 section 6: a seed is 32 bytes under the tag [0]; the whole PKCS#8 is 54
-            assert_eq!((der.len(), &der[20..22]), (54, &[0x80, 32][..]), "{algorithm}");
+            assert_eq!(
+                (der.len(), &der[20..22]),
+                (54, &[0x80, 32][..]),
+                "{algorithm}"
+            );
         }
     }
 }
