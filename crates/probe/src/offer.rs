@@ -2,7 +2,7 @@
 use portcullis_tls::negotiated::Version;
 use portcullis_wire::{
     GroupId, KeyExchange, SchemeId,
-    registry::{Group, Scheme, Standing},
+    registry::{Group, Scheme, Standing, default_offer},
 };
 use std::fmt;
 
@@ -156,9 +156,7 @@ fn offered_groups() -> impl Iterator<Item = GroupId> {
 }
 
 fn default_groups() -> impl Iterator<Item = GroupId> {
-    let rows = Group::all().iter();
-    rows.filter(|group| group.standing == Standing::Default)
-        .map(|group| group.id)
+    default_offer().map(|group| group.id)
 }
 
 fn is_classical(id: GroupId) -> bool {
