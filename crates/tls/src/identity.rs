@@ -1,9 +1,5 @@
 //! A certificate chain with its key, and what can be said of it.
-use crate::{
-    negotiated::Authentication,
-    profile::ChainRule,
-    provider,
-};
+use crate::{negotiated::Authentication, profile::ChainRule, provider};
 use portcullis_wire::{SchemeId, registry::KeyKind};
 use rustls::{SignatureScheme, pki_types::CertificateDer, sign::CertifiedKey};
 use std::{fmt, net::IpAddr, sync::Arc};
@@ -14,6 +10,7 @@ mod pem;
 mod problem;
 
 pub use certificate::Certificate;
+pub(crate) use certificate::class_of;
 pub use problem::Problem;
 
 /// A certificate chain with its key.
@@ -72,7 +69,9 @@ impl IdentityError {
             IdentityError::Misplaced { hint, .. } | IdentityError::BadKey { hint, .. } => {
                 Some(hint).copied().filter(|hint| !hint.is_empty())
             }
-            IdentityError::KeyMismatch => Some("the chain must hold the key's own certificate, leaf first"),
+            IdentityError::KeyMismatch => {
+                Some("the chain must hold the key's own certificate, leaf first")
+            }
             _ => None,
         }
     }
@@ -118,7 +117,7 @@ impl Identity {
 
     /// pq when the key and every signature in the chain are ML-DSA.
     pub fn authentication(&self) -> Authentication {
-        certificate::class_of(&self.chain)
+        class_of(&self.chain)
     }
 
     /// The schemes its key can sign with, most wanted first.

@@ -48,7 +48,7 @@ pub enum Safety {
 }
 
 /// The client certificate that a handshake proved.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ClientCertificate {
     /// Subject, RFC 4514 order as people write it: `CN=agent-7,O=Corp`.
     pub subject: String,

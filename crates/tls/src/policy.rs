@@ -109,7 +109,10 @@ pub fn choose_version(hello: &Hello, versions: &[Version]) -> Option<Version> {
 /// A group counts only if `supported_groups` names it, share or not: RFC 8446 4.2.8 wants it there, and rustls
 /// looks nowhere else. So a TLS 1.2 hello without that extension gets none.
 pub fn choose_group(hello: &Hello, rule: &Rule) -> Option<GroupChoice> {
-    match (choose_version(hello, &rule.versions)?, rule.policy.key_exchange) {
+    match (
+        choose_version(hello, &rule.versions)?,
+        rule.policy.key_exchange,
+    ) {
         (Version::Tls12, Stance::Require) => None,
         (Version::Tls12, Stance::Prefer) => ours(hello, rule)
             .find(|group| group_fits(*group, Version::Tls12))
@@ -121,7 +124,9 @@ pub fn choose_group(hello: &Hello, rule: &Rule) -> Option<GroupChoice> {
             .find(|group| hello.has_share(*group))
             .map(GroupChoice::direct)
             .or_else(|| theirs(hello, rule).next().map(GroupChoice::by_retry)),
-        (Version::Tls13, Stance::Prefer) => quantum_safe(hello, rule).or_else(|| classical(hello, rule)),
+        (Version::Tls13, Stance::Prefer) => {
+            quantum_safe(hello, rule).or_else(|| classical(hello, rule))
+        }
         (Version::Tls13, Stance::Require) => quantum_safe(hello, rule),
     }
 }
@@ -186,13 +191,18 @@ fn classical(hello: &Hello, rule: &Rule) -> Option<GroupChoice> {
 }
 
 fn is_quantum_safe(group: GroupId) -> bool {
-    group.key_exchange().is_some_and(|class| class.is_quantum_safe())
+    group
+        .key_exchange()
+        .is_some_and(|class| class.is_quantum_safe())
 }
 
 /// ML-DSA signs in TLS 1.3 only.
 fn can_verify_pq(hello: &Hello, rule: &Rule) -> bool {
     choose_version(hello, &rule.versions) == Some(Version::Tls13)
-        && rule.pq_schemes.iter().any(|scheme| hello.schemes.contains(scheme))
+        && rule
+            .pq_schemes
+            .iter()
+            .any(|scheme| hello.schemes.contains(scheme))
 }
 
 impl Stance {
@@ -391,7 +401,10 @@ pub(crate) mod tests {
                 ("*X25519, *X25519MLKEM768", direct(X25519)),
                 ("*X25519", direct(X25519)),
                 ("*secp521r1, secp256r1, X25519MLKEM768", retry(P256)),
-                ("*secp521r1, X25519MLKEM768, secp256r1", retry(X25519_ML_KEM)),
+                (
+                    "*secp521r1, X25519MLKEM768, secp256r1",
+                    retry(X25519_ML_KEM),
+                ),
                 ("*secp521r1", None),
             ],
         );
@@ -440,7 +453,11 @@ pub(crate) mod tests {
         ];
         for (stance, hello, expected) in table {
             let decision = decide(&hello, None, &rule(stance));
-            assert_eq!(decision.key_exchange, expected, "{stance:?} {:?}", hello.groups);
+            assert_eq!(
+                decision.key_exchange, expected,
+                "{stance:?} {:?}",
+                hello.groups
+            );
             assert_eq!(decision.authentication, Admitted);
         }
     }

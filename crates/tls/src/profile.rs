@@ -5,7 +5,7 @@ use crate::{
 };
 use portcullis_wire::{
     CipherId, GroupId, SchemeId,
-    registry::{Cipher, Group, KeyKind, Scheme, Standing},
+    registry::{Cipher, Group, Scheme, Standing},
 };
 
 /// A profile of SPEC 2.
@@ -281,12 +281,11 @@ pub(crate) fn scheme_fits(scheme: SchemeId, version: Version) -> bool {
     })
 }
 
-/// SPEC 2's signatures. P-521, Ed448 and RSA-PSS keys are known to the table and not among them.
+/// SPEC 2's signatures.
 fn default_signatures() -> Vec<SchemeId> {
-    use KeyKind::{EcdsaP256, EcdsaP384, Ed25519, Rsa};
     Scheme::all()
         .iter()
-        .filter(|s| s.key.is_ml_dsa() || matches!(s.key, EcdsaP256 | EcdsaP384 | Ed25519 | Rsa))
+        .filter(|scheme| scheme.standing == Standing::Default)
         .map(|scheme| scheme.id)
         .collect()
 }
@@ -389,7 +388,12 @@ mod tests {
         };
         let settings = Profile::Default.settings(&overrides).expect("1.3 works");
         assert_eq!(settings.versions, [Version::Tls13]);
-        assert!(settings.ciphers.iter().all(|id| cipher_fits(*id, Version::Tls13)));
+        assert!(
+            settings
+                .ciphers
+                .iter()
+                .all(|id| cipher_fits(*id, Version::Tls13))
+        );
     }
 
     #[test]

@@ -99,7 +99,10 @@ impl Certificate {
             false => Ok(()),
             true => Err(IdentityError::BadCertificate {
                 index,
-                problem: format!("its key is {}, which TLS does not use{instead}", self.key_label()),
+                problem: format!(
+                    "its key is {}, which TLS does not use{instead}",
+                    self.key_label()
+                ),
             }),
         }
     }
@@ -211,9 +214,15 @@ fn key_bits(spki: &SubjectPublicKeyInfo<'_>) -> usize {
     }
 }
 
-fn bits(integer: &[u8]) -> usize {
-    let significant: Vec<u8> = integer.iter().copied().skip_while(|byte| *byte == 0).collect();
-    let unused = significant.first().map_or(0, |byte| byte.leading_zeros() as usize);
+pub(super) fn bits(integer: &[u8]) -> usize {
+    let significant: Vec<u8> = integer
+        .iter()
+        .copied()
+        .skip_while(|byte| *byte == 0)
+        .collect();
+    let unused = significant
+        .first()
+        .map_or(0, |byte| byte.leading_zeros() as usize);
     8 * significant.len() - unused
 }
 

@@ -21,14 +21,24 @@ pub(super) fn from_pem(text: &[u8]) -> Result<Arc<dyn SigningKey>, IdentityError
         return Err(pem::instead_of_key(text));
     };
     if keys.next().is_some() {
-        return Err(bad("more than one private key", "keep the one that belongs to the chain"));
+        return Err(bad(
+            "more than one private key",
+            "keep the one that belongs to the chain",
+        ));
     }
     let form = Form::of(&section)?;
     let der = Zeroizing::new(section.der().map_err(|problem| bad(problem, ""))?);
     form.refuse_what_we_know(&der)?;
     // The copy is zeroized by rustls.
-    let loaded = provider::key_loader().key_provider.load_private_key(form.wrap(der.to_vec()));
-    loaded.map_err(|_| bad("not a key we can read", "write it anew with `openssl pkey -in FILE -out FILE.pem`"))
+    let loaded = provider::key_loader()
+        .key_provider
+        .load_private_key(form.wrap(der.to_vec()));
+    loaded.map_err(|_| {
+        bad(
+            "not a key we can read",
+            "write it anew with `openssl pkey -in FILE -out FILE.pem`",
+        )
+    })
 }
 
 /// How a private key is encoded.
@@ -42,7 +52,8 @@ enum Form {
     Pkcs1,
 }
 
-const DECRYPT: &str = "encrypted keys are not in this version; decrypt it with `openssl pkey -in FILE -out FILE.pem`";
+const DECRYPT: &str =
+    "encrypted keys are not in this version; decrypt it with `openssl pkey -in FILE -out FILE.pem`";
 
 impl Form {
     fn of(section: &Section<'_>) -> Result<Form, IdentityError> {
@@ -57,7 +68,10 @@ impl Form {
                 "an OpenSSH key",
                 "convert it with `ssh-keygen -p -m pem -f FILE`, or make one for TLS",
             )),
-            "DSA PRIVATE KEY" => Err(bad("a DSA key", "TLS 1.3 has no DSA; make ECDSA P-256 or ML-DSA-65")),
+            "DSA PRIVATE KEY" => Err(bad(
+                "a DSA key",
+                "TLS 1.3 has no DSA; make ECDSA P-256 or ML-DSA-65",
+            )),
             other => Err(bad(&format!("{other:?} is no form we know"), REWRITE)),
         }
     }
@@ -132,12 +146,9 @@ impl<'a> PrivateKeyInfo<'a> {
 
 /// The algorithm, or curve, is one that this build signs with.
 fn check_kind(algorithm: &str) -> Result<(), IdentityError> {
-    use KeyKind::{EcdsaP521, Ed448, RsaPss};
     match kind_of(algorithm) {
-        Some(kind @ (EcdsaP521 | Ed448)) => {
-            Err(bad(&format!("{} is not used by this build", kind.as_str()), CURVES))
-        }
-        Some(RsaPss) => Err(bad(
+        Some(KeyKind::Ed448) => Err(bad("Ed448 is not in this build", CURVES)),
+        Some(KeyKind::RsaPss) => Err(bad(
             "an RSA key bound to PSS",
             "make a plain RSA key: TLS 1.3 signs with PSS anyway",
         )),
@@ -149,7 +160,10 @@ fn check_kind(algorithm: &str) -> Result<(), IdentityError> {
                 Some(OidClass::Dead(instead)) => instead,
                 _ => CURVES,
             };
-            Err(bad(&format!("{label} is not an algorithm TLS signs with here"), hint))
+            Err(bad(
+                &format!("{label} is not an algorithm TLS signs with here"),
+                hint,
+            ))
         }
     }
 }
@@ -163,7 +177,10 @@ fn check_rsa(pkcs1: &[u8]) -> Result<(), IdentityError> {
     };
     match super::certificate::bits(modulus) {
         2048..=8192 => Ok(()),
-        bits => Err(bad(&format!("RSA of {bits} bits"), "RSA keys have 2048 to 8192 bits here")),
+        bits => Err(bad(
+            &format!("RSA of {bits} bits"),
+            "RSA keys have 2048 to 8192 bits here",
+        )),
     }
 }
 
@@ -181,7 +198,10 @@ fn check_ml_dsa(key: &[u8], expanded: usize, public: usize) -> Result<(), Identi
             _ => return Ok(()),
         },
     };
-    Err(bad(&format!("an ML-DSA key in {problem}, which RFC 9881 does not have"), FORMS))
+    Err(bad(
+        &format!("an ML-DSA key in {problem}, which RFC 9881 does not have"),
+        FORMS,
+    ))
 }
 
 /// RFC 5915: the curve stands in an explicit tag 0 behind version and key, where it stands at all.
@@ -244,7 +264,12 @@ mod tests {
         assert_eq!(take(&[0x04, 1, 5], OCTET_STRING), Some((&[5][..], &[][..])));
         assert_eq!(take(&[0x04, 2, 5], OCTET_STRING), None);
         assert_eq!(take(&[0x04, 1, 5], INTEGER), None);
-        for cut in [&[][..], &[0x04], &[0x04, 0x82, 1], &[0x04, 0x84, 0, 0, 0, 1, 5]] {
+        for cut in [
+            &[][..],
+            &[0x04],
+            &[0x04, 0x82, 1],
+            &[0x04, 0x84, 0, 0, 0, 1, 5],
+        ] {
             assert_eq!(take(cut, OCTET_STRING), None);
         }
     }

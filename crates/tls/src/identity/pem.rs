@@ -68,7 +68,10 @@ pub(super) fn instead_of_certificates(text: &[u8]) -> IdentityError {
         hint,
     };
     if let Some(found) = der_instead(text) {
-        return misplaced(found, "convert it with `openssl x509 -inform der -in FILE -out FILE.pem`");
+        return misplaced(
+            found,
+            "convert it with `openssl x509 -inform der -in FILE -out FILE.pem`",
+        );
     }
     let mut labels = sections(text).map(|section| section.label);
     match labels.find_map(described) {
@@ -85,7 +88,10 @@ pub(super) fn instead_of_key(text: &[u8]) -> IdentityError {
         hint,
     };
     if let Some(found) = der_instead(text) {
-        return misplaced(found, "convert it with `openssl pkey -inform der -in FILE -out FILE.pem`");
+        return misplaced(
+            found,
+            "convert it with `openssl pkey -inform der -in FILE -out FILE.pem`",
+        );
     }
     let mut labels = sections(text).map(|section| section.label);
     match labels.find_map(described) {
@@ -140,7 +146,8 @@ fn label(block: &[u8]) -> Option<&str> {
 }
 
 fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
-    text.windows(needle.len()).position(|window| window == needle)
+    text.windows(needle.len())
+        .position(|window| window == needle)
 }
 
 fn contains(text: &[u8], needle: &[u8]) -> bool {
@@ -152,7 +159,9 @@ mod tests {
     use super::*;
 
     fn labels(text: &str) -> Vec<&str> {
-        sections(text.as_bytes()).map(|section| section.label).collect()
+        sections(text.as_bytes())
+            .map(|section| section.label)
+            .collect()
     }
 
     #[test]
@@ -161,7 +170,10 @@ mod tests {
                     -----BEGIN B C-----\nAAAA\n-----END B C-----";
         assert_eq!(labels(text), ["A", "B C"]);
         assert_eq!(labels("nothing here"), Vec::<&str>::new());
-        assert_eq!(labels("-----BEGIN \n-----BEGIN A-----\n-----END A-----"), ["A"]);
+        assert_eq!(
+            labels("-----BEGIN \n-----BEGIN A-----\n-----END A-----"),
+            ["A"]
+        );
     }
 
     #[test]
@@ -185,15 +197,22 @@ mod tests {
             IdentityError::Misplaced { found, hint, .. } if !hint.is_empty() => found,
             other => panic!("{other:?}"),
         };
-        let section = |label: &str| format!("-----BEGIN {label}-----\nAQID\n-----END {label}-----\n");
-        assert_eq!(found(section("CERTIFICATE REQUEST").as_bytes()), "a certificate request");
+        let section =
+            |label: &str| format!("-----BEGIN {label}-----\nAQID\n-----END {label}-----\n");
+        assert_eq!(
+            found(section("CERTIFICATE REQUEST").as_bytes()),
+            "a certificate request"
+        );
         assert_eq!(found(section("X509 CRL").as_bytes()), "a revocation list");
         assert_eq!(found(section("PUBLIC KEY").as_bytes()), "a public key");
         assert_eq!(found(section("EC PRIVATE KEY").as_bytes()), "a private key");
         assert_eq!(found(section("PKCS7").as_bytes()), "a PKCS#7 bundle");
         assert_eq!(found(&[0x30, 0x82, 1, 0]), "binary DER");
         for text in ["", "hello"] {
-            assert_eq!(instead_of_certificates(text.as_bytes()), IdentityError::NoCertificate);
+            assert_eq!(
+                instead_of_certificates(text.as_bytes()),
+                IdentityError::NoCertificate
+            );
             assert_eq!(instead_of_key(text.as_bytes()), IdentityError::NoKey);
         }
     }

@@ -49,7 +49,9 @@ impl fmt::Display for Problem {
         match self {
             Problem::Expired { index, .. } => write!(f, "certificate {index} has expired"),
             Problem::NotYetValid { index, .. } => write!(f, "certificate {index} is not valid yet"),
-            Problem::LeafNotFirst => write!(f, "the key's certificate is not the first of its file"),
+            Problem::LeafNotFirst => {
+                write!(f, "the key's certificate is not the first of its file")
+            }
             Problem::ChainOutOfOrder { index } => {
                 write!(f, "certificate {index} did not issue the one before it")
             }
@@ -93,7 +95,9 @@ fn of_leaf(leaf: &Certificate) -> impl Iterator<Item = Problem> {
         (unnamed, Problem::NoSan),
         (leaf.is_ca, Problem::LeafIsCa),
     ];
-    claims.into_iter().filter_map(|(holds, problem)| holds.then_some(problem))
+    claims
+        .into_iter()
+        .filter_map(|(holds, problem)| holds.then_some(problem))
 }
 
 fn of_one(certificate: &Certificate, index: usize, now: i64) -> impl Iterator<Item = Problem> {
@@ -109,7 +113,12 @@ fn of_one(certificate: &Certificate, index: usize, now: i64) -> impl Iterator<It
         (now > not_after, Problem::Expired { index, not_after }),
         (now < not_before, Problem::NotYetValid { index, not_before }),
         (root, Problem::RootIncluded { index }),
-        (weak && !certificate.is_self_issued, Problem::WeakSignature { index }),
+        (
+            weak && !certificate.is_self_issued,
+            Problem::WeakSignature { index },
+        ),
     ];
-    claims.into_iter().filter_map(|(holds, problem)| holds.then_some(problem))
+    claims
+        .into_iter()
+        .filter_map(|(holds, problem)| holds.then_some(problem))
 }

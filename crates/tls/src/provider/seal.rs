@@ -24,7 +24,8 @@ impl Secret {
     pub(crate) fn derive(&self, context: &[u8; 32]) -> Option<SealingKey> {
         let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, LABEL).extract(self.0.as_ref());
         let mut key = Zeroizing::new([0; KEY]);
-        let expanded = extracted.expand(&[context], Length(KEY)).ok()?;
+        let purpose = [&context[..]];
+        let expanded = extracted.expand(&purpose, Length(KEY)).ok()?;
         expanded.fill(key.as_mut()).ok()?;
         let key = RandomizedNonceKey::new(&AES_256_GCM, key.as_ref()).ok()?;
         Some(SealingKey(key))
@@ -104,7 +105,10 @@ mod tests {
         key.seal(b"bound", b"session", &mut sealed).unwrap();
         assert_eq!(key.open(b"bound", &sealed).unwrap(), b"session");
         assert_eq!(key.open(b"other", &sealed), None);
-        assert_eq!(secret.derive(&[2; 32]).unwrap().open(b"bound", &sealed), None);
+        assert_eq!(
+            secret.derive(&[2; 32]).unwrap().open(b"bound", &sealed),
+            None
+        );
         let other = Secret::random().unwrap().derive(&[1; 32]).unwrap();
         assert_eq!(other.open(b"bound", &sealed), None);
         for at in 0..sealed.len() {
