@@ -83,6 +83,7 @@ pub async fn run(inputs: Inputs) -> anyhow::Result<Tested> {
                 expectation: Expectation::of_key_exchange(expect),
                 trust: ca.as_deref().map_or(Ok(Trust::NotChecked), roots)?,
                 identity: identity.map(Arc::new),
+                deadline: SelfTest::DEADLINE,
             };
             let report = test.run().await;
             report_on_server(&report, inputs.output)
@@ -110,6 +111,7 @@ pub async fn run_plan(plan: &Plan, identity: Option<Arc<Identity>>) -> anyhow::R
                     expectation: expectation(listener, site, &held),
                     trust: trust(&held),
                     identity: identity.clone(),
+                    deadline: SelfTest::DEADLINE,
                 });
             }
         }

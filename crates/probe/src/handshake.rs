@@ -64,8 +64,6 @@ pub enum Failure {
     OtherCertificate,
 }
 
-/// For all of one connection: a client that waits longer has given up.
-const DEADLINE: Duration = Duration::from_secs(10);
 /// How long a server may take to object after the client is done: it checks client certificates and policies
 /// only then. One that stays silent has accepted.
 const OBJECTION: Duration = Duration::from_millis(300);
@@ -77,10 +75,11 @@ pub(crate) async fn attempt(
     address: &Address,
     offer: &Offer,
     connection: Connection,
+    deadline: Duration,
 ) -> (Seen, Option<CertificateDer<'static>>) {
     let mut wire = Wire::new(connection);
-    let ended = timeout(DEADLINE, wire.attempt(address)).await;
-    let outcome = match ended.unwrap_or(Err(End::Failed(Failure::Deadline(DEADLINE)))) {
+    let ended = timeout(deadline, wire.attempt(address)).await;
+    let outcome = match ended.unwrap_or(Err(End::Failed(Failure::Deadline(deadline)))) {
         Ok(negotiated) => Outcome::Ok(Box::new(negotiated)),
         Err(End::Refused(alert)) => Outcome::Refused(alert),
         Err(End::Failed(failure)) => Outcome::Failed(failure),
@@ -139,10 +138,7 @@ impl Wire {
         }
     }
 
-    async fn run<S: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        mut io: S,
-    ) -> Result<Negotiated, End> {
+    async fn run<S: AsyncRead + AsyncWrite + Unpin>(&mut self, mut io: S) -> Result<Negotiated, End> {
         let start = Instant::now();
         let ended = self.handshake(&mut io).await;
         self.took = start.elapsed();
@@ -155,10 +151,7 @@ impl Wire {
         negotiated.ok_or_else(|| failed("the handshake ended without facts"))
     }
 
-    async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        io: &mut S,
-    ) -> Result<(), End> {
+    async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(&mut self, io: &mut S) -> Result<(), End> {
         loop {
             self.flush(io).await?;
             if !self.tls().is_handshaking() {
@@ -171,10 +164,7 @@ impl Wire {
     }
 
     /// Says goodbye and listens until the server closes, objects, or has been silent for long enough.
-    async fn hear_objections<S: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        io: &mut S,
-    ) -> Result<(), End> {
+    async fn hear_objections<S: AsyncRead + AsyncWrite + Unpin>(&mut self, io: &mut S) -> Result<(), End> {
         self.tls().send_close_notify();
         let until_closed = async {
             self.flush(io).await?;
@@ -207,10 +197,7 @@ impl Wire {
     }
 
     /// Reads once and lets the library look at it; 0 at the end of the stream.
-    async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        io: &mut S,
-    ) -> Result<usize, End> {
+    async fn receive<S: AsyncRead + AsyncWrite + Unpin>(&mut self, io: &mut S) -> Result<usize, End> {
         let mut buffer = vec![0; BUFFER];
         let len = io.read(&mut buffer).await.map_err(disconnected)?;
         self.received += len as u64;
@@ -243,9 +230,7 @@ impl Wire {
 
 fn shares(hello: &[u8]) -> Vec<GroupId> {
     match client_hello::from_records(hello) {
-        Ok(client_hello::Progress::Complete(hello)) => {
-            hello.key_shares.iter().map(|(group, _)| *group).collect()
-        }
+        Ok(client_hello::Progress::Complete(hello)) => hello.key_shares.iter().map(|(group, _)| *group).collect(),
         _ => Vec::new(),
     }
 }

@@ -17,6 +17,6 @@ pub use expectation::{Expectation, Held, Site};
 pub use handshake::{Failure, Outcome, Seen};
 pub use judge::judge;
 pub use offer::{Offer, Question, Schemes};
-pub use report::{Report, Summary};
+pub use report::{Report, Row, Summary, TargetRow, TargetVerdict};
 pub use selftest::{SelfTest, Trust};
 pub use target::{Address, BadTarget, Target};

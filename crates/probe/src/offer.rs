@@ -67,9 +67,7 @@ impl Offer {
             Schemes::MlDsa => true,
             Schemes::Classical => false,
         };
-        let of_class = |scheme: &&Scheme| {
-            scheme.standing != Standing::Never && scheme.id.is_ml_dsa() == wanted
-        };
+        let of_class = |scheme: &&Scheme| scheme.standing != Standing::Never && scheme.id.is_ml_dsa() == wanted;
         let rows = Scheme::all().iter().filter(of_class);
         Some(rows.map(|scheme| scheme.id).collect())
     }

@@ -89,8 +89,8 @@ fn by_policy(offer: &Offer, shares: &[GroupId], expectation: &Expectation) -> An
         return Err(AUTHENTICATION);
     }
     // which single groups it lists, whether it has an ML-DSA certificate and whether it speaks 1.2 is its own affair
-    let is_its_affair = matches!(offer.question, Question::Alone(_) | Question::Tls12)
-        || offer.schemes == Schemes::MlDsa;
+    let is_its_affair =
+        matches!(offer.question, Question::Alone(_) | Question::Tls12) || offer.schemes == Schemes::MlDsa;
     if is_its_affair || demands(Stance::Observe) && offer.question == Question::Reluctant {
         return Ok(Promise::Open);
     }
@@ -124,11 +124,7 @@ fn by_site(offer: &Offer, shares: &[GroupId], rule: &SiteRule<'_>) -> Answer<Pro
 }
 
 /// SPEC 5.4 over the groups in common, in the client's order; None where it leaves nothing to take.
-fn key_exchange_terms(
-    groups: &[GroupId],
-    shares: &[GroupId],
-    rule: &SiteRule<'_>,
-) -> Option<Terms> {
+fn key_exchange_terms(groups: &[GroupId], shares: &[GroupId], rule: &SiteRule<'_>) -> Option<Terms> {
     let has_share = |group: &&GroupId| shares.contains(group);
     if rule.key_exchange == Stance::Observe {
         // the client's order stands, and a share is not passed over for a retry
@@ -139,11 +135,7 @@ fn key_exchange_terms(
             ..Terms::default()
         });
     }
-    let of_class = |wanted| {
-        groups
-            .iter()
-            .filter(move |id| is_quantum_safe(**id) == wanted)
-    };
+    let of_class = |wanted| groups.iter().filter(move |id| is_quantum_safe(**id) == wanted);
     let may_gain = rule.site.retry && of_class(true).next().is_some();
     let is_safe = may_gain || of_class(true).any(|group| has_share(&group));
     let candidates: Vec<&GroupId> = of_class(is_safe).collect();
@@ -151,9 +143,7 @@ fn key_exchange_terms(
     Some(Terms {
         is_quantum_safe: Some(is_safe),
         retry: Some(!candidates.iter().any(has_share)),
-        group: <[&GroupId; 1]>::try_from(candidates)
-            .ok()
-            .map(|[only]| *only),
+        group: <[&GroupId; 1]>::try_from(candidates).ok().map(|[only]| *only),
         ..Terms::default()
     })
 }
@@ -213,10 +203,7 @@ impl<'a> SiteRule<'a> {
         if self.key_exchange != Stance::Require {
             return Ok(taken);
         }
-        let safe: Vec<GroupId> = taken
-            .into_iter()
-            .filter(|id| is_quantum_safe(*id))
-            .collect();
+        let safe: Vec<GroupId> = taken.into_iter().filter(|id| is_quantum_safe(*id)).collect();
         if safe.is_empty() {
             return Err(KEY_EXCHANGE);
         }
@@ -225,9 +212,7 @@ impl<'a> SiteRule<'a> {
 }
 
 fn is_quantum_safe(group: GroupId) -> bool {
-    group
-        .key_exchange()
-        .is_some_and(|class| class.is_quantum_safe())
+    group.key_exchange().is_some_and(|class| class.is_quantum_safe())
 }
 
 impl fmt::Display for Promise {

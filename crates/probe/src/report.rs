@@ -132,12 +132,7 @@ impl Report {
 
     /// The closing line.
     pub fn verdict(&self) -> String {
-        let count = |result| {
-            self.handshakes
-                .iter()
-                .filter(|row| row.result == result)
-                .count()
-        };
+        let count = |result| self.handshakes.iter().filter(|row| row.result == result).count();
         let (ok, refused, failed) = (count("ok"), count("refused"), count("failed"));
         let counts = format!("{ok} taken, {refused} refused, {failed} failed");
         match self.problems.len() {
@@ -213,14 +208,10 @@ impl Row {
             result,
             alert,
             error,
-            group: facts
-                .and_then(|facts| facts.group)
-                .map(|group| group.to_string()),
+            group: facts.and_then(|facts| facts.group).map(|group| group.to_string()),
             key_exchange: facts.map(|facts| facts.key_exchange().as_str()),
             cipher: facts.map(|facts| facts.cipher.to_string()),
-            signature: facts
-                .and_then(|facts| facts.signature)
-                .map(|scheme| scheme.to_string()),
+            signature: facts.and_then(|facts| facts.signature).map(|scheme| scheme.to_string()),
             authentication: facts.map(|facts| facts.authentication.as_str()),
             safety: facts.map(|facts| facts.safety().as_str()),
             retry: facts.map(|facts| facts.retry),

@@ -1,7 +1,5 @@
 //! The self-test: one handshake per offer, a few at a time, and the verdict.
-use crate::{
-    Expectation, Failure, Offer, Outcome, Report, Seen, Target, handshake::attempt, judge,
-};
+use crate::{Expectation, Failure, Offer, Outcome, Report, Seen, Target, handshake::attempt, judge};
 use portcullis_tls::{
     client::{self, Client, ClientSpec, Connection},
     identity::Identity,
@@ -23,6 +21,8 @@ pub struct SelfTest {
     pub trust: Trust,
     /// What to answer with when a client certificate is asked for.
     pub identity: Option<Arc<Identity>>,
+    /// For all of one handshake, the connect included.
+    pub deadline: Duration,
 }
 
 /// How the server's certificate is checked.
@@ -48,6 +48,9 @@ impl Trust {
 }
 
 impl SelfTest {
+    /// A client that waits longer has given up.
+    pub const DEADLINE: Duration = Duration::from_secs(10);
+
     /// Makes every handshake and judges them.
     pub async fn run(self) -> Report {
         let listed = self.expectation.site.as_ref().map(|site| &*site.groups);
@@ -72,7 +75,7 @@ impl SelfTest {
     async fn ask(&self, offer: Offer) -> Seen {
         match self.connection(&offer) {
             Ok(connection) => {
-                let (seen, leaf) = attempt(&self.target.address, &offer, connection).await;
+                let (seen, leaf) = attempt(&self.target.address, &offer, connection, self.deadline).await;
                 self.pinned(seen, leaf)
             }
             Err(error) => Seen {

@@ -9,10 +9,7 @@ pub fn aligned(lines: &[Vec<String>]) -> String {
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    lines
-        .iter()
-        .map(|line| aligned_line(line, &widths))
-        .collect()
+    lines.iter().map(|line| aligned_line(line, &widths)).collect()
 }
 
 fn aligned_line(cells: &[String], widths: &[usize]) -> String {
