@@ -290,6 +290,6 @@ fn about_policy(site: &SitePlan, policy: Policy, identities: &[std::sync::Arc<Id
 /// A name that the public resolves: not one of the endings kept for private use.
 fn is_public(name: &str) -> bool {
     const PRIVATE: [&str; 9] = ["localhost", "local", "internal", "lan", "home.arpa", "test", "example", "invalid", "corp"];
-    let private = |ending: &&str| name == **ending || name.ends_with(&format!(".{ending}"));
+    let private = |ending: &&str| *name == **ending || name.ends_with(&format!(".{ending}"));
     name.contains('.') && name.parse::<std::net::IpAddr>().is_err() && !PRIVATE.iter().any(|e| private(&e))
 }

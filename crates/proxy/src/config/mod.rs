@@ -296,13 +296,3 @@ impl fmt::Display for Problem {
             .map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
     }
 }
-
-/// All problems for a person, one or two lines each.
-pub fn render(problems: &[Problem]) -> String {
-    problems.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// A problem in one line.
-pub fn line(problem: &Problem) -> String {
-    problem.message.clone()
-}
