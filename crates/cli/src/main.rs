@@ -1,1 +1,5 @@
+#[cfg(test)]
+#[allow(dead_code)]
+mod args;
+
 fn main() {}
