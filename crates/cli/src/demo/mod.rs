@@ -6,10 +6,9 @@ mod ports;
 mod words;
 mod world;
 
-pub use backend::Facts;
-pub use browser::Browser;
-pub use ports::Ports;
-pub use world::config_toml;
+pub(crate) use backend::Facts;
+pub(crate) use browser::Browser;
+pub(crate) use ports::Ports;
 
 use crate::selftest;
 use anyhow::{Context, anyhow};
@@ -18,17 +17,18 @@ use portcullis_probe::Report;
 use portcullis_proxy::{Admitted, Hook, Running, Shutdown, Source, config};
 use std::{
     collections::HashMap,
+    fs::File,
     io::Write,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::signal::unix::{SignalKind, signal};
 use world::World;
 
 /// How a demo ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// Somebody ended it.
     BySignal,
     /// Its self-test found a broken promise.
@@ -36,7 +36,7 @@ pub enum Ended {
 }
 
 /// Runs until SIGINT or SIGTERM, or until the self-test fails; says what it does as it goes.
-pub async fn run(browser: Browser, out: &mut impl Write) -> anyhow::Result<Ended> {
+pub(crate) async fn run(browser: Browser, out: &mut impl Write) -> anyhow::Result<Ended> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let demo = Demo::start(out).await?;
@@ -88,9 +88,11 @@ impl Demo {
             "everything made for this demo stands in {}, and goes with it",
             world.folder().display()
         )?;
+        let log = File::create(world.log()).with_context(|| world.log().display().to_string())?;
         let source = Source {
             config: source(world.config()),
             hook: Some(visitors.hook()),
+            output: Some(Box::new(log)),
             ..Source::default()
         };
         let running = portcullis_proxy::start(source, Shutdown::Handle)?;
@@ -155,7 +157,7 @@ impl Visitors {
         self.lock().remove(&peer)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SocketAddr, Facts>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Facts>> {
         // a panic elsewhere leaves the map whole
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -65,7 +65,7 @@ pub(super) fn to_try(ports: &Ports, world: &World) -> String {
         ),
         (
             "a line for each connection",
-            format!("tail -f {}", shell_word(&world.access_log())),
+            format!("tail -f {}", shell_word(&world.log())),
         ),
     ];
     let lines = examples.map(|(what, command)| format!("  # {what}\n  {command}\n"));
