@@ -22,6 +22,10 @@ use std::{
 pub(crate) struct Inputs {
     /// What to test.
     pub(crate) subject: Subject,
+    /// What it should do about its key exchange; None: what its configuration says, else `prefer`.
+    pub(crate) expect: Option<Stance>,
+    /// Whom to trust; None: the site's own certificates, and of a server without a configuration anyone.
+    pub(crate) ca: Option<PathBuf>,
     /// A certificate to show where one is asked for.
     pub(crate) identity: Option<CertificateFiles>,
     /// How to say it.
@@ -43,10 +47,6 @@ pub(crate) enum Subject {
         target: String,
         /// Asked for by this name instead of the target's.
         server_name: Option<String>,
-        /// What it should do about its key exchange.
-        expect: Stance,
-        /// Whom to trust; None: its certificate is not checked.
-        ca: Option<PathBuf>,
     },
 }
 
@@ -70,33 +70,42 @@ pub(crate) struct Tested {
 
 /// Tests and judges. An error is a wrong input; a server that cannot be reached is a failed test.
 pub(crate) async fn run(inputs: Inputs) -> anyhow::Result<Tested> {
-    let identity = inputs.identity.as_ref().map(identity).transpose()?;
-    match inputs.subject {
-        Subject::Server {
-            target,
-            server_name,
-            expect,
-            ca,
-        } => {
-            let test = SelfTest {
-                target: server(&target, server_name.as_deref())?,
-                expectation: Expectation::of_key_exchange(expect),
-                trust: ca.as_deref().map_or(Ok(Trust::NotChecked), roots)?,
-                identity: identity.map(Arc::new),
-                deadline: SelfTest::DEADLINE,
-            };
-            let report = test.run().await;
-            report_on_server(&report, inputs.output)
-        }
-        Subject::Plan { plan, name } => {
-            let reports = run_plan(&plan, identity.map(Arc::new)).await?;
-            report_on_plan(name, &reports, inputs.output)
-        }
+    let mut tests = match &inputs.subject {
+        Subject::Plan { plan, .. } => of_plan(plan)?,
+        Subject::Server { target, server_name } => vec![SelfTest {
+            target: server(target, server_name.as_deref())?,
+            expectation: Expectation::of_key_exchange(Stance::Prefer),
+            trust: Trust::NotChecked,
+            identity: None,
+            deadline: SelfTest::DEADLINE,
+        }],
+    };
+    let trust = inputs.ca.as_deref().map(roots).transpose()?;
+    let identity = inputs.identity.as_ref().map(identity).transpose()?.map(Arc::new);
+    for test in &mut tests {
+        test.trust = trust.clone().unwrap_or(test.trust.clone());
+        test.expectation.policy.key_exchange = inputs.expect.unwrap_or(test.expectation.policy.key_exchange);
+        test.identity = identity.clone();
+    }
+    let reports = run_all(tests).await;
+    match (inputs.subject, &*reports) {
+        (Subject::Server { .. }, [report]) => report_on_server(report, inputs.output),
+        (Subject::Server { target, .. }, _) => report_on_plan(target, &reports, inputs.output),
+        (Subject::Plan { name, .. }, _) => report_on_plan(name, &reports, inputs.output),
     }
 }
 
-/// One self-test for each site at each address of each of its TLS listeners, run one after the other.
-pub(crate) async fn run_plan(plan: &Plan, identity: Option<Arc<Identity>>) -> anyhow::Result<Vec<Report>> {
+/// One after the other: together they would only disturb each other's times and limits.
+pub(crate) async fn run_all(tests: Vec<SelfTest>) -> Vec<Report> {
+    let mut reports = Vec::new();
+    for test in tests {
+        reports.push(test.run().await);
+    }
+    reports
+}
+
+/// One self-test for each site at each address of each of its TLS listeners.
+pub(crate) fn of_plan(plan: &Plan) -> anyhow::Result<Vec<SelfTest>> {
     let mut tests = Vec::new();
     for site in &plan.sites {
         let held = Certificate::of_site(site)?;
@@ -110,7 +119,7 @@ pub(crate) async fn run_plan(plan: &Plan, identity: Option<Arc<Identity>>) -> an
                     },
                     expectation: expectation(listener, site, &held),
                     trust: trust(&held),
-                    identity: identity.clone(),
+                    identity: None,
                     deadline: SelfTest::DEADLINE,
                 });
             }
@@ -119,11 +128,7 @@ pub(crate) async fn run_plan(plan: &Plan, identity: Option<Arc<Identity>>) -> an
     if tests.is_empty() {
         bail!("nothing to test: no listener terminates TLS");
     }
-    let mut reports = Vec::new();
-    for test in tests {
-        reports.push(test.run().await);
-    }
-    Ok(reports)
+    Ok(tests)
 }
 
 fn report_on_server(report: &Report, output: Output) -> anyhow::Result<Tested> {
@@ -305,7 +310,7 @@ mod tests {
     async fn a_proxy_that_runs_what_the_configuration_says_passes() {
         let lab = Lab::new();
         let _running = lab.start("");
-        let reports = run_plan(&lab.plan(""), None).await.unwrap();
+        let reports = run_all(of_plan(&lab.plan("")).unwrap()).await;
         let verdicts: Vec<_> = reports
             .iter()
             .map(|report| (&*report.server_name, &*report.problems))
@@ -333,6 +338,8 @@ mod tests {
                 plan: Box::new(lab.plan("")),
                 name: "portcullis.toml".to_owned(),
             },
+            expect: None,
+            ca: None,
             identity: None,
             output: Output::Json,
         };
@@ -363,7 +370,7 @@ mod tests {
         let lab = Lab::new();
         let require = "policy = \"require\"";
         let _running = lab.start("");
-        let reports = run_plan(&lab.plan(require), None).await.unwrap();
+        let reports = run_all(of_plan(&lab.plan(require)).unwrap()).await;
         assert!(!reports[0].pass);
         let named = |problem: &String| problem.contains("classical (classical schemes)");
         assert!(reports[0].problems.iter().any(named), "{:?}", reports[0].problems);
@@ -374,7 +381,7 @@ mod tests {
         let lab = Lab::new();
         let strict = "policy = { key_exchange = \"require\", authentication = \"require\" }";
         let _running = lab.start(strict);
-        let reports = run_plan(&lab.plan(strict), None).await.unwrap();
+        let reports = run_all(of_plan(&lab.plan(strict)).unwrap()).await;
         assert_eq!(reports[0].problems, Vec::<String>::new());
     }
 
@@ -386,9 +393,9 @@ mod tests {
             subject: Subject::Server {
                 target: format!("localhost:{}", lab.port),
                 server_name: server_name.map(str::to_owned),
-                expect,
-                ca: Some(lab.folder.path().join("ca.pem")),
             },
+            expect: Some(expect),
+            ca: Some(lab.folder.path().join("ca.pem")),
             identity: None,
             output: Output::Text,
         };
@@ -406,14 +413,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_typed_wins_over_the_configuration() {
+        let lab = Lab::new();
+        let _running = lab.start("");
+        let inputs = |expect, ca: Option<&str>| Inputs {
+            subject: Subject::Plan {
+                plan: Box::new(lab.plan("")),
+                name: "portcullis.toml".to_owned(),
+            },
+            expect,
+            ca: ca.map(|name| lab.folder.path().join(name)),
+            identity: None,
+            output: Output::Json,
+        };
+        let pass = async |inputs| run(inputs).await.unwrap().pass;
+        assert!(pass(inputs(None, None)).await);
+        assert!(!pass(inputs(Some(Stance::Require), None)).await);
+        // by a root names count as well: selftest.other.example is in no certificate
+        let by_root = run(inputs(None, Some("ca.pem"))).await.unwrap();
+        assert!(!by_root.pass && by_root.text.contains("checked against the given CA"));
+    }
+
+    #[tokio::test]
     async fn what_cannot_be_read_is_an_error_and_no_verdict() {
         let inputs = |target: &str, ca: Option<&str>| Inputs {
             subject: Subject::Server {
                 target: target.to_owned(),
                 server_name: None,
-                expect: Stance::Prefer,
-                ca: ca.map(PathBuf::from),
             },
+            expect: None,
+            ca: ca.map(PathBuf::from),
             identity: None,
             output: Output::Text,
         };

@@ -205,11 +205,11 @@ fn response(status: StatusCode, kind: &'static str, body: String) -> Response<Fu
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use tokio::io::AsyncReadExt;
 
-    fn facts() -> Facts {
+    pub(in crate::demo) fn facts() -> Facts {
         Facts {
             version: "1.3".to_owned(),
             group: "X25519MLKEM768".to_owned(),

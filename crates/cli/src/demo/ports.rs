@@ -25,6 +25,15 @@ impl Ports {
         let notices = page_notice.into_iter().chain(echo_notice).collect();
         Ok((Ports { page, echo }, notices))
     }
+
+    /// Any free ones: tests run side by side.
+    #[cfg(test)]
+    pub(super) fn any() -> io::Result<Ports> {
+        Ok(Ports {
+            page: free(0)?,
+            echo: free(0)?,
+        })
+    }
 }
 
 /// `localhost` is both loopbacks, on a machine that has both.
