@@ -50,9 +50,9 @@ pub(crate) async fn run(browser: Browser, out: &mut impl Write) -> anyhow::Resul
         demo.end().await;
         return Ok(Ended::NotProven);
     }
-    writeln!(
+    write!(
         out,
-        "\n{}\nready: end it with Ctrl-C",
+        "\n{}\nend it with Ctrl-C\nready\n",
         words::to_try(&demo.ports, &demo.world)
     )?;
     out.flush()?;
