@@ -237,7 +237,7 @@ fn expectation(listener: &ListenerPlan, site: &SitePlan, held: &[Certificate]) -
 /// The site's own leaves, byte for byte; in a configuration no root is at hand, and none would say as much.
 fn trust(held: &[Certificate]) -> Trust {
     let leaves: Vec<_> = held.iter().filter_map(|it| it.leaf.clone()).collect();
-    match leaves.len() == held.len() {
+    match !leaves.is_empty() && leaves.len() == held.len() {
         true => Trust::Exactly(leaves),
         false => Trust::NotChecked,
     }
@@ -480,6 +480,7 @@ mod tests {
         assert_eq!(classes(""), [false, true]);
         assert_eq!(classes("tls = { profile = \"pq-only\" }"), [true]);
         assert_eq!(classes("tls = { profile = \"cnsa2\" }"), [false; 0]);
+        assert_eq!(trust(&[]), Trust::NotChecked);
         assert_eq!(classes("tls = { signatures = [\"ecdsa_secp256r1_sha256\"] }"), [false]);
     }
 

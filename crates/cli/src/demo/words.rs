@@ -40,7 +40,7 @@ pub(super) fn to_try(ports: &Ports, world: &World) -> String {
             format!("https://localhost:{page}/"),
         ),
         (
-            "what curl negotiates",
+            "what curl negotiates: X25519MLKEM768 if it stands on OpenSSL 3.5 or later, else X25519",
             format!("curl --cacert {ca} https://localhost:{page}/api/negotiated"),
         ),
         (
