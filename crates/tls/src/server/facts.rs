@@ -5,10 +5,7 @@ use crate::{
     negotiated::{Authentication, ClientAuthentication, ClientCertificate, Negotiated, Version},
 };
 use portcullis_wire::{CipherId, Escaped, GroupId, Hello};
-use rustls::{
-    HandshakeKind, ServerConnection,
-    pki_types::{CertificateDer, UnixTime},
-};
+use rustls::{HandshakeKind, ServerConnection, pki_types::CertificateDer};
 use std::fmt::Display;
 
 /// The facts, each compared with our own reading.
@@ -30,9 +27,10 @@ pub(super) fn negotiated(
     let retry = retry(choice, kind)?;
     let chain = peer_chain(connection.peer_certificates());
     if resumed {
+        let now = choice.config.time_provider.current_time();
         still_valid(
             chain.as_deref().unwrap_or_default(),
-            UnixTime::now().as_secs(),
+            now.map(|now| now.as_secs()),
         )?;
     }
     let (client_authentication, client) = client(chain);
@@ -131,8 +129,10 @@ fn peer_chain(chain: Option<&[CertificateDer<'_>]>) -> Option<Vec<Certificate>> 
 
 /// A resumed session verifies nothing, and each one brings new tickets: without this a client would outlive its
 /// certificate for as long as it keeps coming.
-fn still_valid(chain: &[Certificate], now: u64) -> Result<(), Mismatch> {
-    let now = i64::try_from(now).unwrap_or(i64::MAX);
+fn still_valid(chain: &[Certificate], now: Option<u64>) -> Result<(), Mismatch> {
+    let now = now
+        .and_then(|now| i64::try_from(now).ok())
+        .unwrap_or(i64::MAX);
     match chain.iter().any(|certificate| certificate.not_after < now) {
         true => Err(mismatch(
             "client certificate",
@@ -189,9 +189,9 @@ mod tests {
             .remove(0)
             .1;
         let end = u64::try_from(leaf.not_after).unwrap();
-        assert_eq!(still_valid(&[], end + 1), Ok(()));
-        assert_eq!(still_valid(std::slice::from_ref(&leaf), end), Ok(()));
-        let expired = still_valid(&[leaf], end + 1).unwrap_err();
+        assert_eq!(still_valid(&[], None), Ok(()));
+        assert_eq!(still_valid(std::slice::from_ref(&leaf), Some(end)), Ok(()));
+        let expired = still_valid(&[leaf], Some(end + 1)).unwrap_err();
         assert_eq!(expired.what, "client certificate");
     }
 

@@ -1,18 +1,24 @@
 //! What is resumed, and above all what is not.
 use crate::lab::{
-    Ca, ML_DSA_65, P256, Unfinished, client_params, groups, identity, offer, policy, settings,
-    shake, spec,
+    Ca, ML_DSA_65, P256, Unfinished, client_params, feed, groups, identity, offer, outgoing,
+    policy, read, settings, shake, spec,
 };
 use portcullis_tls::{
     client::{Client, ClientSpec},
+    failure::blame,
     identity::Identity,
     negotiated::{Authentication, ClientAuthentication, Negotiated, Version},
     policy::Stance,
     profile::{Overrides, Profile},
-    rustls::pki_types::{CertificateDer, ServerName},
+    rustls::{
+        Error, PeerMisbehaved, ServerConnection,
+        pki_types::{CertificateDer, ServerName, UnixTime},
+        time_provider::TimeProvider,
+    },
     server::{ClientAuth, ClientAuthMode, Server, ServerSpec},
     tickets::Tickets,
 };
+use portcullis_wire::alert::Alert;
 use std::{
     sync::{
         Arc,
@@ -249,6 +255,74 @@ fn a_resumed_client_is_still_who_it_was() {
         assert_eq!(next.client, first.client);
         assert_eq!(next.client.unwrap().subject, "CN=agent-7,O=Lab");
     }
+}
+
+#[derive(Debug)]
+struct Year2100;
+
+impl TimeProvider for Year2100 {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(
+            4_102_444_800,
+        )))
+    }
+}
+
+#[test]
+fn a_resumed_client_does_not_outlive_its_certificate() {
+    let ca = Ca::new(&P256, "clients");
+    for (end, outlives) in [(2099, false), (2101, true)] {
+        let mut params = client_params();
+        params.not_after = rcgen::date_time_ymd(end, 1, 1);
+        let server = ServerSpec {
+            client_auth: auth(ClientAuthMode::Required, &[&ca.der()]),
+            ..spec(&[&identity(&P256)])
+        };
+        let server = Server::build(server, &Tickets::new()).unwrap();
+        let client = remembering(ClientSpec {
+            identity: Some(ca.issue(&P256, params).identity()),
+            ..offer()
+        });
+        visit(&client, &server);
+        let mut connection = client
+            .connect(ServerName::try_from("localhost").unwrap())
+            .unwrap();
+        let bytes = outgoing(&mut connection.tls);
+        let hello = read(&bytes);
+        let mut choice = server.choose(&hello).unwrap();
+        let mut config = (*choice.config).clone();
+        config.time_provider = Arc::new(Year2100);
+        choice.config = Arc::new(config);
+        let mut tls = ServerConnection::new(Arc::clone(&choice.config)).unwrap();
+        feed(&mut tls, &bytes).unwrap();
+        feed(&mut connection.tls, &outgoing(&mut tls)).unwrap();
+        feed(&mut tls, &outgoing(&mut connection.tls)).unwrap();
+        match server.negotiated(&hello, &choice, &tls) {
+            Ok(facts) => assert!(facts.resumed && outlives),
+            Err(mismatch) => assert!(mismatch.what == "client certificate" && !outlives),
+        }
+    }
+}
+
+#[test]
+fn a_ticket_whose_secret_the_client_lacks_is_refused() {
+    let server = Server::build(spec(&[&identity(&P256)]), &Tickets::new()).unwrap();
+    let client = remembering(offer());
+    visit(&client, &server);
+    let mut connection = client
+        .connect(ServerName::try_from("localhost").unwrap())
+        .unwrap();
+    let mut bytes = outgoing(&mut connection.tls);
+    // the hello ends with the proof
+    *bytes.last_mut().unwrap() ^= 1;
+    let mut tls = ServerConnection::new(server.choose(&read(&bytes)).unwrap().config).unwrap();
+    let error = feed(&mut tls, &bytes).unwrap_err();
+    assert_eq!(
+        error,
+        Error::PeerMisbehaved(PeerMisbehaved::IncorrectBinder)
+    );
+    assert_eq!(outgoing(&mut tls), Alert(51).fatal_record());
+    assert_eq!(blame(&error).alert_out, Some(Alert(51)));
 }
 
 #[test]
