@@ -170,6 +170,7 @@ fn understand(
         mut errors,
         mut notices,
         explained,
+        ..
     } = report;
     errors.sort_by(|a, b| a.origin.cmp(&b.origin));
     notices.sort_by(|a, b| a.origin.cmp(&b.origin));

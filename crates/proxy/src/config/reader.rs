@@ -76,7 +76,12 @@ pub(super) struct Report {
     pub(super) notices: Vec<Problem>,
     /// Every value and its origin, in reading order.
     pub(super) explained: Vec<Explained>,
+    /// Suggestions made among names that the user chose.
+    suggestions: usize,
 }
+
+/// Each suggestion looks at every name: a file of 10,000 slips must not cost the square of its size.
+const MOST_SUGGESTIONS: usize = 100;
 
 impl Report {
     pub(super) fn error(&mut self, subject: &str, fault: Fault) {
@@ -310,6 +315,16 @@ impl<'r> Reader<'r> {
         if is_silent { reader.silent() } else { reader }
     }
 
+    /// `did you mean "x"?`, among names that the user chose.
+    pub(super) fn suggest<'a>(
+        &mut self,
+        typed: &str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Option<String> {
+        self.report.suggestions += 1;
+        (self.report.suggestions <= MOST_SUGGESTIONS).then(|| did_you_mean(typed, names))?
+    }
+
     /// Keeps an error about a key.
     pub(super) fn fault(&mut self, key: &str, fault: Fault) {
         let key = joined(&self.place.within, key);
@@ -445,22 +460,17 @@ fn joined(path: &str, key: &str) -> String {
     }
 }
 
-/// `did you mean "x"?`, if something near enough stands among the first candidates.
+/// `did you mean "x"?`, if something near enough stands among the candidates.
 pub(super) fn did_you_mean<'a>(
     typed: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
-    /// A file full of slips must not cost the square of its size.
-    const CANDIDATES: usize = 500;
     /// Two slips in a long word, one in a short: further away it is another word.
     const SLIPS: usize = 2;
     let typed = typed.to_lowercase();
     let allowed = SLIPS.min(typed.chars().count().div_ceil(3));
     let distance =
         |candidate: &&str| strsim::damerau_levenshtein(&typed, &candidate.to_lowercase());
-    let near = candidates
-        .into_iter()
-        .take(CANDIDATES)
-        .min_by_key(distance)?;
+    let near = candidates.into_iter().min_by_key(distance)?;
     (distance(&near) <= allowed).then(|| format!("did you mean {}?", super::tree::quoted(near)))
 }

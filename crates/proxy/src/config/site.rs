@@ -3,7 +3,7 @@ use super::{
     Origin, certificates, client_auth,
     listener::{self, first_text, name_of},
     policy,
-    reader::{Fault, Found, Place, Reader, did_you_mean},
+    reader::{Fault, Found, Place, Reader},
     settings,
     tree::{Kind, Table, Value, quoted},
     upstream,
@@ -195,7 +195,8 @@ fn listeners(
                         .iter()
                         .map(|listener| listener.name.value.as_str());
                     let fault = Fault::whole(origin, format!("unknown listener {}", quoted(&name)));
-                    site.error(fault.maybe_hint(did_you_mean(&name, known)));
+                    let hint = site.suggest(&name, known);
+                    site.error(fault.maybe_hint(hint));
                 }
             }
         }
@@ -424,7 +425,8 @@ fn upstream(site: &mut Reader<'_>, origin: &Origin, neighbours: &Neighbours<'_>)
                 .iter()
                 .map(|upstream| upstream.plan.name.as_str());
             let fault = Fault::whole(origin, format!("unknown upstream {}", quoted(&name)));
-            site.error(fault.maybe_hint(did_you_mean(&name, known)));
+            let hint = site.suggest(&name, known);
+            site.error(fault.maybe_hint(hint));
             0
         })
 }
