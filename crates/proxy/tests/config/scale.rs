@@ -1,13 +1,14 @@
 //! Ten thousand sites load, with work that grows as the file does.
 use crate::kit::Case;
-use std::fmt::Write;
 
 fn sites(count: usize, upstream: &str) -> Case {
     let mut text = "[[listener]]\nname = 'web'\nlisten = ['127.0.0.1:1']\n".to_owned();
     for site in 0..count {
         let names = format!("['s{site}.example.com', '*.s{site}.example.com']");
-        writeln!(text, "[[site]]\nnames = {names}\ncertificates = [{{ chain = 'a' }}]\nupstream = '{upstream}{site}'").unwrap();
-        writeln!(text, "[upstream.u{site}]\nservers = ['127.0.0.1:1']").unwrap();
+        let site_lines = format!(
+            "names = {names}\ncertificates = [{{ chain = 'a' }}]\nupstream = '{upstream}{site}'\n"
+        );
+        text += &format!("[[site]]\n{site_lines}[upstream.u{site}]\nservers = ['127.0.0.1:1']\n");
     }
     Case::file(&text)
 }

@@ -37,7 +37,7 @@ fn notices(case: &Case) -> Vec<String> {
 }
 
 fn ip(text: &str) -> Address {
-    Address::Ip(text.parse().unwrap())
+    Address::Ip(text.parse().expect("an address"))
 }
 
 #[test]
