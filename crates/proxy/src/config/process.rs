@@ -151,6 +151,7 @@ fn admin(root: &mut Reader<'_>, environment: &[(String, String)]) -> Option<Foun
         let plan = AdminPlan {
             listen: value?,
             token_file,
+            is_default: origin == Origin::Default,
         };
         check_admin(&mut admin, &plan, &origin);
         Some(Found {
