@@ -176,7 +176,6 @@ const ABANDONED_SCHEMES: &[(&str, &str, &str)] = &[
 /// For a scheme that is registered and not ours.
 fn instead_of(name: &str) -> &'static str {
     match name {
-        name if name.starts_with("slhdsa") => "mldsa65",
         name if name.starts_with("rsa") => "rsa_pss_rsae_sha256",
         _ => "ecdsa_secp256r1_sha256",
     }
