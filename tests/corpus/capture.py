@@ -4,7 +4,8 @@
     tests/corpus/capture.py --root TRIXIE --node NODE24 [--only NAME ...]
 
 Writes crates/wire/testdata/hellos/NAME.bin (the TLS records of the first flight), expected.txt (what tshark makes of
-them: a reading that owes nothing to our parser) and README.md. Everything happens on 127.0.0.1. TRIXIE is the root of
+them: a reading that owes nothing to our parser) and README.md; then sends some of them to servers and saves the first
+record of each answer in testdata/answers in the same way. Everything happens on 127.0.0.1. TRIXIE is the root of
 a Debian trixie with openssl, curl, python3, gnutls-bin and golang-go; its programs run by chroot, so this runs as root.
 """
 
@@ -20,10 +21,12 @@ import tempfile
 import time
 
 import reading
-from clients import CLIENTS, ROOT
+from clients import CLIENTS, ROOT, SERVERS
 
-HELLOS = pathlib.Path(__file__).resolve().parents[2] / "crates/wire/testdata/hellos"
+TESTDATA = pathlib.Path(__file__).resolve().parents[2] / "crates/wire/testdata"
+HELLOS, ANSWERS = TESTDATA / "hellos", TESTDATA / "answers"
 PATIENCE = 15.0
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 CHROOT_PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -43,8 +46,10 @@ def main():
             except (OSError, RuntimeError, subprocess.SubprocessError) as error:
                 failed.append(name)
                 print(f"{name}: {error}", file=sys.stderr)
-    write_rows(rows)
-    reading.write(HELLOS, list(rows))
+        write_rows(rows)
+        reading.write(HELLOS, list(rows))
+        if not args.only:
+            answers(machine)
     return 1 if failed else 0
 
 
@@ -91,25 +96,57 @@ class Machine:
         """A TLS 1.3 session with a ticket, from a server of the same OpenSSL."""
         if self.session:
             return
-        port = free_port()
-        make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                "-subj", "/CN=localhost", "-keyout", "/tmp/key.pem", "-out", "/tmp/cert.pem"]
-        subprocess.run(self.command(make, ROOT), check=True, stderr=subprocess.DEVNULL)
-        serve = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", "/tmp/cert.pem", "-key",
-                 "/tmp/key.pem", "-quiet", "-early_data"]
-        server = subprocess.Popen(self.command(serve, ROOT), stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        try:
-            wait_for(port)
+        with Server(self, ROOT, ["-early_data"]) as port:
             client = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", "shop.example.com",
                       "-sess_out", "/tmp/session.pem"]
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            talk = subprocess.Popen(self.command(client, ROOT), stdin=subprocess.PIPE, **quiet)
+            talk = subprocess.Popen(self.command(client, ROOT), stdin=subprocess.PIPE, **QUIET)
             time.sleep(1)  # the ticket comes after the handshake
             talk.communicate(b"Q\n", timeout=PATIENCE)
-        finally:
-            server.terminate()
-            server.wait()
         self.session = "/tmp/session.pem"
+
+
+class Server:
+    """OpenSSL's server with a certificate of its own, while the `with` lasts; its port."""
+
+    def __init__(self, machine, place, options):
+        self.machine, self.place, self.options = machine, place, options
+
+    def __enter__(self):
+        folder = "/tmp" if self.place == ROOT else self.machine.scratch
+        key, certificate = f"{folder}/key.pem", f"{folder}/certificate.pem"
+        make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-subj", "/CN=localhost", "-keyout", key, "-out", certificate]
+        subprocess.run(self.machine.command(make, self.place), check=True, **QUIET)
+        port = free_port()
+        serve = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", certificate, "-key", key, "-quiet",
+                 *self.options]
+        self.process = subprocess.Popen(self.machine.command(serve, self.place), stdin=subprocess.PIPE, **QUIET)
+        wait_for(port)
+        return port
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+
+def answers(machine):
+    """What servers say to some of the hellos: the first record."""
+    ANSWERS.mkdir(exist_ok=True)
+    for name, hello, options, place in SERVERS:
+        with Server(machine, place, options) as port, socket.create_connection(("127.0.0.1", port), PATIENCE) as peer:
+            peer.sendall((HELLOS / f"{hello}.bin").read_bytes())
+            header = peer.recv(5, socket.MSG_WAITALL)
+            payload = peer.recv(int.from_bytes(header[3:]), socket.MSG_WAITALL)
+        (ANSWERS / f"{name}.bin").write_bytes(header + payload)
+    reading.write(ANSWERS, [name for name, *_ in SERVERS], reading.ANSWER, reading.SERVER)
+    head = (
+        "# Answers of real servers\n\n"
+        "The first record that `openssl s_server` sent to a hello of the corpus; taken by `tests/corpus/capture.py`.\n"
+        "`expected.txt` is tshark's reading of them. OpenSSL 3.5.7 unless the name says 3.0.\n\n"
+        "| name | hello | options of the server |\n|---|---|---|\n"
+    )
+    rows = "".join(f"| `{name}` | {hello} | `{' '.join(options)}` |\n" for name, hello, options, _ in SERVERS)
+    (ANSWERS / "README.md").write_text(head + rows.replace("``", ""))
 
 
 def capture(machine, name, version, command, place):
@@ -118,8 +155,7 @@ def capture(machine, name, version, command, place):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(PATIENCE)
         argv = machine.command(command, place, listener.getsockname()[1])
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        client = subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True, **quiet)
+        client = subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True, **QUIET)
         try:
             flight = first_hello(listener)
         finally:

@@ -1,4 +1,4 @@
-"""The table of clients whose hellos make the corpus.
+"""The tables of clients whose hellos make the corpus, and of servers that answer some of them.
 
 Each row: a name, what prints the client's version, what makes it connect to 127.0.0.1:{port}, and where it runs: on
 this machine, or inside the root of a newer Debian (trixie) given with --root.
@@ -69,4 +69,19 @@ CLIENTS = [
     ("gnutls37", ["gnutls-cli", "--version"],
      ["gnutls-cli", "--insecure", "--sni-hostname", NAME, "-p", "{port}", "127.0.0.1"], HERE),
     ("chromium", ["chromium", "--version"], CHROMIUM, HERE),
+]
+
+# A name, the hello that is sent, the server's options, and where it runs.
+SERVERS = [
+    ("hybrid", "openssl35", [], ROOT),
+    ("hybrid-chromium", "chromium", [], ROOT),
+    ("hybrid-p384", "openssl35-secp384r1mlkem1024", ["-groups", "SecP384r1MLKEM1024"], ROOT),
+    ("pure-mlkem1024", "openssl35-mlkem1024", ["-groups", "MLKEM1024"], ROOT),
+    ("classical", "openssl35-x25519", [], ROOT),
+    ("classical-30", "openssl35", [], HERE),
+    ("retry", "openssl35-pq-listed-x25519-shared", [], ROOT),
+    ("retry-classical", "openssl35", ["-groups", "P-384"], ROOT),
+    ("tls12", "openssl35-tls12", [], ROOT),
+    ("alert-no-common-group", "openssl35-mlkem512", ["-groups", "X25519"], ROOT),
+    ("alert-version", "openssl35-tls12", ["-tls1_3"], ROOT),
 ]

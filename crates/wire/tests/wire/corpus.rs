@@ -10,7 +10,7 @@ const EXPECTED: &str = include_str!("../../testdata/hellos/expected.txt");
 
 #[test]
 fn every_captured_hello_reads_as_wireshark_reads_it() {
-    let mut expected = expected();
+    let mut expected = sections(EXPECTED);
     assert!(expected.len() >= 30, "{}", expected.len());
     for (name, bytes) in hellos() {
         let Ok(Progress::Complete(hello)) = from_records(&bytes) else {
@@ -35,7 +35,7 @@ fn every_captured_hello_is_in_the_table_of_clients() {
 #[test]
 fn the_clients_that_offer_post_quantum_groups_are_the_new_ones() {
     let offers = |name: &str| {
-        let bytes = fs::read(folder().join(name).with_extension("bin")).unwrap();
+        let bytes = file("hellos", name);
         let Ok(Progress::Complete(hello)) = from_records(&bytes) else {
             panic!("{name} is not read");
         };
@@ -88,7 +88,26 @@ pub(crate) fn hellos() -> Vec<(String, Vec<u8>)> {
 }
 
 pub(crate) fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/hellos")
+    testdata("hellos")
+}
+
+/// One file of the corpus: `hellos` or `answers`.
+pub(crate) fn file(folder: &str, name: &str) -> Vec<u8> {
+    fs::read(testdata(folder).join(name).with_extension("bin")).expect("a file of the corpus")
+}
+
+/// The sections of an `expected.txt`: a name and its lines.
+pub(crate) fn sections(text: &'static str) -> BTreeMap<&'static str, Vec<&'static str>> {
+    let sections = text.split("\n[").skip(1);
+    sections
+        .map(|section| section.split_once("]\n").expect("a name in brackets"))
+        .map(|(name, lines)| {
+            (
+                name,
+                lines.lines().filter(|line| !line.is_empty()).collect(),
+            )
+        })
+        .collect()
 }
 
 /// The handshake message inside well-formed records.
@@ -102,17 +121,10 @@ pub(crate) fn message(mut records: &[u8]) -> Vec<u8> {
     message
 }
 
-fn expected() -> BTreeMap<&'static str, Vec<&'static str>> {
-    let sections = EXPECTED.split("\n[").skip(1);
-    sections
-        .map(|section| section.split_once("]\n").expect("a name in brackets"))
-        .map(|(name, lines)| {
-            (
-                name,
-                lines.lines().filter(|line| !line.is_empty()).collect(),
-            )
-        })
-        .collect()
+fn testdata(folder: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata")
+        .join(folder)
 }
 
 /// Our reading in the form of the file; a line only for what the client sent.

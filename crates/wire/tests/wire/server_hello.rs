@@ -5,7 +5,13 @@ use portcullis_wire::{
     server_hello::{Progress, ServerHello, from_handshake, from_records},
 };
 
-use crate::forge::{message, record, records, u16s, vec8, vec16};
+use crate::{
+    corpus,
+    forge::{message, record, records, u16s, vec8, vec16},
+};
+
+/// What tshark, which nobody here wrote, reads in each answer.
+const EXPECTED: &str = include_str!("../../testdata/answers/expected.txt");
 
 /// SHA-256 of "HelloRetryRequest".
 const RETRY: [u8; 32] = [
@@ -177,6 +183,43 @@ fn a_malformed_answer_is_refused_by_name() {
             "{bytes:02x?}"
         );
     }
+}
+
+#[test]
+fn answers_of_real_servers_read_as_wireshark_reads_them() {
+    let expected = corpus::sections(EXPECTED);
+    assert_eq!(expected.len(), 11);
+    for (name, lines) in expected {
+        let bytes = corpus::file("answers", name);
+        let reading = match from_records(&bytes) {
+            Ok(Progress::Alert(alert)) => vec![format!("alert {}", alert.0)],
+            Ok(Progress::Complete(answer)) => reading(&answer),
+            other => panic!("{name}: {other:?}"),
+        };
+        assert_eq!(reading, lines, "{name}");
+        for n in 0..bytes.len() {
+            assert_eq!(
+                from_records(&bytes[..n]),
+                Ok(Progress::Incomplete),
+                "{name} at {n}"
+            );
+        }
+    }
+}
+
+/// Our reading in the form of the file, where TLS 1.3 is two lines.
+fn reading(answer: &ServerHello) -> Vec<String> {
+    assert!(!answer.resumed);
+    let mut lines = vec![
+        "version 0x0303".to_owned(),
+        format!("cipher {:#06x}", answer.cipher.0),
+    ];
+    if answer.version > 0x0303 {
+        lines.push(format!("supported_version {:#06x}", answer.version));
+    }
+    let word = if answer.retry { "retry_group" } else { "group" };
+    lines.extend(answer.group.map(|group| format!("{word} {:#06x}", group.0)));
+    lines
 }
 
 fn answer(random: [u8; 32], extensions: &[(u16, &[u8])]) -> Vec<u8> {

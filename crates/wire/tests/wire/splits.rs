@@ -1,5 +1,3 @@
-use std::fs;
-
 use portcullis_wire::client_hello::{
     HelloError, MAX_RECORDS, Progress, from_handshake, from_records,
 };
@@ -109,7 +107,6 @@ fn another_record_between_the_parts_of_a_hello_is_refused() {
 
 #[test]
 fn the_corpus_has_a_hello_in_several_records() {
-    let path = corpus::folder().join("openssl35-many-records.bin");
-    let bytes = fs::read(path).unwrap();
+    let bytes = corpus::file("hellos", "openssl35-many-records");
     assert_eq!(bytes.len() - corpus::message(&bytes).len(), 4 * 5);
 }
