@@ -11,6 +11,8 @@ pub mod server_hello;
 pub mod sniff;
 
 mod escaped;
+mod handshake;
+mod reader;
 
 pub use client_hello::Hello;
 pub use escaped::Escaped;
