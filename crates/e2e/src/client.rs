@@ -421,7 +421,10 @@ mod tests {
         let seen = conversation.seen();
         assert_eq!(seen.group.as_deref(), Some("X25519MLKEM768"));
         assert_eq!(seen.signature.as_deref(), Some("mldsa65"));
-        assert_eq!((seen.retry, seen.resumed, seen.chain_len), (false, false, 2));
+        assert_eq!(
+            (seen.retry, seen.resumed, seen.chain_len),
+            (false, false, 2)
+        );
         let served = Served {
             group: Some("X25519MLKEM768".to_owned()),
             resumed: false,

@@ -224,7 +224,9 @@ impl Memory {
     fn hear(&self, connection: usize, bytes: &[u8]) {
         self.change(connection, |heard| {
             let room = KEPT - heard.bytes.len();
-            heard.bytes.extend_from_slice(&bytes[..room.min(bytes.len())]);
+            heard
+                .bytes
+                .extend_from_slice(&bytes[..room.min(bytes.len())]);
         });
     }
 
@@ -304,9 +306,19 @@ where
                 }
             }
         }
-        Manner::Sink => while memory.listen(connection, &mut socket, &mut buffer).await.is_some() {},
+        Manner::Sink => {
+            while memory
+                .listen(connection, &mut socket, &mut buffer)
+                .await
+                .is_some()
+            {}
+        }
         Manner::AnswerAfterEnd(answer) => {
-            while memory.listen(connection, &mut socket, &mut buffer).await.is_some() {}
+            while memory
+                .listen(connection, &mut socket, &mut buffer)
+                .await
+                .is_some()
+            {}
             // Whoever asked may have gone.
             let _ = socket.write_all(answer).await;
         }
@@ -315,7 +327,11 @@ where
             if spoken.is_err() || socket.shutdown().await.is_err() {
                 return;
             }
-            while memory.listen(connection, &mut socket, &mut buffer).await.is_some() {}
+            while memory
+                .listen(connection, &mut socket, &mut buffer)
+                .await
+                .is_some()
+            {}
         }
         Manner::ResetAfter(limit) => {
             let mut heard = 0;

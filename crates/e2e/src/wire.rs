@@ -156,9 +156,7 @@ impl Wire {
                 let (first, second) = bytes.split_at(at.min(bytes.len()));
                 self.send_in_packets(&[first, second])
             }
-            FirstFlight::ByteByByte => {
-                self.send_in_packets(&bytes.chunks(1).collect::<Vec<_>>())
-            }
+            FirstFlight::ByteByByte => self.send_in_packets(&bytes.chunks(1).collect::<Vec<_>>()),
             FirstFlight::InRecordsOf(len) => self.socket().write_all(&in_records(bytes, len)),
             FirstFlight::InRecordsByteByByte(len) => {
                 self.send_in_packets(&in_records(bytes, len).chunks(1).collect::<Vec<_>>())
