@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 pub mod client;
+pub mod command;
 pub mod crowd;
+pub mod peers;
 pub mod pki;
 pub mod server;
 pub mod straight;

@@ -23,6 +23,8 @@ pub enum Manner {
     Echo,
     /// Listens.
     Sink,
+    /// Answers the first bytes, then ends.
+    Answer(Vec<u8>),
     /// Listens to the end, then answers and ends.
     AnswerAfterEnd(Vec<u8>),
     /// Speaks at once, ends its direction, and goes on listening.
@@ -312,6 +314,11 @@ where
                 .await
                 .is_some()
             {}
+        }
+        Manner::Answer(answer) => {
+            memory.listen(connection, &mut socket, &mut buffer).await;
+            // Whoever asked may have gone.
+            let _ = socket.write_all(answer).await;
         }
         Manner::AnswerAfterEnd(answer) => {
             while memory
