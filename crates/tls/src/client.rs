@@ -1,16 +1,27 @@
 //! The client side: what an upstream connection, a probe or a self-test offers.
 use crate::{
-    identity::Identity,
-    negotiated::{Negotiated, Version},
+    identity::{Certificate, Identity, class_of},
+    negotiated::{Authentication, ClientAuthentication, Negotiated, Version},
+    provider,
 };
-use portcullis_wire::{GroupId, SchemeId};
-use std::sync::Arc;
+use portcullis_wire::{CipherId, GroupId, SchemeId, registry::Cipher};
+use rustls::{
+    ClientConfig, ClientConnection, Error, HandshakeKind, RootCertStore, SignatureScheme,
+    client::{Resumption, WebPkiServerVerifier, danger::ServerCertVerifier},
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, ServerName},
+};
+use std::sync::{Arc, Mutex, PoisonError};
+
+mod watch;
+
+use watch::{Anyone, AskedFor, Note, Watched};
 
 /// Whom to trust.
 #[derive(Clone)]
 pub enum Trust {
     /// These roots.
-    Roots(Vec<rustls::pki_types::CertificateDer<'static>>),
+    Roots(Vec<CertificateDer<'static>>),
     /// Anyone: for asking what a server does, never for carrying data.
     Anyone,
 }
@@ -18,40 +29,213 @@ pub enum Trust {
 /// What to offer.
 #[derive(Clone)]
 pub struct ClientSpec {
+    /// Versions.
     pub versions: Vec<Version>,
+    /// Groups in this order; a share goes out for the first, and for its classical half where it is a hybrid.
     pub groups: Vec<GroupId>,
     /// None: all we verify.
     pub schemes: Option<Vec<SchemeId>>,
+    /// Whom to trust.
     pub trust: Trust,
+    /// What to show when asked for a certificate.
     pub identity: Option<Arc<Identity>>,
+    /// Application protocols.
     pub alpn: Vec<Vec<u8>>,
     /// Sessions to remember; 0 for none.
     pub resumption: usize,
 }
 
 /// A prepared client.
-pub struct Client {}
-
-impl Client {
-    pub fn build(_spec: ClientSpec) -> Result<Client, rustls::Error> {
-        todo!()
-    }
-    /// A connection to be driven by the caller; it notes the signature for itself.
-    pub fn connect(
-        &self,
-        _name: rustls::pki_types::ServerName<'static>,
-    ) -> Result<Connection, rustls::Error> {
-        todo!()
-    }
+pub struct Client {
+    spec: ClientSpec,
+    template: ClientConfig,
+    verifier: Arc<dyn ServerCertVerifier>,
+    schemes: Vec<SignatureScheme>,
+    idle: Arc<Mutex<Vec<Lane>>>,
 }
 
 /// A client connection.
 pub struct Connection {
-    pub tls: rustls::ClientConnection,
+    /// To be driven by the caller.
+    pub tls: ClientConnection,
+    lane: Borrowed,
+    client_class: Option<Authentication>,
 }
+
+/// One connection at a time uses a lane, so that what its verifier notes is of that connection. rustls resumes only
+/// where the verifier is the very same, hence a lane is used again, with its own sessions, and not made anew.
+struct Lane {
+    config: Arc<ClientConfig>,
+    note: Arc<Note>,
+}
+
+/// A lane until it goes back to the idle ones.
+struct Borrowed {
+    lane: Option<Lane>,
+    home: Arc<Mutex<Vec<Lane>>>,
+}
+
+/// Lanes kept for later connections. More connections at once than this are served, without a memory of their own.
+const IDLE_LANES: usize = 16;
+
+impl Client {
+    /// Prepares a client.
+    pub fn build(spec: ClientSpec) -> Result<Client, Error> {
+        let ciphers: Vec<CipherId> = Cipher::all().iter().map(|cipher| cipher.id).collect();
+        let provider = provider::provider(&spec.groups, &ciphers);
+        if provider.kx_groups.len() != spec.groups.len() {
+            return Err(Error::General(
+                "a group that this build does not have".into(),
+            ));
+        }
+        let verifier = verifier(&spec.trust, &provider)?;
+        let versions: Vec<_> = spec
+            .versions
+            .iter()
+            .map(|version| version.to_rustls())
+            .collect();
+        let mut template = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&verifier))
+            .with_no_client_auth();
+        template.alpn_protocols = spec.alpn.clone();
+        template.resumption = Resumption::disabled();
+        let wanted = |scheme: &SignatureScheme| match &spec.schemes {
+            Some(schemes) => schemes.contains(&SchemeId((*scheme).into())),
+            None => true,
+        };
+        Ok(Client {
+            schemes: verifier
+                .supported_verify_schemes()
+                .into_iter()
+                .filter(wanted)
+                .collect(),
+            spec,
+            template,
+            verifier,
+            idle: Arc::default(),
+        })
+    }
+
+    /// A connection to be driven by the caller; it notes the signature for itself.
+    pub fn connect(&self, name: ServerName<'static>) -> Result<Connection, Error> {
+        let kept = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let lane = kept.unwrap_or_else(|| self.lane());
+        lane.note.forget_signature();
+        let tls = ClientConnection::new(Arc::clone(&lane.config), name)?;
+        let home = Arc::clone(&self.idle);
+        Ok(Connection {
+            tls,
+            lane: Borrowed {
+                lane: Some(lane),
+                home,
+            },
+            client_class: self
+                .spec
+                .identity
+                .as_ref()
+                .map(|identity| identity.authentication()),
+        })
+    }
+
+    fn lane(&self) -> Lane {
+        let note = Arc::new(Note::default());
+        let mut config = self.template.clone();
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::new(Watched {
+                inner: Arc::clone(&self.verifier),
+                schemes: self.schemes.clone(),
+                note: Arc::clone(&note),
+            }));
+        if let Some(identity) = &self.spec.identity {
+            config.client_auth_cert_resolver = Arc::new(AskedFor {
+                certified: Arc::clone(&identity.certified),
+                note: Arc::clone(&note),
+            });
+        }
+        if self.spec.resumption > 0 {
+            config.resumption = Resumption::in_memory_sessions(self.spec.resumption);
+        }
+        Lane {
+            config: Arc::new(config),
+            note,
+        }
+    }
+}
+
 impl Connection {
     /// The facts, once the handshake is over.
     pub fn negotiated(&self) -> Option<Negotiated> {
-        todo!()
+        if self.tls.is_handshaking() {
+            return None;
+        }
+        let note = self.lane.note()?;
+        let kind = self.tls.handshake_kind()?;
+        let resumed = kind == HandshakeKind::Resumed;
+        let group = self.tls.negotiated_key_exchange_group();
+        let client = self.client_class.filter(|_| note.asked_for_certificate());
+        Some(Negotiated {
+            version: Version::from_rustls(self.tls.protocol_version()?)?,
+            group: group.map(|group| GroupId(group.name().into())),
+            retry: kind == HandshakeKind::FullWithHelloRetryRequest,
+            cipher: CipherId(self.tls.negotiated_cipher_suite()?.suite().into()),
+            signature: note.signature().filter(|_| !resumed),
+            authentication: class_of(&self.peer_chain()),
+            client_authentication: match client {
+                None => ClientAuthentication::None,
+                Some(Authentication::Pq) => ClientAuthentication::Pq,
+                Some(_) => ClientAuthentication::Classical,
+            },
+            client: None,
+            resumed,
+            alpn: self.tls.alpn_protocol().map(<[u8]>::to_vec),
+        })
+    }
+
+    /// What the server sent (of the original handshake when resumed), leaf first; what we cannot read is left out.
+    pub fn peer_chain(&self) -> Vec<Certificate> {
+        let chain = self.tls.peer_certificates().unwrap_or_default();
+        let read = chain.iter().map(|der| Certificate::from_der(der));
+        read.filter_map(Result::ok).collect()
+    }
+}
+
+impl Borrowed {
+    fn note(&self) -> Option<&Note> {
+        self.lane.as_ref().map(|lane| &*lane.note)
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        let mut idle = self.home.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_LANES {
+            idle.extend(self.lane.take());
+        }
+    }
+}
+
+fn verifier(
+    trust: &Trust,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    let Trust::Roots(certificates) = trust else {
+        return Ok(Arc::new(Anyone(provider.signature_verification_algorithms)));
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(certificate.clone())?;
+    }
+    let builder =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    match builder.build() {
+        Ok(verifier) => Ok(verifier),
+        Err(error) => Err(Error::General(error.to_string())),
     }
 }

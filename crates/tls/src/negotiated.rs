@@ -48,7 +48,7 @@ pub enum Safety {
 }
 
 /// The client certificate that a handshake proved.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ClientCertificate {
     /// Subject, RFC 4514 order as people write it: `CN=agent-7,O=Corp`.
     pub subject: String,
@@ -86,34 +86,122 @@ pub struct Negotiated {
 impl Version {
     /// `1.2` or `1.3`
     pub fn as_str(self) -> &'static str {
-        todo!()
+        match self {
+            Version::Tls12 => "1.2",
+            Version::Tls13 => "1.3",
+        }
+    }
+
+    /// The number on the wire.
+    pub fn number(self) -> u16 {
+        match self {
+            Version::Tls12 => 0x0303,
+            Version::Tls13 => 0x0304,
+        }
+    }
+
+    pub(crate) fn from_rustls(version: rustls::ProtocolVersion) -> Option<Version> {
+        [Version::Tls12, Version::Tls13]
+            .into_iter()
+            .find(|ours| ours.number() == u16::from(version))
+    }
+
+    pub(crate) fn to_rustls(self) -> &'static rustls::SupportedProtocolVersion {
+        match self {
+            Version::Tls12 => &rustls::version::TLS12,
+            Version::Tls13 => &rustls::version::TLS13,
+        }
     }
 }
+
 impl Authentication {
     /// `pq`, `classical` or `unknown`
     pub fn as_str(self) -> &'static str {
-        todo!()
+        match self {
+            Authentication::Pq => "pq",
+            Authentication::Classical => "classical",
+            Authentication::Unknown => "unknown",
+        }
     }
 }
+
 impl ClientAuthentication {
     /// `pq`, `classical` or `none`
     pub fn as_str(self) -> &'static str {
-        todo!()
+        match self {
+            ClientAuthentication::Pq => "pq",
+            ClientAuthentication::Classical => "classical",
+            ClientAuthentication::None => "none",
+        }
     }
 }
+
 impl Safety {
     /// `full`, `confidential`, `none`, `unknown` or `plain`
     pub fn as_str(self) -> &'static str {
-        todo!()
+        match self {
+            Safety::Full => "full",
+            Safety::Confidential => "confidential",
+            Safety::None => "none",
+            Safety::Unknown => "unknown",
+            Safety::Plain => "plain",
+        }
+    }
+
+    /// SPEC 1: what a key exchange and an authentication are worth together.
+    pub fn of(key_exchange: KeyExchange, authentication: Authentication) -> Safety {
+        match (key_exchange.is_quantum_safe(), authentication) {
+            (false, _) => Safety::None,
+            (true, Authentication::Pq) => Safety::Full,
+            (true, Authentication::Classical) => Safety::Confidential,
+            (true, Authentication::Unknown) => Safety::Unknown,
+        }
     }
 }
+
 impl Negotiated {
-    /// The class of the key exchange.
+    /// The class of the key exchange: a fact of the group's id. Without a group (a resumed TLS 1.2 session)
+    /// and for a group we do not know it is classical, never guessed upwards.
     pub fn key_exchange(&self) -> KeyExchange {
-        todo!()
+        self.group
+            .and_then(GroupId::key_exchange)
+            .unwrap_or(KeyExchange::Classical)
     }
+
     /// What it is worth.
     pub fn safety(&self) -> Safety {
-        todo!()
+        Safety::of(self.key_exchange(), self.authentication)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn safety_follows_key_exchange_first() {
+        use Authentication::{Classical, Pq, Unknown};
+        let table = [
+            (KeyExchange::Hybrid, Pq, Safety::Full),
+            (KeyExchange::Pq, Pq, Safety::Full),
+            (KeyExchange::Hybrid, Classical, Safety::Confidential),
+            (KeyExchange::Hybrid, Unknown, Safety::Unknown),
+            (KeyExchange::Classical, Pq, Safety::None),
+            (KeyExchange::Classical, Unknown, Safety::None),
+        ];
+        for (key_exchange, authentication, safety) in table {
+            assert_eq!(Safety::of(key_exchange, authentication), safety);
+        }
+    }
+
+    #[test]
+    fn no_group_and_an_unknown_group_are_classical() {
+        for group in [None, Some(GroupId(0xfefe)), Some(GroupId(0x001d))] {
+            let facts = Negotiated {
+                group,
+                ..crate::policy::tests::facts()
+            };
+            assert_eq!(facts.key_exchange(), KeyExchange::Classical, "{group:?}");
+        }
     }
 }

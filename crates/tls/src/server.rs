@@ -1,25 +1,35 @@
 //! The server side: one prepared rustls configuration per certificate and group, chosen by a hello.
 use crate::{
     identity::Identity,
-    negotiated::{Authentication, Negotiated},
-    policy::{Policy, Rule, RuleName},
+    negotiated::{Authentication, Negotiated, Version},
+    policy::{self, Policy, Rule, RuleName},
     profile::Settings,
     tickets::Tickets,
 };
-use portcullis_wire::{GroupId, Hello, SchemeId, alert::Alert};
-use std::{sync::Arc, time::Duration};
+use portcullis_wire::{CipherId, GroupId, Hello, SchemeId, alert::Alert};
+use std::{fmt, sync::Arc, time::Duration};
+
+mod build;
+mod client_auth;
+mod facts;
+mod flight;
+mod signing;
 
 /// What a site asks of its clients.
 #[derive(Clone)]
 pub struct ClientAuth {
+    /// Whether a certificate must come.
     pub mode: ClientAuthMode,
     /// Trusted certificates.
     pub roots: Vec<rustls::pki_types::CertificateDer<'static>>,
 }
 
+/// Whether a client certificate must come.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ClientAuthMode {
+    /// It must, and must be valid.
     Required,
+    /// One that comes must be valid.
     Optional,
 }
 
@@ -27,21 +37,33 @@ pub enum ClientAuthMode {
 pub struct ServerSpec {
     /// Names the resumption context together with all below: site and transport.
     pub context: String,
+    /// Versions, groups, suites, signatures.
     pub settings: Settings,
+    /// What is admitted.
     pub policy: Policy,
+    /// Certificates in the operator's order.
     pub identities: Vec<Arc<Identity>>,
+    /// Client certificates; None: not asked for.
     pub client_auth: Option<ClientAuth>,
+    /// Application protocols, most wanted first; empty: the client's are ignored.
     pub alpn: Vec<Vec<u8>>,
+    /// How long a session may be resumed; zero: never.
     pub ticket_lifetime: Duration,
 }
 
 /// Why no server can be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
+    /// None of the certificates may be sent.
     #[error("no certificate that the profile and policy allow")]
     NoUsableCertificate,
+    /// None of the groups may be used.
+    #[error("no group that the policy allows")]
+    NoUsableGroup,
+    /// The CA file is of no use.
     #[error("client CA: {0}")]
     ClientCa(String),
+    /// What rustls says.
     #[error("{0}")]
     Rustls(#[from] rustls::Error),
 }
@@ -49,23 +71,51 @@ pub enum BuildError {
 /// A site's TLS server.
 pub struct Server {
     rule: Rule,
+    identities: Vec<Arc<Identity>>,
+    /// In the same order.
+    offers: Vec<Offer>,
+    ciphers: Vec<CipherId>,
+    alpn: Vec<Vec<u8>>,
+}
+
+/// One certificate with all that is prepared for it.
+struct Offer {
+    identity: Arc<Identity>,
+    authentication: Authentication,
+    /// What its key signs with in TLS 1.3, in the order in which rustls takes the first that the client offers.
+    schemes_13: Vec<SchemeId>,
+    /// The same of TLS 1.2, where the suite must fit the key as well.
+    schemes_12: Vec<SchemeId>,
+    ciphers_12: Vec<CipherId>,
+    configs: Vec<(GroupId, Arc<rustls::ServerConfig>)>,
 }
 
 /// The configuration that a hello gets, and what must come of it.
 pub struct Choice {
+    /// It offers this one group and this one certificate, so that nothing else can come of it.
     pub config: Arc<rustls::ServerConfig>,
+    /// The version that will be spoken.
+    pub version: Version,
+    /// The group.
     pub group: GroupId,
+    /// It takes a HelloRetryRequest.
     pub retry: bool,
+    /// The certificate.
     pub identity: Arc<Identity>,
+    /// What it will sign with, unless the session is resumed.
     pub scheme: SchemeId,
+    /// Class of the certificate.
     pub authentication: Authentication,
 }
 
 /// Why a hello gets none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
+    /// No version in common.
     NoCommonVersion,
+    /// No cipher suite in common.
     NoCommonCipher,
+    /// No group in common.
     NoCommonGroup,
     /// No certificate the client can verify.
     NoCertificate,
@@ -74,13 +124,31 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The alert to answer with (SPEC 5.5, RFC 8446 4.1.1 and 4.2.1).
     pub fn alert(self) -> Alert {
-        todo!()
+        match self {
+            Refusal::NoCommonVersion => Alert::PROTOCOL_VERSION,
+            Refusal::NoCommonCipher | Refusal::NoCommonGroup | Refusal::NoCertificate => {
+                Alert::HANDSHAKE_FAILURE
+            }
+            Refusal::Policy(_) => Alert::INSUFFICIENT_SECURITY,
+        }
     }
 }
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, _f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        todo!()
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::NoCommonVersion => f.write_str("no version in common"),
+            Refusal::NoCommonCipher => f.write_str("no cipher suite in common"),
+            Refusal::NoCommonGroup => f.write_str("no group in common"),
+            Refusal::NoCertificate => f.write_str("no certificate the client can verify"),
+            Refusal::Policy(rule) => write!(
+                f,
+                "nothing offered satisfies the policy on {}",
+                rule.as_str()
+            ),
+        }
     }
 }
 
@@ -88,37 +156,118 @@ impl std::fmt::Display for Refusal {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{what}: read {expected}, negotiated {found}")]
 pub struct Mismatch {
+    /// The fact.
     pub what: &'static str,
+    /// As we read it.
     pub expected: String,
+    /// As it came.
     pub found: String,
 }
 
 impl Server {
-    pub fn build(_spec: ServerSpec, _tickets: &Arc<Tickets>) -> Result<Server, BuildError> {
-        todo!()
+    /// Prepares every configuration that a hello can get.
+    pub fn build(spec: ServerSpec, tickets: &Arc<Tickets>) -> Result<Server, BuildError> {
+        build::server(&spec, tickets)
     }
+
+    /// Policy and offer, for [`policy::decide`].
     pub fn rule(&self) -> &Rule {
         &self.rule
     }
+
     /// The certificates in use, in order.
     pub fn identities(&self) -> &[Arc<Identity>] {
-        todo!()
+        &self.identities
     }
+
     /// SPEC 5.3, 5.4: certificate by signature schemes and version, group by share, retry and class.
-    pub fn choose(&self, _hello: &Hello) -> Result<Choice, Refusal> {
-        todo!()
+    pub fn choose(&self, hello: &Hello) -> Result<Choice, Refusal> {
+        let version = policy::choose_version(hello, &self.rule.versions);
+        let version = version.ok_or(Refusal::NoCommonVersion)?;
+        if let Some(rule) = policy::decide(hello, None, &self.rule).refused_by() {
+            return Err(Refusal::Policy(rule));
+        }
+        let (offer, scheme) = self.certificate(hello, version)?;
+        let chosen = policy::choose_group(hello, &self.rule).ok_or(Refusal::NoCommonGroup)?;
+        let prepared = offer
+            .configs
+            .iter()
+            .find(|(group, _)| *group == chosen.group);
+        let (_, config) = prepared.ok_or(Refusal::NoCommonGroup)?;
+        Ok(Choice {
+            config: Arc::clone(config),
+            version,
+            group: chosen.group,
+            retry: chosen.retry,
+            identity: Arc::clone(&offer.identity),
+            scheme,
+            authentication: offer.authentication,
+        })
     }
+
     /// The facts of a finished handshake, compared with our own reading.
     pub fn negotiated(
         &self,
-        _hello: &Hello,
-        _choice: &Choice,
-        _connection: &rustls::ServerConnection,
+        hello: &Hello,
+        choice: &Choice,
+        connection: &rustls::ServerConnection,
     ) -> Result<Negotiated, Mismatch> {
-        todo!()
+        facts::negotiated(self, hello, choice, connection)
     }
+
     /// Bytes of the server's first flight for a certificate and group, taken from a handshake in memory.
-    pub fn flight_len(&self, _identity: usize, _group: GroupId) -> Option<usize> {
-        todo!()
+    pub fn flight_len(&self, identity: usize, group: GroupId) -> Option<usize> {
+        flight::len(self, self.offers.get(identity)?, group)
+    }
+
+    /// The first certificate of the list that this client can verify, and what it signs with. Never by group.
+    fn certificate(&self, hello: &Hello, version: Version) -> Result<(&Offer, SchemeId), Refusal> {
+        let tls13 = version == Version::Tls13;
+        let of_version = |cipher: &&CipherId| cipher.entry().is_some_and(|row| row.tls13 == tls13);
+        let mut ciphers = self.ciphers.iter().filter(of_version);
+        if !ciphers.any(|cipher| hello.ciphers.contains(cipher)) {
+            return Err(Refusal::NoCommonCipher);
+        }
+        self.offers
+            .iter()
+            .find_map(|offer| Some((offer, offer.scheme(hello, version)?)))
+            .ok_or(Refusal::NoCertificate)
+    }
+}
+
+impl Offer {
+    /// What the key will sign with for this client: rustls takes the key's first scheme that the client offers and
+    /// that the version knows; in TLS 1.2 the suite must be of the key's kind.
+    fn scheme(&self, hello: &Hello, version: Version) -> Option<SchemeId> {
+        let schemes = match version {
+            Version::Tls13 => &self.schemes_13,
+            Version::Tls12 => {
+                let mut ciphers = self.ciphers_12.iter();
+                ciphers.find(|cipher| hello.ciphers.contains(cipher))?;
+                &self.schemes_12
+            }
+        };
+        let offered = |scheme: &&SchemeId| hello.schemes.contains(scheme);
+        schemes.iter().find(offered).copied()
+    }
+}
+
+impl fmt::Debug for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Choice")
+            .field("version", &self.version)
+            .field("group", &self.group)
+            .field("retry", &self.retry)
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("rule", &self.rule)
+            .field("identities", &self.identities.len())
+            .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,276 @@
+//! Private keys in every form people have them, and why one is not usable.
+use super::{
+    IdentityError,
+    certificate::{EC_PUBLIC_KEY, kind_of},
+    pem::{self, Section},
+};
+use crate::provider;
+use portcullis_wire::registry::{KeyKind, Oid, OidClass};
+use rustls::{
+    pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer},
+    sign::SigningKey,
+};
+use std::sync::Arc;
+use x509_parser::asn1_rs::Oid as Asn1Oid;
+use zeroize::Zeroizing;
+
+/// The one private key of a text.
+pub(super) fn from_pem(text: &[u8]) -> Result<Arc<dyn SigningKey>, IdentityError> {
+    let mut keys = pem::sections(text).filter(|section| section.label.ends_with("PRIVATE KEY"));
+    let Some(section) = keys.next() else {
+        return Err(pem::instead_of_key(text));
+    };
+    if keys.next().is_some() {
+        return Err(bad(
+            "more than one private key",
+            "keep the one that belongs to the chain",
+        ));
+    }
+    let form = Form::of(&section)?;
+    let der = Zeroizing::new(section.der().map_err(|problem| bad(problem, ""))?);
+    form.refuse_what_we_know(&der)?;
+    // The copy is zeroized by rustls.
+    let loaded = provider::key_loader()
+        .key_provider
+        .load_private_key(form.wrap(der.to_vec()));
+    loaded.map_err(|_| {
+        bad(
+            "not a key we can read",
+            "write it anew with `openssl pkey -in FILE -out FILE.pem`",
+        )
+    })
+}
+
+/// How a private key is encoded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// `PRIVATE KEY`, RFC 5958.
+    Pkcs8,
+    /// `EC PRIVATE KEY`, RFC 5915.
+    Sec1,
+    /// `RSA PRIVATE KEY`, RFC 8017.
+    Pkcs1,
+}
+
+const DECRYPT: &str =
+    "encrypted keys are not in this version; decrypt it with `openssl pkey -in FILE -out FILE.pem`";
+
+impl Form {
+    fn of(section: &Section<'_>) -> Result<Form, IdentityError> {
+        if section.label == "ENCRYPTED PRIVATE KEY" || section.has_encryption_header() {
+            return Err(bad("encrypted", DECRYPT));
+        }
+        match section.label {
+            "PRIVATE KEY" => Ok(Form::Pkcs8),
+            "EC PRIVATE KEY" => Ok(Form::Sec1),
+            "RSA PRIVATE KEY" => Ok(Form::Pkcs1),
+            "OPENSSH PRIVATE KEY" => Err(bad(
+                "an OpenSSH key",
+                "convert it with `ssh-keygen -p -m pem -f FILE`, or make one for TLS",
+            )),
+            "DSA PRIVATE KEY" => Err(bad(
+                "a DSA key",
+                "TLS 1.3 has no DSA; make ECDSA P-256 or ML-DSA-65",
+            )),
+            other => Err(bad(&format!("{other:?} is no form we know"), REWRITE)),
+        }
+    }
+
+    fn wrap(self, der: Vec<u8>) -> PrivateKeyDer<'static> {
+        match self {
+            Form::Pkcs8 => PrivatePkcs8KeyDer::from(der).into(),
+            Form::Sec1 => PrivateSec1KeyDer::from(der).into(),
+            Form::Pkcs1 => PrivatePkcs1KeyDer::from(der).into(),
+        }
+    }
+
+    /// What is well formed and still of no use gets its own words.
+    fn refuse_what_we_know(self, der: &[u8]) -> Result<(), IdentityError> {
+        match self {
+            Form::Pkcs8 => {
+                let Some(info) = PrivateKeyInfo::read(der) else {
+                    return Err(bad("its DER is broken", REWRITE));
+                };
+                info.check()
+            }
+            Form::Sec1 => match sec1_curve(der) {
+                Some(curve) => check_kind(&curve),
+                None => Ok(()),
+            },
+            Form::Pkcs1 => check_rsa(der),
+        }
+    }
+}
+
+const REWRITE: &str = "write it anew with `openssl pkey -in FILE -out FILE.pem`";
+const CURVES: &str = "make one on P-256 or P-384, Ed25519 or ML-DSA-65";
+
+/// RFC 5958's OneAsymmetricKey, as far as we look into it.
+struct PrivateKeyInfo<'a> {
+    algorithm: String,
+    curve: Option<String>,
+    key: &'a [u8],
+}
+
+impl<'a> PrivateKeyInfo<'a> {
+    fn read(der: &'a [u8]) -> Option<PrivateKeyInfo<'a>> {
+        let (_version, rest) = take(content(der, SEQUENCE)?, INTEGER)?;
+        let (algorithm, rest) = take(rest, SEQUENCE)?;
+        let (key, _attributes) = take(rest, OCTET_STRING)?;
+        let (oid, parameters) = take(algorithm, OBJECT)?;
+        Some(PrivateKeyInfo {
+            algorithm: dotted(oid),
+            curve: take(parameters, OBJECT).map(|(curve, _)| dotted(curve)),
+            key,
+        })
+    }
+
+    fn check(&self) -> Result<(), IdentityError> {
+        let algorithm = match (&*self.algorithm, &self.curve) {
+            (EC_PUBLIC_KEY, Some(curve)) => curve,
+            (EC_PUBLIC_KEY, None) => {
+                return Err(bad("an EC key with explicit parameters", CURVES));
+            }
+            _ => &self.algorithm,
+        };
+        check_kind(algorithm)?;
+        match kind_of(algorithm) {
+            Some(KeyKind::Rsa) => check_rsa(self.key),
+            Some(KeyKind::MlDsa44) => check_ml_dsa(self.key, 2560, 1312),
+            Some(KeyKind::MlDsa65) => check_ml_dsa(self.key, 4032, 1952),
+            Some(KeyKind::MlDsa87) => check_ml_dsa(self.key, 4896, 2592),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The algorithm, or curve, is one that this build signs with.
+fn check_kind(algorithm: &str) -> Result<(), IdentityError> {
+    match kind_of(algorithm) {
+        Some(KeyKind::Ed448) => Err(bad("Ed448 is not in this build", CURVES)),
+        Some(KeyKind::RsaPss) => Err(bad(
+            "an RSA key bound to PSS",
+            "make a plain RSA key: TLS 1.3 signs with PSS anyway",
+        )),
+        Some(_) => Ok(()),
+        None => {
+            let oid = Oid::find(algorithm);
+            let label = oid.map_or(algorithm, |oid| oid.name);
+            let hint = match oid.map(|oid| oid.class) {
+                Some(OidClass::Dead(instead)) => instead,
+                _ => CURVES,
+            };
+            Err(bad(
+                &format!("{label} is not an algorithm TLS signs with here"),
+                hint,
+            ))
+        }
+    }
+}
+
+fn check_rsa(pkcs1: &[u8]) -> Result<(), IdentityError> {
+    let modulus = content(pkcs1, SEQUENCE)
+        .and_then(|rest| take(rest, INTEGER))
+        .and_then(|(_version, rest)| take(rest, INTEGER));
+    let Some((modulus, _)) = modulus else {
+        return Err(bad("its DER is broken", REWRITE));
+    };
+    match super::certificate::bits(modulus) {
+        2048..=8192 => Ok(()),
+        bits => Err(bad(
+            &format!("RSA of {bits} bits"),
+            "RSA keys have 2048 to 8192 bits here",
+        )),
+    }
+}
+
+const FORMS: &str = "write it in a standard form with `openssl pkey -in FILE -out FILE.pem -provparam ml-dsa.output_formats=seed-priv`";
+
+/// RFC 9881 knows three forms: a seed, the expanded key, or both, each with its own tag. OpenSSL also writes three
+/// without: bare seed, bare key, and the key with the public one behind it (of liboqs).
+fn check_ml_dsa(key: &[u8], expanded: usize, public: usize) -> Result<(), IdentityError> {
+    let problem = match key.len() {
+        32 => "OpenSSL's bare-seed form",
+        len if len == expanded => "OpenSSL's bare-priv form",
+        len if len == expanded + public => "the oqskeypair form of liboqs",
+        _ => match content(key, OCTET_STRING).map(<[u8]>::len) {
+            Some(len) if len == expanded + public => "the oqskeypair form of liboqs",
+            _ => return Ok(()),
+        },
+    };
+    Err(bad(
+        &format!("an ML-DSA key in {problem}, which RFC 9881 does not have"),
+        FORMS,
+    ))
+}
+
+/// RFC 5915: the curve stands in an explicit tag 0 behind version and key, where it stands at all.
+fn sec1_curve(der: &[u8]) -> Option<String> {
+    let (_version, rest) = take(content(der, SEQUENCE)?, INTEGER)?;
+    let (_key, rest) = take(rest, OCTET_STRING)?;
+    let (parameters, _) = take(rest, TAG_0)?;
+    let (curve, _) = take(parameters, OBJECT)?;
+    Some(dotted(curve))
+}
+
+fn bad(problem: &str, hint: &'static str) -> IdentityError {
+    IdentityError::BadKey {
+        problem: problem.to_owned(),
+        hint,
+    }
+}
+
+const INTEGER: u8 = 0x02;
+const OCTET_STRING: u8 = 0x04;
+const OBJECT: u8 = 0x06;
+const SEQUENCE: u8 = 0x30;
+const TAG_0: u8 = 0xa0;
+
+fn content(der: &[u8], tag: u8) -> Option<&[u8]> {
+    take(der, tag).map(|(content, _)| content)
+}
+
+/// The content of the first element, if it has this tag, and what follows it.
+fn take(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (first, rest) = der.split_first()?;
+    let (len, rest) = length(rest).filter(|_| *first == tag)?;
+    rest.split_at_checked(len)
+}
+
+fn length(der: &[u8]) -> Option<(usize, &[u8])> {
+    let (first, rest) = der.split_first()?;
+    match first {
+        0..=0x7f => Some(((*first).into(), rest)),
+        0x81 => rest.split_first().map(|(len, rest)| ((*len).into(), rest)),
+        0x82 => rest
+            .split_first_chunk()
+            .map(|(len, rest)| (u16::from_be_bytes(*len).into(), rest)),
+        _ => None,
+    }
+}
+
+fn dotted(oid: &[u8]) -> String {
+    Asn1Oid::new(oid.into()).to_id_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_are_read_in_all_their_lengths() {
+        let long = [&[0x04, 0x81, 0x80][..], &[7; 0x80], &[9]].concat();
+        assert_eq!(take(&long, OCTET_STRING), Some((&[7; 0x80][..], &[9][..])));
+        assert_eq!(take(&[0x04, 1, 5], OCTET_STRING), Some((&[5][..], &[][..])));
+        assert_eq!(take(&[0x04, 2, 5], OCTET_STRING), None);
+        assert_eq!(take(&[0x04, 1, 5], INTEGER), None);
+        for cut in [
+            &[][..],
+            &[0x04],
+            &[0x04, 0x82, 1],
+            &[0x04, 0x84, 0, 0, 0, 1, 5],
+        ] {
+            assert_eq!(take(cut, OCTET_STRING), None);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Preparing the configurations of a site.
+use super::{BuildError, ClientAuth, Offer, Server, ServerSpec, client_auth, signing};
+use crate::{
+    identity::Identity,
+    negotiated::{Authentication, Version},
+    policy::{Rule, Stance},
+    profile::{CipherOrder, scheme_fits},
+    provider::{self, Digest},
+    tickets::Tickets,
+};
+use portcullis_wire::{CipherId, GroupId, SchemeId};
+use rustls::{
+    ServerConfig, SupportedCipherSuite,
+    server::{NoServerSessionStorage, danger::ClientCertVerifier},
+    sign::SingleCertAndKey,
+};
+use std::sync::Arc;
+
+/// TLS 1.3 tickets per handshake. They are used once (RFC 8446 C.4), and a browser opens its next connections in
+/// pairs; each more costs every handshake some 200 bytes and a microsecond.
+const TICKETS: usize = 2;
+
+/// The server of a specification.
+pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, BuildError> {
+    let groups = usable_groups(spec);
+    if groups.is_empty() {
+        return Err(BuildError::NoUsableGroup);
+    }
+    let verifier = spec
+        .client_auth
+        .as_ref()
+        .map(|auth| client_auth::verifier(auth, &spec.settings.signatures));
+    let verifier = verifier.transpose()?;
+    let mut offers = usable_identities(spec);
+    if offers.is_empty() {
+        return Err(BuildError::NoUsableCertificate);
+    }
+    for group in groups {
+        let template = template(spec, group, verifier.as_ref())?;
+        for offer in &mut offers {
+            let config = finished(spec, &template, offer, tickets);
+            offer.configs.push((group, Arc::new(config)));
+        }
+    }
+    Ok(Server {
+        rule: rule(spec, &offers),
+        identities: offers
+            .iter()
+            .map(|offer| Arc::clone(&offer.identity))
+            .collect(),
+        offers,
+        ciphers: spec.settings.ciphers.clone(),
+        alpn: spec.alpn.clone(),
+    })
+}
+
+/// Under `require` nothing else is even prepared.
+fn usable_groups(spec: &ServerSpec) -> Vec<GroupId> {
+    let admissible = |group: &&GroupId| {
+        let quantum_safe = group
+            .key_exchange()
+            .is_some_and(|class| class.is_quantum_safe());
+        spec.policy.key_exchange != Stance::Require || quantum_safe
+    };
+    let groups = spec.settings.groups.iter().filter(admissible);
+    groups
+        .copied()
+        .filter(|id| provider::group(*id).is_some())
+        .collect()
+}
+
+/// SPEC 5.5: `observe` keeps the order, `prefer` moves ML-DSA first, `require` takes nothing else.
+fn usable_identities(spec: &ServerSpec) -> Vec<Offer> {
+    let is_pq = |offer: &Offer| offer.authentication == Authentication::Pq;
+    let mut offers: Vec<Offer> = spec
+        .identities
+        .iter()
+        .filter(|identity| identity.satisfies(spec.settings.chains))
+        .filter_map(|identity| offer(spec, identity))
+        .collect();
+    match spec.policy.authentication {
+        Stance::Observe => {}
+        Stance::Prefer => offers.sort_by_key(|offer| !is_pq(offer)),
+        Stance::Require => offers.retain(is_pq),
+    }
+    offers
+}
+
+/// None where the settings leave the key nothing to sign with.
+fn offer(spec: &ServerSpec, identity: &Arc<Identity>) -> Option<Offer> {
+    let allowed = |scheme: &SchemeId| spec.settings.signatures.contains(scheme);
+    let of = |version: Version| -> Vec<SchemeId> {
+        let spoken = spec.settings.versions.contains(&version);
+        let schemes = identity.schemes().into_iter().filter(allowed);
+        schemes
+            .filter(|scheme| spoken && scheme_fits(*scheme, version))
+            .collect()
+    };
+    let offer = Offer {
+        authentication: identity.authentication(),
+        schemes_13: of(Version::Tls13),
+        schemes_12: of(Version::Tls12),
+        ciphers_12: fitting_ciphers(spec, identity),
+        configs: Vec::new(),
+        identity: Arc::clone(identity),
+    };
+    let silent = offer.schemes_13.is_empty() && offer.schemes_12.is_empty();
+    (!silent).then_some(offer)
+}
+
+/// TLS 1.2 suites name the kind of key.
+fn fitting_ciphers(spec: &ServerSpec, identity: &Identity) -> Vec<CipherId> {
+    let kind = identity.certified.key.algorithm();
+    let fits = |id: &CipherId| match provider::cipher(*id) {
+        Some(suite @ SupportedCipherSuite::Tls12(_)) => suite.usable_for_signature_algorithm(kind),
+        _ => false,
+    };
+    spec.settings.ciphers.iter().copied().filter(fits).collect()
+}
+
+/// All that the certificates of a site share for one group.
+fn template(
+    spec: &ServerSpec,
+    group: GroupId,
+    verifier: Option<&Arc<dyn ClientCertVerifier>>,
+) -> Result<ServerConfig, rustls::Error> {
+    let provider = provider::provider(&[group], &spec.settings.ciphers);
+    let versions: Vec<_> = spec
+        .settings
+        .versions
+        .iter()
+        .map(|version| version.to_rustls())
+        .collect();
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_protocol_versions(&versions)?;
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(signing::Nobody));
+    config.alpn_protocols = spec.alpn.clone();
+    config.ignore_client_order = spec.settings.cipher_order == CipherOrder::Server;
+    config.max_early_data_size = 0;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+/// The template with one certificate and the context that its class belongs to.
+fn finished(
+    spec: &ServerSpec,
+    template: &ServerConfig,
+    offer: &Offer,
+    tickets: &Tickets,
+) -> ServerConfig {
+    let mut config = template.clone();
+    let certified = signing::narrowed(&offer.identity, &spec.settings.signatures);
+    config.cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+    if spec.ticket_lifetime.as_secs() == 0 {
+        return config;
+    }
+    config.send_tls13_tickets = TICKETS;
+    let context = context(spec, offer.authentication);
+    match &spec.client_auth {
+        None => config.ticketer = tickets.sealer(context, spec.ticket_lifetime),
+        Some(_) => config.session_storage = tickets.store(context, spec.ticket_lifetime),
+    }
+    config
+}
+
+/// What must be the same for a session to be resumed.
+fn context(spec: &ServerSpec, class: Authentication) -> [u8; 32] {
+    let policy = spec.policy;
+    let mut digest = Digest::new()
+        .part(spec.context.as_bytes())
+        .part(class.as_str().as_bytes())
+        .part(policy.key_exchange.as_str().as_bytes())
+        .part(policy.authentication.as_str().as_bytes())
+        .part(&spec.ticket_lifetime.as_secs().to_be_bytes())
+        .part(&(spec.settings.versions.len() as u64).to_be_bytes());
+    for version in &spec.settings.versions {
+        digest = digest.part(version.as_str().as_bytes());
+    }
+    match &spec.client_auth {
+        None => digest.part(b"no client certificates"),
+        Some(auth) => client_digest(digest, auth, &spec.settings.signatures),
+    }
+    .finish()
+}
+
+fn client_digest(digest: Digest, auth: &ClientAuth, signatures: &[SchemeId]) -> Digest {
+    let mode = match auth.mode {
+        super::ClientAuthMode::Required => "required",
+        super::ClientAuthMode::Optional => "optional",
+    };
+    let schemes: Vec<u8> = signatures
+        .iter()
+        .flat_map(|scheme| scheme.0.to_be_bytes())
+        .collect();
+    let digest = digest.part(mode.as_bytes()).part(&schemes);
+    auth.roots
+        .iter()
+        .fold(digest, |digest, root| digest.part(root))
+}
+
+fn rule(spec: &ServerSpec, offers: &[Offer]) -> Rule {
+    let is_pq = |offer: &&Offer| offer.authentication == Authentication::Pq;
+    let schemes = offers
+        .iter()
+        .filter(is_pq)
+        .flat_map(|offer| offer.schemes_13.clone());
+    Rule {
+        policy: spec.policy,
+        versions: spec.settings.versions.clone(),
+        groups: spec.settings.groups.clone(),
+        pq_schemes: schemes.collect(),
+        retry: spec.settings.retry,
+    }
+}
