@@ -63,3 +63,13 @@ pub struct Problem {
 pub fn load(_source: &Source) -> Result<Loaded, Vec<Problem>> {
     todo!()
 }
+
+/// All problems for a person, one or two lines each.
+pub fn render(problems: &[Problem]) -> String {
+    problems.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A problem in one line.
+pub fn line(problem: &Problem) -> String {
+    problem.message.clone()
+}
