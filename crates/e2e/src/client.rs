@@ -2,8 +2,8 @@
 pub use crate::openssl_says::Session;
 use crate::{PATIENCE, openssl_says, pki::Files, wire::Wire};
 use openssl::ssl::{
-    HandshakeError, ShutdownState, Ssl, SslContext, SslFiletype, SslMethod, SslSession,
-    SslSessionCacheMode, SslStream, SslVerifyMode, SslVersion,
+    HandshakeError, ShutdownState, Ssl, SslContext, SslFiletype, SslMethod, SslSession, SslSessionCacheMode, SslStream,
+    SslVerifyMode, SslVersion,
 };
 use std::{
     fmt,
@@ -173,8 +173,7 @@ impl Client {
         }
         let last_session = Arc::new(Mutex::new(None));
         let keep = Arc::clone(&last_session);
-        context
-            .set_session_cache_mode(SslSessionCacheMode::CLIENT | SslSessionCacheMode::NO_INTERNAL);
+        context.set_session_cache_mode(SslSessionCacheMode::CLIENT | SslSessionCacheMode::NO_INTERNAL);
         context.set_new_session_callback(move |_, session| {
             *keep.lock().expect("nothing panics holding it") = Some(session);
         });
@@ -205,8 +204,7 @@ impl Client {
     /// The session that came last. With TLS 1.3 it comes with the first bytes read.
     pub fn session(&self) -> Option<Session> {
         let last = self.last_session.lock().expect("nothing panics holding it");
-        last.clone()
-            .map(|session| Session::of(&self.context, session))
+        last.clone().map(|session| Session::of(&self.context, session))
     }
 
     /// The record with the ClientHello it would send.
@@ -367,9 +365,7 @@ fn alert(error: &openssl::ssl::Error) -> Option<u8> {
         .errors()
         .iter()
         .map(|e| e.reason_code() - openssl_sys::SSL_AD_REASON_OFFSET);
-    codes
-        .filter_map(|description| u8::try_from(description).ok())
-        .last()
+    codes.filter_map(|description| u8::try_from(description).ok()).last()
 }
 
 /// A peer that takes everything and never answers.
@@ -421,10 +417,7 @@ mod tests {
         let seen = conversation.seen();
         assert_eq!(seen.group.as_deref(), Some("X25519MLKEM768"));
         assert_eq!(seen.signature.as_deref(), Some("mldsa65"));
-        assert_eq!(
-            (seen.retry, seen.resumed, seen.chain_len),
-            (false, false, 2)
-        );
+        assert_eq!((seen.retry, seen.resumed, seen.chain_len), (false, false, 2));
         let served = Served {
             group: Some("X25519MLKEM768".to_owned()),
             resumed: false,

@@ -103,9 +103,7 @@ fn all_at_once<T: Send, U: Send>(all: Vec<T>, work: impl Fn(T) -> U + Sync) -> V
             }
             working.push(scope.spawn(|| share.into_iter().map(&work).collect::<Vec<U>>()));
         }
-        let done = working
-            .into_iter()
-            .map(|w| w.join().expect("a share of the work"));
+        let done = working.into_iter().map(|w| w.join().expect("a share of the work"));
         done.flatten().collect()
     })
 }

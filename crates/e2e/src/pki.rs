@@ -1,7 +1,7 @@
 //! Certificates of every algorithm: root, intermediate, and leaves for servers and clients.
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SignatureAlgorithm,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, SignatureAlgorithm,
 };
 use std::{
     fs,
@@ -12,14 +12,7 @@ use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
 
 /// Names that every server certificate covers.
-pub const NAMES: &[&str] = &[
-    "localhost",
-    "*.example.test",
-    "a.test",
-    "b.test",
-    "127.0.0.1",
-    "::1",
-];
+pub const NAMES: &[&str] = &["localhost", "*.example.test", "a.test", "b.test", "127.0.0.1", "::1"];
 
 /// An algorithm of keys and, throughout a chain, of signatures.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -200,8 +193,7 @@ struct Issued {
 }
 
 fn of(algorithm: Algorithm) -> &'static Issued {
-    static MADE: [OnceLock<Issued>; Algorithm::ALL.len()] =
-        [const { OnceLock::new() }; Algorithm::ALL.len()];
+    static MADE: [OnceLock<Issued>; Algorithm::ALL.len()] = [const { OnceLock::new() }; Algorithm::ALL.len()];
     MADE[algorithm as usize].get_or_init(|| issue(algorithm))
 }
 
@@ -232,9 +224,7 @@ fn params(common_name: &str, names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let mut params = CertificateParams::new(names).expect("names that are names");
     params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.not_before = OffsetDateTime::now_utc() - Duration::days(2);
     params.not_after = OffsetDateTime::now_utc() + Duration::days(30);
     params.use_authority_key_identifier_extension = true;
@@ -248,11 +238,7 @@ fn authority(common_name: &str, below: u8) -> CertificateParams {
     params
 }
 
-fn holder(
-    common_name: &str,
-    names: &[&str],
-    purpose: ExtendedKeyUsagePurpose,
-) -> CertificateParams {
+fn holder(common_name: &str, names: &[&str], purpose: ExtendedKeyUsagePurpose) -> CertificateParams {
     let mut params = params(common_name, names);
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -1,8 +1,6 @@
 //! OpenSSL as a server, and what it saw.
 use crate::{PATIENCE, client::Versions, openssl_says, pki::Files};
-use openssl::ssl::{
-    HandshakeError, Ssl, SslContext, SslFiletype, SslMethod, SslStream, SslVerifyMode, SslVersion,
-};
+use openssl::ssl::{HandshakeError, Ssl, SslContext, SslFiletype, SslMethod, SslStream, SslVerifyMode, SslVersion};
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},

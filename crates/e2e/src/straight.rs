@@ -105,11 +105,7 @@ impl Drop for Straight {
 }
 
 /// Our TLS client: a handshake with an address and an echo through it.
-pub fn originate(
-    client: &Client,
-    address: SocketAddr,
-    name: &'static str,
-) -> Result<Negotiated, io::Error> {
+pub fn originate(client: &Client, address: SocketAddr, name: &'static str) -> Result<Negotiated, io::Error> {
     let mut socket = TcpStream::connect_timeout(&address, PATIENCE)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     let name = ServerName::try_from(name).expect("a name that is one");
@@ -125,13 +121,8 @@ pub fn originate(
     Ok(negotiated.expect("the handshake is over"))
 }
 
-fn accept(
-    server: &Server,
-    socket: &mut TcpStream,
-) -> Result<(Negotiated, ServerConnection), Trouble> {
-    socket
-        .set_read_timeout(Some(PATIENCE))
-        .map_err(Trouble::Gone)?;
+fn accept(server: &Server, socket: &mut TcpStream) -> Result<(Negotiated, ServerConnection), Trouble> {
+    socket.set_read_timeout(Some(PATIENCE)).map_err(Trouble::Gone)?;
     let (hello, bytes) = read_hello(socket)?;
     let choice = match server.choose(&hello) {
         Ok(choice) => choice,
@@ -173,11 +164,7 @@ fn read_hello(socket: &mut TcpStream) -> Result<(Box<Hello>, Vec<u8>), Trouble> 
     }
 }
 
-fn feed(
-    tls: &mut ServerConnection,
-    mut bytes: &[u8],
-    socket: &mut TcpStream,
-) -> Result<(), Trouble> {
+fn feed(tls: &mut ServerConnection, mut bytes: &[u8], socket: &mut TcpStream) -> Result<(), Trouble> {
     while !bytes.is_empty() {
         tls.read_tls(&mut bytes).map_err(Trouble::Gone)?;
         if let Err(error) = tls.process_new_packets() {

@@ -118,10 +118,7 @@ impl Upstream {
             .changed
             .wait_timeout_while(heard, PATIENCE, |heard| !wanted(heard))
             .expect("nothing panics holding it");
-        let short: Vec<_> = heard
-            .iter()
-            .map(|h| (h.bytes.len(), h.ended, h.closed))
-            .collect();
+        let short: Vec<_> = heard.iter().map(|h| (h.bytes.len(), h.ended, h.closed)).collect();
         assert!(!waited.timed_out(), "the upstream heard only {short:?}");
         heard.clone()
     }
@@ -184,11 +181,7 @@ impl Absent {
         socket.listen(0).expect("a bound socket listens");
         let mut sockets = vec![socket];
         for _ in 0..4 {
-            let knock = socket2::Socket::new(
-                socket2::Domain::IPV4,
-                socket2::Type::STREAM.nonblocking(),
-                None,
-            );
+            let knock = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM.nonblocking(), None);
             let knock = knock.expect("a socket");
             // EINPROGRESS, and for the last of them for good.
             let _ = knock.connect(&address.into());
@@ -226,9 +219,7 @@ impl Memory {
     fn hear(&self, connection: usize, bytes: &[u8]) {
         self.change(connection, |heard| {
             let room = KEPT - heard.bytes.len();
-            heard
-                .bytes
-                .extend_from_slice(&bytes[..room.min(bytes.len())]);
+            heard.bytes.extend_from_slice(&bytes[..room.min(bytes.len())]);
         });
     }
 
@@ -308,24 +299,14 @@ where
                 }
             }
         }
-        Manner::Sink => {
-            while memory
-                .listen(connection, &mut socket, &mut buffer)
-                .await
-                .is_some()
-            {}
-        }
+        Manner::Sink => while memory.listen(connection, &mut socket, &mut buffer).await.is_some() {},
         Manner::Answer(answer) => {
             memory.listen(connection, &mut socket, &mut buffer).await;
             // Whoever asked may have gone.
             let _ = socket.write_all(answer).await;
         }
         Manner::AnswerAfterEnd(answer) => {
-            while memory
-                .listen(connection, &mut socket, &mut buffer)
-                .await
-                .is_some()
-            {}
+            while memory.listen(connection, &mut socket, &mut buffer).await.is_some() {}
             // Whoever asked may have gone.
             let _ = socket.write_all(answer).await;
         }
@@ -334,11 +315,7 @@ where
             if spoken.is_err() || socket.shutdown().await.is_err() {
                 return;
             }
-            while memory
-                .listen(connection, &mut socket, &mut buffer)
-                .await
-                .is_some()
-            {}
+            while memory.listen(connection, &mut socket, &mut buffer).await.is_some() {}
         }
         Manner::ResetAfter(limit) => {
             let mut heard = 0;

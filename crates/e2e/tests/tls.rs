@@ -89,9 +89,7 @@ impl Site {
 }
 
 fn every_group() -> impl Iterator<Item = &'static Group> {
-    Group::all()
-        .iter()
-        .filter(|g| g.standing != Standing::Never)
+    Group::all().iter().filter(|g| g.standing != Standing::Never)
 }
 
 fn identity((algorithm, holder): &(Algorithm, Holder)) -> Arc<Identity> {
@@ -197,21 +195,9 @@ fn the_server_takes_its_own_best_group_from_a_mixed_list() {
     let table = [
         ("*X25519:*X25519MLKEM768", "x25519mlkem768", false),
         ("*X25519MLKEM768:*X25519", "x25519mlkem768", false),
-        (
-            "*SecP256r1MLKEM768:X25519MLKEM768",
-            "secp256r1mlkem768",
-            false,
-        ),
-        (
-            "*secp256r1:SecP256r1MLKEM768:X25519",
-            "secp256r1mlkem768",
-            true,
-        ),
-        (
-            "*X25519:SecP384r1MLKEM1024:secp384r1",
-            "secp384r1mlkem1024",
-            true,
-        ),
+        ("*SecP256r1MLKEM768:X25519MLKEM768", "secp256r1mlkem768", false),
+        ("*secp256r1:SecP256r1MLKEM768:X25519", "secp256r1mlkem768", true),
+        ("*X25519:SecP384r1MLKEM1024:secp384r1", "secp384r1mlkem1024", true),
         ("*X25519:MLKEM1024", "mlkem1024", true),
         ("*secp384r1:*secp256r1", "secp256r1", false),
         ("*secp384r1:X25519", "secp384r1", false),
@@ -221,11 +207,7 @@ fn the_server_takes_its_own_best_group_from_a_mixed_list() {
     for (list, group, retry) in table {
         let client = Client::new(Offer::groups(list).versions(Versions::Only13));
         let (seen, _) = handshake(&straight, &client);
-        assert_eq!(
-            (groups_of(&seen).as_str(), seen.retry),
-            (group, retry),
-            "{list}"
-        );
+        assert_eq!((groups_of(&seen).as_str(), seen.retry), (group, retry), "{list}");
     }
 }
 
@@ -237,14 +219,8 @@ fn each_row_of_the_retry_table_holds_under_each_policy() {
     // Observe, prefer, prefer without retry, require.
     let table = [
         ("*X25519MLKEM768:X25519", [PQ, PQ, PQ, PQ]),
-        (
-            "X25519MLKEM768:*X25519",
-            [CLASSICAL, PQ_RETRY, CLASSICAL, PQ_RETRY],
-        ),
-        (
-            "*X25519:X25519MLKEM768",
-            [CLASSICAL, PQ_RETRY, CLASSICAL, PQ_RETRY],
-        ),
+        ("X25519MLKEM768:*X25519", [CLASSICAL, PQ_RETRY, CLASSICAL, PQ_RETRY]),
+        ("*X25519:X25519MLKEM768", [CLASSICAL, PQ_RETRY, CLASSICAL, PQ_RETRY]),
         ("X25519", [CLASSICAL, CLASSICAL, CLASSICAL, None]),
     ];
     let mut never = Site::under(Stance::Prefer);
@@ -263,19 +239,12 @@ fn each_row_of_the_retry_table_holds_under_each_policy() {
                 Some(expected) => {
                     let (seen, _) = handshake(&straight, &client);
                     let found = (groups_of(&seen), seen.retry);
-                    assert_eq!(
-                        (found.0.as_str(), found.1),
-                        expected,
-                        "{list}, column {column}"
-                    );
+                    assert_eq!((found.0.as_str(), found.1), expected, "{list}, column {column}");
                 }
                 None => {
                     let (alert, trouble) = refused(&straight, &client);
                     let refusal = Refusal::Policy(RuleName::KeyExchange);
-                    assert!(
-                        matches!(trouble, Trouble::Refused(r) if r == refusal),
-                        "{trouble:?}"
-                    );
+                    assert!(matches!(trouble, Trouble::Refused(r) if r == refusal), "{trouble:?}");
                     // insufficient_security: SPEC 5.5
                     assert_eq!(alert, Some(71));
                 }
@@ -309,10 +278,7 @@ fn each_certificate_goes_to_the_client_that_can_verify_it() {
 fn the_first_certificate_of_the_list_wins_whatever_the_group() {
     let table = [
         ([Algorithm::MlDsa65, Algorithm::EcdsaP256], "mldsa65"),
-        (
-            [Algorithm::EcdsaP256, Algorithm::MlDsa65],
-            "ecdsa_secp256r1_sha256",
-        ),
+        ([Algorithm::EcdsaP256, Algorithm::MlDsa65], "ecdsa_secp256r1_sha256"),
     ];
     for (order, scheme) in table {
         let straight = Site::of(&order).start();
@@ -413,11 +379,7 @@ fn a_session_resumes_within_its_context() {
         assert_eq!(second.signature, None);
         assert_eq!(second.authentication, first.authentication);
         if versions == Versions::Only13 {
-            assert_eq!(
-                groups_of(&seen),
-                "x25519mlkem768",
-                "keys are exchanged anew"
-            );
+            assert_eq!(groups_of(&seen), "x25519mlkem768", "keys are exchanged anew");
         }
     }
 }
@@ -438,10 +400,7 @@ fn a_session_never_resumes_in_another_context() {
         Site::under(Stance::Require),
         Site::of(&[Algorithm::EcdsaP256]),
     ];
-    for (versions, others) in [
-        (Versions::Only13, &others[..]),
-        (Versions::Only12, &others[..2]),
-    ] {
+    for (versions, others) in [(Versions::Only13, &others[..]), (Versions::Only12, &others[..2])] {
         let tickets = Tickets::new();
         let home = Straight::start(Site::default().server(&tickets));
         let client = Client::new(Offer::groups("X25519MLKEM768:X25519:P-256").versions(versions));
@@ -617,10 +576,7 @@ fn our_client_verifies_every_certificate_class_and_says_which() {
         let elsewhere: Vec<_> = elsewhere.collect();
         let distrusting = OurClient::build(our_client(None, &elsewhere)).unwrap();
         let refused = originate(&distrusting, server.address(), "localhost");
-        assert!(
-            refused.is_err(),
-            "{algorithm:?} of a root it does not trust"
-        );
+        assert!(refused.is_err(), "{algorithm:?} of a root it does not trust");
         let misnamed = originate(&client, server.address(), "elsewhere.invalid");
         assert!(misnamed.is_err(), "{algorithm:?} of another name");
     }
