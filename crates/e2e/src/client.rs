@@ -201,6 +201,11 @@ impl Client {
         finish(ssl, Wire::tcp(address).map_err(Failed::from)?)
     }
 
+    /// From now on it asks for another name, with the same context and sessions.
+    pub fn rename(&mut self, name: &str) {
+        self.name = Some(name.to_owned());
+    }
+
     /// The session that came last. With TLS 1.3 it comes with the first bytes read.
     pub fn session(&self) -> Option<Session> {
         let last = self.last_session.lock().expect("nothing panics holding it");

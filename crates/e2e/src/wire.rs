@@ -112,6 +112,16 @@ impl Wire {
             if rest.get(5..37) == Some(&RETRY_RANDOM[..]))
     }
 
+    /// Gives up writing soon, for a peer that is expected to take no more.
+    pub fn impatient(&self) {
+        let soon = Some(Duration::from_millis(300));
+        let set = match &self.socket {
+            Socket::Tcp(socket) => socket.set_write_timeout(soon),
+            Socket::Unix(socket) => socket.set_write_timeout(soon),
+        };
+        set.expect("an open socket takes options");
+    }
+
     /// Ends our direction (FIN).
     pub fn end_sending(&self) -> io::Result<()> {
         self.shutdown(Shutdown::Write)
