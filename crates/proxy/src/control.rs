@@ -71,13 +71,7 @@ pub(crate) fn start(
     loaded: &Loaded,
 ) -> Result<JoinHandle<()>, StartError> {
     let admin = Admin::bind(&loaded.plan)?;
-    for notice in &loaded.notices {
-        tracing::warn!(
-            hint = notice.hint.as_deref().unwrap_or_default(),
-            "{}",
-            config::line(notice)
-        );
-    }
+    notice(loaded);
     let (ready, started) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
         let _log = control.shared.books.log.enter();
@@ -100,6 +94,13 @@ pub(crate) fn start(
         Ok(Ok(())) => Ok(thread),
         Ok(Err(error)) => Err(error),
         Err(error) => Err(system("the control thread ended")(io::Error::other(error))),
+    }
+}
+
+/// What loading said that stops nothing.
+pub(crate) fn notice(loaded: &Loaded) {
+    for notice in &loaded.notices {
+        tracing::warn!(at = %notice.origin, hint = notice.hint.as_deref().unwrap_or_default(), "{}", notice.message);
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod failure;
+pub mod picture;
 pub mod plan;
 
 mod admin;

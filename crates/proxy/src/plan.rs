@@ -119,6 +119,15 @@ pub enum Mode {
     Tcp,
 }
 
+impl Mode {
+    /// `tcp`
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Tcp => "tcp",
+        }
+    }
+}
+
 /// A listener.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListenerPlan {

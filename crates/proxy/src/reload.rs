@@ -2,7 +2,7 @@
 use crate::{
     admin::{Admin, Serving},
     clock, config,
-    control::{Command, Control},
+    control::{Command, Control, notice},
     doors::Doors,
     log,
     metrics::ReloadResult,
@@ -56,9 +56,7 @@ async fn switch(
     if loaded.plan.workers != old.plan.workers {
         tracing::warn!("workers changes at the next start");
     }
-    for notice in &loaded.notices {
-        tracing::warn!("{}", config::line(notice));
-    }
+    notice(&loaded);
     doors.close_others(shared, &snapshot).await;
     snapshot.take_over(shared, half_the_files());
     shared.books.log.switch(&loaded.plan.log, access);

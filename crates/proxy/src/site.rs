@@ -50,10 +50,15 @@ impl Sites {
         named.or(self.default.as_ref())
     }
 
+    /// Every site, once for each of its names.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Site>> {
+        self.exact.values().chain(self.wildcard.values()).chain(&self.default)
+    }
+
     /// The site where no name is ever told: the default, or the only one.
     pub(crate) fn nameless(&self) -> Option<&Arc<Site>> {
         let only = || {
-            let mut all = self.exact.values().chain(self.wildcard.values());
+            let mut all = self.all();
             let first = all.next()?;
             all.all(|other| Arc::ptr_eq(first, other)).then_some(first)
         };
