@@ -55,8 +55,13 @@ fn assert_agree(seen: &Seen, record: &Value) {
     let version = seen.version.trim_start_matches("TLSv");
     assert_eq!(version, text("version"));
     assert_eq!(seen.cipher, text("cipher"));
-    let group = seen.group.clone().unwrap_or_default();
-    assert_eq!(group.to_lowercase(), text("group").to_lowercase());
+    // A resumed TLS 1.2 session exchanges no keys: OpenSSL tells its original group, the record none.
+    if seen.resumed && version == "1.2" {
+        assert_eq!(text("group"), "");
+    } else {
+        let group = seen.group.clone().unwrap_or_default();
+        assert_eq!(group.to_lowercase(), text("group").to_lowercase());
+    }
     assert_eq!(seen.signature.clone().unwrap_or_default(), text("signature"));
     assert_eq!(seen.retry, record["retry"]);
     assert_eq!(seen.resumed, record["resumed"]);
