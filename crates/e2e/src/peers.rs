@@ -39,7 +39,9 @@ impl Peer {
     pub fn find(home: Home, program: &'static str) -> Option<Peer> {
         match Peer::installed(home, program) {
             Ok(peer) => {
-                say(&format!("peer ran: {program} ({home:?})"));
+                // .ci/run counts the tests that had their peers.
+                let test = thread::current().name().unwrap_or("a test").to_owned();
+                say(&format!("peer ran: {program} ({home:?}) in {test}"));
                 Some(peer)
             }
             Err(why) => {
@@ -100,7 +102,11 @@ impl Peer {
         match home {
             Home::Here => {
                 let found = Command::new(program).arg("--version").output();
-                found.map_err(|error| format!("{error}; {install}"))?;
+                let found = found.map_err(|error| format!("{error}; {install}"))?;
+                let version = String::from_utf8_lossy(&found.stdout).replace('/', " ");
+                if !version.contains("OpenSSL 3.0") {
+                    return Err(format!("not on OpenSSL 3.0: {version}"));
+                }
             }
             Home::Node => {
                 let binary = folder.join("node/bin").join(program);
