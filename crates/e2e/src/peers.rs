@@ -101,7 +101,8 @@ impl Peer {
         let mut shared = None;
         match home {
             Home::Here => {
-                let found = Command::new(program).arg("--version").output();
+                let ask = if program == "openssl" { "version" } else { "--version" };
+                let found = Command::new(program).arg(ask).output();
                 let found = found.map_err(|error| format!("{error}; {install}"))?;
                 let version = String::from_utf8_lossy(&found.stdout).replace('/', " ");
                 if !version.contains("OpenSSL 3.0") {
