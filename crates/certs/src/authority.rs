@@ -2,8 +2,8 @@ use crate::{Algorithm, Error, Key, Name, key::encode};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use pem::Pem;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyUsagePurpose, SanType, SerialNumber,
 };
 use std::{fmt, time::Duration};
 use time::OffsetDateTime;
@@ -122,9 +122,7 @@ fn params(common_name: &str, valid: Duration) -> Result<CertificateParams, Error
     let valid = time::Duration::try_from(valid).map_err(|_| Error::ValidityTooLong)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.serial_number = Some(serial_number()?);
     params.not_before = now - BACKDATED;
     params.not_after = now.checked_add(valid).ok_or(Error::ValidityTooLong)?;
@@ -143,9 +141,7 @@ fn alt_name(name: &Name) -> Result<SanType, Error> {
 /// The top bits are fixed: positive, and always 16 octets long.
 fn serial_number() -> Result<SerialNumber, Error> {
     let mut octets = [0; 16];
-    SystemRandom::new()
-        .fill(&mut octets)
-        .map_err(|_| Error::Random)?;
+    SystemRandom::new().fill(&mut octets).map_err(|_| Error::Random)?;
     octets[0] = octets[0] & 0x7f | 0x40;
     Ok(SerialNumber::from_slice(&octets))
 }

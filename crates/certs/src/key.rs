@@ -3,9 +3,9 @@ use aws_lc_rs::{
     pkcs8::Document,
     rand::SystemRandom,
     signature::{
-        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,
-        EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, ML_DSA_44_SIGNING, ML_DSA_65_SIGNING,
-        ML_DSA_87_SIGNING, PqdsaKeyPair, PqdsaSigningAlgorithm,
+        ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+        Ed25519KeyPair, KeyPair, ML_DSA_44_SIGNING, ML_DSA_65_SIGNING, ML_DSA_87_SIGNING, PqdsaKeyPair,
+        PqdsaSigningAlgorithm,
     },
 };
 use pem::{EncodeConfig, LineEnding, Pem};
@@ -39,11 +39,7 @@ impl Key {
             Algorithm::Ed25519 => ed25519(),
         };
         let (pair, pkcs8) = made.map_err(|_| Error::KeyGeneration(algorithm))?;
-        Ok(Key {
-            algorithm,
-            pair,
-            pkcs8,
-        })
+        Ok(Key { algorithm, pair, pkcs8 })
     }
 
     /// What kind of key it is.
@@ -147,11 +143,7 @@ mod tests {
             let text = Key::generate(algorithm).unwrap().to_pem();
             let der = pem::parse(text.as_bytes()).unwrap().into_contents();
             // RFC 9881 section 6: a seed is 32 bytes under the tag [0]; the whole PKCS#8 is 54
-            assert_eq!(
-                (der.len(), &der[20..22]),
-                (54, &[0x80, 32][..]),
-                "{algorithm}"
-            );
+            assert_eq!((der.len(), &der[20..22]), (54, &[0x80, 32][..]), "{algorithm}");
         }
     }
 }

@@ -63,20 +63,10 @@ fn serial_numbers_are_random_and_as_long_as_they_may_be() {
     let authority = root(Algorithm::EcdsaP256);
     let serials: HashSet<Vec<u8>> = (0..50)
         .map(|_| authority.issue_server(&server(DAY)).unwrap())
-        .map(|issued| {
-            read(&issued.chain_pem)
-                .parse_x509()
-                .unwrap()
-                .raw_serial()
-                .to_vec()
-        })
+        .map(|issued| read(&issued.chain_pem).parse_x509().unwrap().raw_serial().to_vec())
         .collect();
     assert_eq!(serials.len(), 50);
-    assert!(
-        serials
-            .iter()
-            .all(|serial| serial.len() == 16 && serial[0] < 0x80)
-    );
+    assert!(serials.iter().all(|serial| serial.len() == 16 && serial[0] < 0x80));
 }
 
 #[test]
@@ -106,9 +96,7 @@ fn root(algorithm: Algorithm) -> Authority {
 fn server(valid: Duration) -> ServerSpec {
     ServerSpec {
         algorithm: Algorithm::EcdsaP256,
-        names: ["localhost", "127.0.0.1"]
-            .map(|name| name.parse().unwrap())
-            .to_vec(),
+        names: ["localhost", "127.0.0.1"].map(|name| name.parse().unwrap()).to_vec(),
         valid,
     }
 }

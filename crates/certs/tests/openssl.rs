@@ -2,8 +2,7 @@
 //! It is looked for in $OPENSSL35 and on PATH; where there is none, each test says so on the terminal.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 use portcullis_certs::{
-    Algorithm, Authority, Issued, Name, RootSpec, ServerSpec, self_signed_pair, write_certificate,
-    write_issued,
+    Algorithm, Authority, Issued, Name, RootSpec, ServerSpec, self_signed_pair, write_certificate, write_issued,
 };
 use std::{
     env,
@@ -24,10 +23,7 @@ fn every_root_and_server_certificate_passes_strict_verification() {
         let (authority, issued) = issue(algorithm);
         write_certificate(&ca, authority.certificate_pem()).unwrap();
         let written = write_issued(folder.path(), "server", &issued).unwrap();
-        for host in [
-            ["-verify_hostname", "a.shop.example"],
-            ["-verify_ip", "::1"],
-        ] {
+        for host in [["-verify_hostname", "a.shop.example"], ["-verify_ip", "::1"]] {
             verify(&openssl, &ca, &written.chain, &host);
         }
         let key = run(&openssl, &["pkey", "-noout", "-in", text(&written.key)]);
@@ -43,11 +39,7 @@ fn a_certificate_for_another_name_is_refused_by_the_same_verifier() {
     let (authority, issued) = issue(Algorithm::MlDsa65);
     write_certificate(&ca, authority.certificate_pem()).unwrap();
     let written = write_issued(folder.path(), "server", &issued).unwrap();
-    let arguments = strict(
-        &ca,
-        &written.chain,
-        &["-verify_hostname", "elsewhere.example"],
-    );
+    let arguments = strict(&ca, &written.chain, &["-verify_hostname", "elsewhere.example"]);
     assert!(run(&openssl, &arguments).is_err());
 }
 

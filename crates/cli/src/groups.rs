@@ -243,7 +243,10 @@ impl PolicyRow {
     fn to_text(&self) -> String {
         match self.key_exchange == self.authentication {
             true => format!("{} both", self.key_exchange),
-            false => format!("{} key exchange, {} authentication", self.key_exchange, self.authentication),
+            false => format!(
+                "{} key exchange, {} authentication",
+                self.key_exchange, self.authentication
+            ),
         }
     }
 }
@@ -279,8 +282,24 @@ mod tests {
         let rows: Vec<Vec<String>> = tables().groups.iter().map(GroupRow::cells).collect();
         let expected = [
             ["X25519MLKEM768", "0x11EC", "hybrid", "3", "1216", "1120", "by default"],
-            ["SecP256r1MLKEM768", "0x11EB", "hybrid", "3", "1249", "1153", "by default"],
-            ["SecP384r1MLKEM1024", "0x11ED", "hybrid", "5", "1665", "1665", "by default"],
+            [
+                "SecP256r1MLKEM768",
+                "0x11EB",
+                "hybrid",
+                "3",
+                "1249",
+                "1153",
+                "by default",
+            ],
+            [
+                "SecP384r1MLKEM1024",
+                "0x11ED",
+                "hybrid",
+                "5",
+                "1665",
+                "1665",
+                "by default",
+            ],
             ["X25519", "0x001D", "classical", "-", "32", "32", "by default"],
             ["MLKEM768", "0x0201", "pq", "3", "1184", "1088", "when listed"],
         ];
@@ -306,8 +325,14 @@ mod tests {
     fn a_group_that_is_never_offered_stands_in_json_with_what_to_use_instead() {
         let json = serde_json::to_value(tables()).unwrap();
         let groups = json["groups"].as_array().unwrap();
-        let dead = groups.iter().find(|row| row["name"] == "X25519Kyber768Draft00").unwrap();
-        assert_eq!((&dead["offered"], &dead["instead"]), (&"never".into(), &"X25519MLKEM768".into()));
+        let dead = groups
+            .iter()
+            .find(|row| row["name"] == "X25519Kyber768Draft00")
+            .unwrap();
+        assert_eq!(
+            (&dead["offered"], &dead["instead"]),
+            (&"never".into(), &"X25519MLKEM768".into())
+        );
         assert!(!text().contains("Kyber"));
     }
 

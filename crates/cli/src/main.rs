@@ -1,3 +1,12 @@
+//! The portcullis command.
 #[global_allocator]
-static A: mimalloc::MiMalloc = mimalloc::MiMalloc;
-fn main() { let _ = rustls::crypto::CryptoProvider::get_default(); portcullis_proxy::start(portcullis_proxy::Source::default(), portcullis_proxy::Shutdown::Signals).unwrap().wait() }
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let file = std::env::args().nth(3).map(Into::into);
+    let config = portcullis_proxy::config::Source { file, ..Default::default() };
+    match portcullis_proxy::start(portcullis_proxy::Source { config, ..Default::default() }, portcullis_proxy::Shutdown::Signals) {
+        Ok(running) => running.wait(),
+        Err(error) => eprintln!("{error}"),
+    }
+}

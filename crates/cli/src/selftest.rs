@@ -164,8 +164,7 @@ impl Certificate {
             Certificates::None => Ok(Vec::new()),
             Certificates::SelfSigned => Ok(Certificate::self_signed()),
             Certificates::Files(files) => {
-                let identities: Vec<Identity> =
-                    files.iter().map(identity).collect::<Result<_, _>>()?;
+                let identities: Vec<Identity> = files.iter().map(identity).collect::<Result<_, _>>()?;
                 let sent = identities.iter().filter(|identity| is_sent(identity, &site.tls));
                 Ok(sent.map(Certificate::of_identity).collect())
             }
@@ -283,9 +282,7 @@ fn roots(ca: &Path) -> anyhow::Result<Trust> {
 
 fn identity(files: &CertificateFiles) -> anyhow::Result<Identity> {
     let (chain, key) = (read(&files.chain)?, read(&files.key)?);
-    Identity::from_pem(&chain, &key).with_context(|| {
-        format!("{} with {}", files.chain.display(), files.key.display())
-    })
+    Identity::from_pem(&chain, &key).with_context(|| format!("{} with {}", files.chain.display(), files.key.display()))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -27,14 +27,22 @@ pub fn judge(seen: &[Seen], expectation: &Expectation) -> Vec<String> {
     }
     broken
         .into_iter()
-        .map(|(offers, sentence)| format!("offer {}: {sentence}", offers.join(", ")))
+        .map(
+            |(offers, sentence)| match offers.len() == seen.len() && offers.len() > 1 {
+                true => format!("every offer: {sentence}"),
+                false => format!("offer {}: {sentence}", offers.join(", ")),
+            },
+        )
         .collect()
 }
 
 fn broken_promise(seen: &Seen, expectation: &Expectation) -> Option<String> {
+    if let Outcome::Failed(failure @ Failure::Connect(_)) = &seen.outcome {
+        return Some(failure.to_string());
+    }
     let promise = Promise::of(&seen.offer, &seen.shares, expectation);
     let kept = match (&promise, &seen.outcome) {
-        (_, Outcome::Failed(Failure::Connect(_) | Failure::OtherCertificate)) => false,
+        (_, Outcome::Failed(Failure::OtherCertificate)) => false,
         (_, Outcome::Ok(facts)) if is_against_policy(facts, expectation) => false,
         (Promise::Open, _) | (Promise::Refused(_), Outcome::Refused(_)) => true,
         (Promise::Taken(terms), Outcome::Ok(facts)) => terms.are_kept_by(facts),
@@ -415,12 +423,14 @@ mod tests {
     #[test]
     fn offers_that_share_a_fate_share_a_sentence() {
         let require = Expectation::of_key_exchange(Stance::Require);
-        let table = ["X25519", "secp256r1", "secp384r1"];
-        let seen = table.map(|offer| seen(offer, "closed", &require));
-        let expected = "offer X25519 (all schemes), secp256r1 (all schemes), secp384r1 (all schemes): \
-                        promised to be refused (the policy requires a quantum-safe key exchange), \
+        let table = [("X25519", "closed"), ("secp256r1", "closed"), ("MLKEM768", "refused")];
+        let seen = table.map(|(offer, came)| seen(offer, came, &require));
+        let sentence = "promised to be refused (the policy requires a quantum-safe key exchange), \
                         came no answer: the connection ended without an alert: end of stream";
-        assert_eq!(judge(&seen, &require), [expected]);
+        let two = format!("offer X25519 (all schemes), secp256r1 (all schemes): {sentence}");
+        assert_eq!(judge(&seen, &require), [two]);
+        let every = format!("every offer: {sentence}");
+        assert_eq!(judge(&seen[..2], &require), [every]);
     }
 
     #[test]

@@ -194,7 +194,8 @@ mod tests {
 
     #[test]
     fn the_reluctant_client_lists_what_the_server_should_take() {
-        let cases: [(Option<&[GroupId]>, Option<[GroupId; 2]>); 4] = [
+        type Case = (Option<&'static [GroupId]>, Option<[GroupId; 2]>);
+        let cases: [Case; 4] = [
             (None, Some([X25519, X25519MLKEM768])),
             (
                 Some(&[SECP384R1MLKEM1024, SECP384R1]),

@@ -10,8 +10,9 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use portcullis_tls::negotiated::Negotiated;
 use serde::Serialize;
-use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::OnceLock, time::Duration};
 use tokio::{
     io::{AsyncWriteExt, copy},
     net::{TcpListener, TcpStream},
@@ -37,8 +38,25 @@ pub struct Facts {
     pub safety: String,
     /// The proxy asked the client again.
     pub retry: bool,
-    /// The name that the client asked for; it typed this.
-    pub sni: String,
+    /// An earlier session was resumed.
+    pub resumed: bool,
+}
+
+impl Facts {
+    /// What the proxy negotiated, in words.
+    pub fn of(facts: &Negotiated) -> Facts {
+        Facts {
+            version: facts.version.as_str().to_owned(),
+            group: facts.group.map(|group| group.to_string()).unwrap_or_default(),
+            key_exchange: facts.key_exchange().as_str().to_owned(),
+            cipher: facts.cipher.to_string(),
+            signature: facts.signature.map(|scheme| scheme.to_string()).unwrap_or_default(),
+            authentication: facts.authentication.as_str().to_owned(),
+            safety: facts.safety().as_str().to_owned(),
+            retry: facts.retry,
+            resumed: facts.resumed,
+        }
+    }
 }
 
 /// The running services; they end with it.
@@ -57,19 +75,23 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 impl Backend {
     /// Starts both on free ports of the loopback. `lookup` says what the connection negotiated whose upstream
-    /// side has the given address: the proxy sees it as its own, we see it as our peer.
+    /// side has the given address: the proxy sees it as its own, we see it as our peer. It is asked once for each
+    /// connection: at its first request, or at its end.
     pub async fn start<L>(lookup: L) -> io::Result<Backend>
     where
-        L: Fn(SocketAddr) -> Option<Facts> + Clone + Send + 'static,
+        L: Fn(SocketAddr) -> Option<Facts> + Clone + Send + Sync + 'static,
     {
         let page = TcpListener::bind("127.0.0.1:0").await?;
         let echo = TcpListener::bind("127.0.0.1:0").await?;
         let mut services = JoinSet::new();
         let (page_address, echo_address) = (page.local_addr()?, echo.local_addr()?);
+        let asked = lookup.clone();
         services.spawn(accept(page, move |socket, peer| {
-            serve_page(socket, peer, lookup.clone())
+            serve_page(socket, Visitor::new(peer, asked.clone()))
         }));
-        services.spawn(accept(echo, |socket, _| serve_echo(socket)));
+        services.spawn(accept(echo, move |socket, peer| {
+            serve_echo(socket, Visitor::new(peer, lookup.clone()))
+        }));
         Ok(Backend {
             page: page_address,
             echo: echo_address,
@@ -94,19 +116,44 @@ where
     }
 }
 
-async fn serve_echo(mut socket: TcpStream) {
+/// Who is at the other end, asked for when first needed.
+struct Visitor<L: Fn(SocketAddr) -> Option<Facts>> {
+    peer: SocketAddr,
+    lookup: L,
+    facts: OnceLock<Option<Facts>>,
+}
+
+impl<L: Fn(SocketAddr) -> Option<Facts>> Visitor<L> {
+    fn new(peer: SocketAddr, lookup: L) -> Visitor<L> {
+        Visitor {
+            peer,
+            lookup,
+            facts: OnceLock::new(),
+        }
+    }
+
+    fn facts(&self) -> Option<&Facts> {
+        self.facts.get_or_init(|| (self.lookup)(self.peer)).as_ref()
+    }
+}
+
+impl<L: Fn(SocketAddr) -> Option<Facts>> Drop for Visitor<L> {
+    /// Whose facts nobody wanted still takes them along: the next one from this address is somebody else.
+    fn drop(&mut self) {
+        self.facts();
+    }
+}
+
+async fn serve_echo<L: Fn(SocketAddr) -> Option<Facts>>(mut socket: TcpStream, _visitor: Visitor<L>) {
     let (mut from, mut to) = socket.split();
     // how a peer ends is its own affair
     let _ = copy(&mut from, &mut to).await;
     let _ = to.shutdown().await;
 }
 
-async fn serve_page<L>(socket: TcpStream, peer: SocketAddr, lookup: L)
-where
-    L: Fn(SocketAddr) -> Option<Facts>,
-{
-    let service = service_fn(move |request: Request<Incoming>| {
-        let response = answer(&request, lookup(peer).as_ref());
+async fn serve_page<L: Fn(SocketAddr) -> Option<Facts>>(socket: TcpStream, visitor: Visitor<L>) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let response = answer(&request, visitor.facts());
         async { Ok::<_, Infallible>(response) }
     });
     let served = http1::Builder::new()
@@ -172,7 +219,7 @@ mod tests {
             authentication: "pq".to_owned(),
             safety: "full".to_owned(),
             retry: false,
-            sni: "localhost".to_owned(),
+            resumed: false,
         }
     }
 

@@ -46,6 +46,10 @@ fn rows(facts: &Facts) -> String {
         true => "yes: the proxy asked your client again to gain a quantum-safe group",
         false => "no",
     };
+    let resumed = match facts.resumed {
+        true => "yes: the certificate was checked when the session began",
+        false => "no",
+    };
     [
         ("version", facts.version.as_str()),
         ("group", &facts.group),
@@ -55,7 +59,7 @@ fn rows(facts: &Facts) -> String {
         ("authentication", &facts.authentication),
         ("safety", &facts.safety),
         ("retry", retry),
-        ("server name", &facts.sni),
+        ("resumed", resumed),
     ]
     .into_iter()
     .map(|(name, value)| format!("<tr><th>{name}</th><td>{}</td></tr>\n", escaped(value)))
@@ -75,7 +79,7 @@ fn claims(facts: &Facts) -> String {
     format!("<li>{key_exchange}</li>\n<li>{authentication}</li>\n")
 }
 
-/// A client typed the server name.
+/// Whatever it is, it is text.
 fn escaped(text: &str) -> String {
     let mut safe = String::new();
     for letter in text.chars() {
@@ -104,7 +108,7 @@ mod tests {
             authentication: authentication.to_owned(),
             safety: safety.to_owned(),
             retry: false,
-            sni: "localhost".to_owned(),
+            resumed: false,
         }
     }
 
@@ -112,8 +116,16 @@ mod tests {
     fn the_page_names_what_is_classical() {
         let table = [
             (facts("hybrid", "pq", "full"), "class=\"full\"", "every signature"),
-            (facts("hybrid", "classical", "confidential"), "class=\"confidential\"", "certificate is classical"),
-            (facts("classical", "classical", "none"), "class=\"none\"", "classical curve alone"),
+            (
+                facts("hybrid", "classical", "confidential"),
+                "class=\"confidential\"",
+                "certificate is classical",
+            ),
+            (
+                facts("classical", "classical", "none"),
+                "class=\"none\"",
+                "classical curve alone",
+            ),
         ];
         for (facts, class, claim) in table {
             let page = html(Some(&facts));
@@ -130,9 +142,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_typed_cannot_leave_its_cell() {
+    fn no_value_can_leave_its_cell() {
         let mut facts = facts("hybrid", "pq", "full");
-        facts.sni = "<script>alert(\"&\")</script>".to_owned();
+        facts.cipher = "<script>alert(\"&\")</script>".to_owned();
         let page = html(Some(&facts));
         assert!(page.contains("<td>&lt;script&gt;alert(&quot;&amp;&quot;)&lt;/script&gt;</td>"));
         assert!(!page.contains("<script"));

@@ -22,11 +22,12 @@ impl Drafts<'_> {
     /// Checks everything, in time that grows with the configuration and no faster.
     pub(super) fn check(&self, report: &mut Report) {
         self.addresses(report);
-        self.listener_names(report);
         self.plain_listeners(report);
         let collided = self.server_names(report);
         self.site_names(&collided, report);
-        self.unused(report);
+        let collided = self.listener_names(report);
+        self.unused_listeners(&collided, report);
+        self.unused_upstreams(report);
     }
 
     fn addresses(&self, report: &mut Report) {
@@ -65,14 +66,21 @@ impl Drafts<'_> {
         }
     }
 
-    fn listener_names(&self, report: &mut Report) {
+    /// Returns the listeners whose name was taken.
+    fn listener_names(&self, report: &mut Report) -> HashSet<usize> {
         let mut taken: HashMap<&str, &Origin> = HashMap::new();
-        for listener in self.listeners {
+        let mut collided = HashSet::new();
+        for (at, listener) in self.listeners.iter().enumerate() {
             let name = &listener.name;
-            if let Some(first) = taken.insert(&name.value, &name.origin) {
-                report.error(&listener.subject(), name_taken(&name.origin, first));
+            match taken.entry(&name.value) {
+                Entry::Vacant(free) => _ = free.insert(&name.origin),
+                Entry::Occupied(first) => {
+                    collided.insert(at);
+                    report.error(&listener.subject(), name_taken(&name.origin, first.get()));
+                }
             }
         }
+        collided
     }
 
     fn plain_listeners(&self, report: &mut Report) {
@@ -160,36 +168,37 @@ impl Drafts<'_> {
     fn site_names(&self, collided: &HashSet<usize>, report: &mut Report) {
         let mut taken: HashMap<&str, &Origin> = HashMap::new();
         for (at, site) in self.sites.iter().enumerate() {
-            let Some(first) = taken.insert(&site.plan.name, &site.name.origin) else {
-                continue;
-            };
-            if site.stated_name.is_some() || !collided.contains(&at) {
-                report.error(&site.subject(), name_taken(&site.name.origin, first));
+            match taken.entry(&site.plan.name) {
+                Entry::Vacant(free) => _ = free.insert(&site.name.origin),
+                Entry::Occupied(first) if site.stated_name.is_some() || !collided.contains(&at) => {
+                    report.error(&site.subject(), name_taken(&site.name.origin, first.get()));
+                }
+                // The name follows from a server name that is taken: said already.
+                Entry::Occupied(_) => {}
             }
         }
     }
 
-    fn unused(&self, report: &mut Report) {
-        let listeners: HashSet<usize> = self
+    fn unused_listeners(&self, collided: &HashSet<usize>, report: &mut Report) {
+        let used = self
             .sites
             .iter()
-            .flat_map(|site| site.plan.listeners.iter().copied())
-            .collect();
+            .flat_map(|site| site.plan.listeners.iter());
+        let used: HashSet<&usize> = used.chain(collided).collect();
         for (at, listener) in self.listeners.iter().enumerate() {
-            if !listeners.contains(&at) {
-                let fault = Fault::whole(
-                    listener.name.origin.clone(),
-                    "no site stands on it, so it could serve nobody",
-                );
-                report.error(
-                    &listener.subject(),
-                    fault.hint("name it in a site's listeners, or leave it out"),
-                );
+            if !used.contains(&at) {
+                let message = "no site stands on it, so it could serve nobody";
+                let fault = Fault::whole(listener.name.origin.clone(), message);
+                let hint = "name it in a site's listeners, or leave it out";
+                report.error(&listener.subject(), fault.hint(hint));
             }
         }
-        let upstreams: HashSet<usize> = self.sites.iter().map(|site| site.plan.upstream).collect();
+    }
+
+    fn unused_upstreams(&self, report: &mut Report) {
+        let used: HashSet<usize> = self.sites.iter().map(|site| site.plan.upstream).collect();
         for (at, upstream) in self.upstreams.iter().enumerate() {
-            if !upstreams.contains(&at) {
+            if !used.contains(&at) {
                 let fault = Fault::whole(upstream.name.origin.clone(), "no site leads to it");
                 report.notice(&format!("upstream {}", quoted(&upstream.plan.name)), fault);
             }

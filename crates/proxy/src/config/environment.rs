@@ -1,8 +1,9 @@
 //! The environment: which variables are ours, and what is said of those that only look so.
 use super::{
     Origin,
-    flags::{FLAGS, Flag, Typed},
+    flags::{FLAGS, Flag},
     reader::{Fault, Report, did_you_mean},
+    typed::Typed,
 };
 
 const OURS: &str = "PORTCULLIS_";

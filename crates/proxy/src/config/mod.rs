@@ -24,6 +24,7 @@ mod reader;
 mod settings;
 mod site;
 mod tree;
+mod typed;
 mod upstream;
 mod values;
 
@@ -153,7 +154,7 @@ fn understand(
     document: Result<Table, Vec<Problem>>,
 ) -> Result<Loaded, Vec<Problem>> {
     let mut report = Report::default();
-    let given = flags::collect(source, &mut report);
+    let given = typed::collect(source, &mut report);
     let plan = match document {
         Ok(document) => Some(plan(
             joined(document, given, &mut report),
@@ -185,7 +186,7 @@ fn understand(
 /// Where the running proxy's admin listener is, for commands that speak to it: `--admin`, PORTCULLIS_ADMIN, the default.
 pub fn admin_address(source: &Source) -> Result<Option<Address>, Vec<Problem>> {
     let mut report = Report::default();
-    let mut given = flags::collect(source, &mut report).process;
+    let mut given = typed::collect(source, &mut report).process;
     let mut admin = Reader::new(
         std::mem::take(given.sub_table("admin", &Origin::Default)),
         Place::root(),
@@ -215,7 +216,7 @@ pub fn render(problems: &[Problem]) -> String {
 }
 
 /// The file's tree under what flags and environment say.
-fn joined(mut document: Table, given: flags::Given, report: &mut Report) -> Table {
+fn joined(mut document: Table, given: typed::Given, report: &mut Report) -> Table {
     let own = ["listener", "site"]
         .into_iter()
         .find_map(|key| document.peek(key).map(|value| (key, value)));

@@ -82,13 +82,13 @@ fn typed<T: Copy + PartialEq>(
     {
         let name = word.trim_start_matches(['*', '?', '-']);
         let marks = &word[..word.len() - name.len()];
-        if name.eq_ignore_ascii_case("DEFAULT") {
-            add(&mut names, usual);
-            continue;
-        }
-        match one(kindred, name, &origin) {
-            Ok(name) if marks.contains('-') => names.retain(|have| *have != name),
-            Ok(name) => add(&mut names, &[name]),
+        let meant = match name.eq_ignore_ascii_case("DEFAULT") {
+            true => Ok(usual.to_vec()),
+            false => one(kindred, name, &origin).map(|name| vec![name]),
+        };
+        match meant {
+            Ok(removed) if marks.contains('-') => names.retain(|have| !removed.contains(have)),
+            Ok(added) => add(&mut names, &added),
             Err(_) if marks.contains('?') => {}
             Err(fault) => owner.error(fault),
         }

@@ -419,15 +419,15 @@ fn not_yet(value: &Value) -> Result<(), Fault> {
 
 /// What a person reads: the subject and the key only where the origin does not say them already.
 fn problem(subject: &str, key: &str, fault: Fault) -> Problem {
-    let stands_in_file = matches!(fault.origin, Origin::File(..) | Origin::Default);
+    let stands_in_file = matches!(fault.origin, Origin::File(..));
     let message = match fault.said {
         Said::OfKey(complaint) if stands_in_file && !key.is_empty() => format!("{key} {complaint}"),
         Said::OfKey(text) | Said::Whole(text) => text,
     };
-    let message = if stands_in_file && !subject.is_empty() {
-        format!("{subject}: {message}")
-    } else {
-        message
+    let message = match subject {
+        "" => message,
+        subject if stands_in_file => format!("{subject}: {message}"),
+        _ => message,
     };
     Problem {
         origin: fault.origin,

@@ -30,23 +30,28 @@ impl<'a> Neighbours<'a> {
         listeners: &'a [listener::Draft],
         upstreams: &'a [upstream::Draft],
     ) -> Neighbours<'a> {
-        let listener_names = listeners
-            .iter()
-            .map(|listener| listener.name.value.as_str());
-        let upstream_names = upstreams.iter().map(|upstream| upstream.plan.name.as_str());
         Neighbours {
             listeners,
-            listener_names: listener_names
-                .enumerate()
-                .map(|(at, name)| (name, at))
-                .collect(),
+            listener_names: first_of_each(
+                listeners
+                    .iter()
+                    .map(|listener| listener.name.value.as_str()),
+            ),
             upstreams,
-            upstream_names: upstream_names
-                .enumerate()
-                .map(|(at, name)| (name, at))
-                .collect(),
+            upstream_names: first_of_each(
+                upstreams.iter().map(|upstream| upstream.plan.name.as_str()),
+            ),
         }
     }
+}
+
+/// A name taken twice is told elsewhere; until then it means the first.
+fn first_of_each<'a>(names: impl Iterator<Item = &'a str>) -> HashMap<&'a str, usize> {
+    let mut indices = HashMap::new();
+    for (at, name) in names.enumerate() {
+        indices.entry(name).or_insert(at);
+    }
+    indices
 }
 
 /// A site, and where the parts stand that its neighbours may collide with.
