@@ -12,6 +12,7 @@ pub mod crowd;
 pub mod front;
 pub mod peers;
 pub mod pki;
+pub mod process;
 pub mod proxy;
 pub mod server;
 pub mod straight;
