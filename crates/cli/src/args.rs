@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// Have the running proxy finish what runs and end
     Drain(Admin),
     /// The tables of groups, signatures and profiles
-    Groups,
+    Groups(Groups),
     #[command(flatten)]
     Later(Later),
 }
@@ -100,6 +100,14 @@ pub(crate) struct Selftest {
     quic: bool,
 }
 
+/// Flags of `groups`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Groups {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Flags of `status`.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Status {
@@ -117,6 +125,9 @@ pub(crate) struct Admin {
     /// Where the running proxy's admin listener is [env: PORTCULLIS_ADMIN]
     #[arg(long, value_name = "ADDR|unix:PATH")]
     admin: Option<String>,
+    /// Take the admin listener and its token from this file
+    #[arg(short, long, value_name = "FILE", visible_alias = "config-file", conflicts_with = "admin")]
+    config: Option<String>,
 }
 
 /// Commands of SPEC 3 that a later version brings.
@@ -190,10 +201,10 @@ impl fmt::Display for Refusal {
 }
 
 impl Admin {
-    /// As `config::admin_address` takes it.
+    /// As `config::admin` takes it.
     pub(crate) fn flags(&self) -> Vec<(String, Vec<String>)> {
-        let typed = |address: &String| ("admin".to_owned(), vec![address.clone()]);
-        self.admin.iter().map(typed).collect()
+        let typed = |name: &str, value: &Option<String>| Some((name.to_owned(), vec![value.clone()?]));
+        typed("admin", &self.admin).into_iter().chain(typed("config", &self.config)).collect()
     }
 }
 
@@ -622,14 +633,14 @@ mod tests {
         ] {
             assert_eq!(
                 line(&format!("portcullis {word}")).unwrap(),
-                expected(Admin { admin: None })
+                expected(Admin { admin: None, config: None })
             );
         }
         assert_eq!(
             line("portcullis demo --no-open").unwrap(),
             Command::Demo(Demo { no_open: true })
         );
-        assert_eq!(line("portcullis groups").unwrap(), Command::Groups);
+        assert_eq!(line("portcullis groups --json").unwrap(), Command::Groups(Groups { json: true }));
     }
 
     #[test]

@@ -15,6 +15,13 @@ pub(crate) enum Output {
     Json,
 }
 
+/// Whether certificates, keys and CAs are looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Files {
+    Read,
+    Unread,
+}
+
 /// What was asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {
@@ -23,8 +30,7 @@ pub(crate) struct Wish {
     pub(crate) explain: bool,
     /// Warnings count.
     pub(crate) strict: bool,
-    /// Certificates, keys and CAs are read.
-    pub(crate) files: bool,
+    pub(crate) files: Files,
 }
 
 /// Prints the picture and says whether it holds.
@@ -33,7 +39,7 @@ pub(crate) fn run(source: &config::Source, wish: Wish) -> Exit {
         Ok(loaded) => loaded,
         Err(problems) => return broken(&problems, wish),
     };
-    let picture = match wish.files.then(|| inspect(&loaded, Some(&self_signed()))).transpose() {
+    let picture = match (wish.files == Files::Read).then(|| inspect(&loaded, Some(&self_signed()))).transpose() {
         Ok(snapshot) => snapshot.map(|s| s.picture()),
         Err(problems) => return broken(&problems, wish),
     };

@@ -1,8 +1,8 @@
 //! `portcullis serve`: run until told to stop.
 use crate::exit::Exit;
-use portcullis_certs::self_signed_pair;
+use portcullis_certs::{Issued, Name, self_signed_pair};
 use portcullis_proxy::{PemPair, SelfSigned, Shutdown, Source, StartError, config};
-use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 use std::sync::Arc;
 
 /// Starts, and returns when all is over.
@@ -31,13 +31,13 @@ pub(crate) fn refused(error: &StartError) -> Exit {
 pub(crate) fn self_signed() -> SelfSigned {
     Arc::new(|| {
         let host = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
-        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-        if host.contains(|c: char| c.is_ascii_alphanumeric()) && !names.contains(&host) {
-            names.push(host);
-        }
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let own = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+        // a host name that is no DNS name is left out: nobody can ask for it
+        let mut names: Vec<Name> = own.iter().chain([&host]).filter_map(|name| name.parse().ok()).collect();
+        names.dedup();
         let issued = self_signed_pair(&names).map_err(|e| e.to_string())?;
-        Ok(issued.into_iter().map(|i| PemPair { chain: i.chain_pem.into(), key: i.key_pem.as_bytes().to_vec() }).collect())
+        let pem = |issued: Issued| PemPair { chain: issued.chain_pem.into(), key: issued.key_pem.as_bytes().to_vec().into() };
+        Ok(issued.into_iter().map(pem).collect())
     })
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn self_signed() -> SelfSigned {
 fn prepare() {
     let limit = getrlimit(Resource::Nofile);
     // a lower limit means fewer connections, which `status` shows: no reason not to start
-    let _ = setrlimit(Resource::Nofile, rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     // a kernel without it leaves core dumps to the operator's limits
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }

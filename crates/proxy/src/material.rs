@@ -14,6 +14,7 @@ use std::{
     path::Path,
     sync::Arc,
 };
+use zeroize::Zeroizing;
 
 /// A certificate file beyond this is none: an ML-DSA-87 chain of ten with its key is 150 kB.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -23,7 +24,7 @@ pub struct PemPair {
     /// Leaf first.
     pub chain: Vec<u8>,
     /// PKCS#8.
-    pub key: Vec<u8>,
+    pub key: Zeroizing<Vec<u8>>,
 }
 
 /// Makes the certificates of `--self-signed`; the binary knows how, the data plane does not.
@@ -149,7 +150,7 @@ impl<'a> Materials<'a> {
 }
 
 fn load(files: &CertificateFiles) -> Result<Identity, (String, Option<&'static str>)> {
-    let (chain, key) = (of(&files.chain)?, of(&files.key)?);
+    let (chain, key) = (of(&files.chain)?, Zeroizing::new(of(&files.key)?));
     Identity::from_pem(&chain, &key).map_err(|e| {
         let named = match e {
             IdentityError::NoKey | IdentityError::BadKey { .. } => files.key.display().to_string(),

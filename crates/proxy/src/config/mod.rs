@@ -2,7 +2,7 @@
 //!
 //! A value of the file, a flag and a variable become entries of the same tree, each with its [`Origin`]. Readers
 //! take keys out of it; what is left over is unknown, and a name whose meaning this version lacks is refused.
-use crate::plan::{Address, Plan};
+use crate::plan::{Address, AdminPlan, Plan};
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -183,8 +183,18 @@ fn understand(
     }
 }
 
-/// Where the running proxy's admin listener is, for commands that speak to it: `--admin`, PORTCULLIS_ADMIN, the default.
-pub fn admin_address(source: &Source) -> Result<Option<Address>, Vec<Problem>> {
+/// The running proxy's admin listener, for commands that speak to it: `--admin`, else what the file says, else
+/// PORTCULLIS_ADMIN or the default.
+pub fn admin(source: &Source) -> Result<Option<AdminPlan>, Vec<Problem>> {
+    let is_typed = source.flags.iter().any(|(name, _)| name == "admin");
+    if source.file.is_some() && !is_typed {
+        return Ok(load(source)?.plan.admin);
+    }
+    let address = admin_address(source)?;
+    Ok(address.map(|listen| AdminPlan { listen, token_file: None, is_default: !is_typed }))
+}
+
+fn admin_address(source: &Source) -> Result<Option<Address>, Vec<Problem>> {
     let mut report = Report::default();
     let mut given = typed::collect(source, &mut report).process;
     let mut admin = Reader::new(
