@@ -12,6 +12,8 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 /// Certificates, a configuration file and a backend.
@@ -246,10 +248,8 @@ fn sigterm_lets_open_connections_finish() {
     let mut conversation = Client::new(Offer::default()).connect(address).expect("a handshake");
     conversation.echo(b"before");
     process.signal(Signal::TERM);
-    let started = std::time::Instant::now();
-    while TcpStream::connect(address).is_ok() {
-        assert!(started.elapsed() < portcullis_e2e::PATIENCE, "it still listens");
-    }
+    process.event("closed");
+    assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
     conversation.echo(b"after");
     let local = conversation.local();
     conversation.close();
@@ -257,6 +257,41 @@ fn sigterm_lets_open_connections_finish() {
     assert_eq!(record["outcome"], "ok");
     let (status, said) = process.end();
     assert_eq!(status.code(), Some(0), "{said:#?}");
+}
+
+#[test]
+fn a_storm_of_knocks_neither_holds_a_drain_up_nor_starves_who_is_in() {
+    let site = Site::new(|front| front);
+    let process = site.serve();
+    let address = process.address("front");
+    // One on each of two cores, so that each has somebody to starve.
+    let client = Client::new(Offer::default());
+    let mut inside = [(); 2].map(|()| client.connect(address).expect("a handshake"));
+    let calm = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| while !calm.load(Ordering::Relaxed) && TcpStream::connect(address).is_ok() {});
+        }
+        process.signal(Signal::TERM);
+        process.event("draining");
+        let served: Vec<_> = (0..20)
+            .map(|_| {
+                inside
+                    .iter_mut()
+                    .all(|c| c.exchange(b"still in").is_ok_and(|back| back == b"still in"))
+            })
+            .collect();
+        // The storm lasts as long as somebody listens; it must not be the storm that ends it.
+        calm.store(true, Ordering::Relaxed);
+        assert_eq!(served, [true; 20]);
+    });
+    for conversation in inside {
+        let local = conversation.local();
+        conversation.close();
+        assert_eq!(record(&process, local)["outcome"], "ok");
+    }
+    let (status, said) = process.end();
+    assert_eq!(status.code(), Some(0), "{} lines", said.len());
 }
 
 #[test]
