@@ -13,7 +13,6 @@ mod serve;
 use args::{Command, Typed};
 use exit::Exit;
 use portcullis_proxy::{config, plan::CertificateFiles};
-use portcullis_tls::policy::Stance;
 use running::Ask;
 use std::{future::Future, path::Path, process::ExitCode};
 
@@ -96,9 +95,10 @@ fn inputs(wish: args::Selftest) -> Result<selftest::Inputs, Exit> {
     let output = if wish.json { selftest::Output::Json } else { selftest::Output::Text };
     let identity = wish.client_cert.zip(wish.client_key).map(|(chain, key)| CertificateFiles { chain, key });
     let subject = match wish.target {
-        Some(target) => {
-            let expect = wish.expect.unwrap_or(Stance::Prefer);
-            selftest::Subject::Server { target, server_name: wish.server_name, expect, ca: wish.ca }
+        Some(target) => selftest::Subject::Server { target, server_name: wish.server_name },
+        None if wish.server_name.is_some() => {
+            eprintln!("--server-name needs a target\n  hint: the sites of a configuration are asked for by their own names");
+            return Err(Exit::Usage);
         }
         None => {
             let flags = wish.config.iter().map(|file| ("config".to_owned(), vec![file.display().to_string()]));
@@ -108,7 +108,7 @@ fn inputs(wish: args::Selftest) -> Result<selftest::Inputs, Exit> {
             selftest::Subject::Plan { plan: Box::new(loaded.plan), name }
         }
     };
-    Ok(selftest::Inputs { subject, identity, output })
+    Ok(selftest::Inputs { subject, expect: wish.expect, ca: wish.ca, identity, output })
 }
 
 fn wrong(problems: &[config::Problem]) -> Exit {

@@ -32,6 +32,6 @@ mod tests {
     #[test]
     fn a_timestamp_has_milliseconds_and_a_z() {
         let moment = time::OffsetDateTime::from_unix_timestamp_nanos(1_793_000_000_123_456_789).unwrap();
-        assert_eq!(super::format(moment), "2026-10-26T06:13:20.123Z");
+        assert_eq!(super::format(moment), "2026-10-26T07:33:20.123Z");
     }
 }

@@ -1,8 +1,18 @@
 //! Configuration as a user meets it: what files, flags and variables mean, and what is said of mistakes.
 #[path = "config/kit.rs"]
 mod kit;
+#[path = "config/mistakes.rs"]
+mod mistakes;
+#[path = "config/names.rs"]
+mod names;
+#[path = "config/scale.rs"]
+mod scale;
+#[path = "config/sources.rs"]
+mod sources;
+#[path = "config/spec.rs"]
+mod spec;
 
-use kit::{Case, explained};
+use kit::Case;
 use portcullis_proxy::plan::{Address, CertificateFiles, Certificates, Limits, Mode};
 use portcullis_tls::profile::Profile;
 use std::{path::PathBuf, time::Duration};
@@ -76,5 +86,4 @@ fn a_file_becomes_the_plan_it_describes() {
         [Address::Ip("127.0.0.1:9100".parse().unwrap())]
     );
     assert_eq!(loaded.notices, []);
-    println!("{}", explained(&loaded.explained));
 }

@@ -126,7 +126,6 @@ impl Client {
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
         let lane = kept.unwrap_or_else(|| self.lane());
-        lane.note.forget_signature();
         let tls = ClientConnection::new(Arc::clone(&lane.config), name)?;
         let home = Arc::clone(&self.idle);
         Ok(Connection {

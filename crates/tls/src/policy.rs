@@ -109,21 +109,21 @@ pub fn choose_version(hello: &Hello, versions: &[Version]) -> Option<Version> {
 /// A group counts only if `supported_groups` names it, share or not: RFC 8446 4.2.8 wants it there, and rustls
 /// looks nowhere else. So a TLS 1.2 hello without that extension gets none.
 pub fn choose_group(hello: &Hello, rule: &Rule) -> Option<GroupChoice> {
+    let classical_only = |group: GroupId| group_fits(group, Version::Tls12);
     match (
         choose_version(hello, &rule.versions)?,
         rule.policy.key_exchange,
     ) {
         (Version::Tls12, Stance::Require) => None,
         (Version::Tls12, Stance::Prefer) => ours(hello, rule)
-            .find(|group| group_fits(*group, Version::Tls12))
+            .find(|group| classical_only(*group))
             .map(GroupChoice::direct),
-        (Version::Tls12, Stance::Observe) => theirs(hello, rule)
-            .find(|group| group_fits(*group, Version::Tls12))
-            .map(GroupChoice::direct),
-        (Version::Tls13, Stance::Observe) => theirs(hello, rule)
-            .find(|group| hello.has_share(*group))
+        (Version::Tls12, Stance::Observe) => {
+            theirs(hello, rule, classical_only).map(GroupChoice::direct)
+        }
+        (Version::Tls13, Stance::Observe) => theirs(hello, rule, |group| hello.has_share(group))
             .map(GroupChoice::direct)
-            .or_else(|| theirs(hello, rule).next().map(GroupChoice::by_retry)),
+            .or_else(|| theirs(hello, rule, |_| true).map(GroupChoice::by_retry)),
         (Version::Tls13, Stance::Prefer) => {
             quantum_safe(hello, rule).or_else(|| classical(hello, rule))
         }
@@ -166,10 +166,15 @@ fn ours<'a>(hello: &'a Hello, rule: &'a Rule) -> impl Iterator<Item = GroupId> +
     rule.groups.iter().copied().filter(listed)
 }
 
-/// Groups in common, in the client's order.
-fn theirs<'a>(hello: &'a Hello, rule: &'a Rule) -> impl Iterator<Item = GroupId> + 'a {
-    let known = |group: &GroupId| rule.groups.contains(group);
-    hello.groups.iter().copied().filter(known)
+/// The first group of the client's order that we have and that fits. Our few groups are looked for in its list, not
+/// its list in ours: a hostile list is thousands long, and so may be the shares that `fits` looks through.
+fn theirs(hello: &Hello, rule: &Rule, fits: impl Fn(GroupId) -> bool) -> Option<GroupId> {
+    let place = |group: GroupId| hello.groups.iter().position(|listed| *listed == group);
+    let fitting = rule.groups.iter().copied().filter(|group| fits(*group));
+    fitting
+        .filter_map(|group| Some((place(group)?, group)))
+        .min()
+        .map(|(_, group)| group)
 }
 
 fn quantum_safe(hello: &Hello, rule: &Rule) -> Option<GroupChoice> {

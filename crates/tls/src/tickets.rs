@@ -378,7 +378,10 @@ mod tests {
         assert_ne!(first[..8], sealer.encrypt(b"session").unwrap()[..8]);
         // the clock is not believed when it goes back: no second secret for an old period
         time.store(20, Ordering::Relaxed);
-        assert_ne!(first[..8], sealer.encrypt(b"session").unwrap()[..8]);
+        let other = tickets.sealer([2; 32], HOUR);
+        for sealer in [sealer, other] {
+            assert_ne!(first[..8], sealer.encrypt(b"session").unwrap()[..8]);
+        }
     }
 
     #[test]
@@ -388,6 +391,13 @@ mod tests {
         let old = sealer.encrypt(b"session").unwrap();
         time.store(7200, Ordering::Relaxed);
         sealer.encrypt(b"session").unwrap();
+        assert!(
+            lock(&sealer.rotor.secrets)
+                .as_ref()
+                .unwrap()
+                .previous
+                .is_none()
+        );
         // even with the clock back where the ticket was fresh
         time.store(0, Ordering::Relaxed);
         assert_eq!(sealer.decrypt(&old), None);

@@ -1,6 +1,6 @@
 //! Addresses: where to listen, and what to connect to.
 use super::{
-    reader::Fault,
+    report::Fault,
     tree::Value,
     values::{based, dns_name},
 };

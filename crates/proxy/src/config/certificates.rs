@@ -1,7 +1,8 @@
 //! A site's `certificates`: pairs of files, or the word that makes them in memory.
 use super::{
     Origin,
-    reader::{Fault, Found, Reader},
+    reader::Reader,
+    report::{Fault, Found},
     tree::{Kind, Value},
     values,
 };

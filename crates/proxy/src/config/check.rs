@@ -2,7 +2,7 @@
 use super::{
     Origin, address, listener,
     process::Process,
-    reader::{Fault, Report},
+    report::{Fault, Report},
     site,
     tree::quoted,
     upstream,
@@ -169,9 +169,12 @@ impl Drafts<'_> {
         let mut taken: HashMap<&str, &Origin> = HashMap::new();
         for (at, site) in self.sites.iter().enumerate() {
             match taken.entry(&site.plan.name) {
-                Entry::Vacant(free) => _ = free.insert(&site.name.origin),
-                Entry::Occupied(first) if site.stated_name.is_some() || !collided.contains(&at) => {
-                    report.error(&site.subject(), name_taken(&site.name.origin, first.get()));
+                Entry::Vacant(free) => _ = free.insert(&site.name.found.origin),
+                Entry::Occupied(first) if site.name.stated.is_some() || !collided.contains(&at) => {
+                    report.error(
+                        &site.subject(),
+                        name_taken(&site.name.found.origin, first.get()),
+                    );
                 }
                 // The name follows from a server name that is taken: said already.
                 Entry::Occupied(_) => {}

@@ -1,7 +1,8 @@
 //! A site's `client_auth`: whether clients show certificates, and who vouches for them.
 use super::{
     Origin,
-    reader::{Fault, Found, Reader},
+    reader::Reader,
+    report::{Fault, Found},
     tree::{Kind, Value, quoted},
     values::{self, Word},
 };
@@ -30,12 +31,18 @@ pub(super) fn read(site: &mut Reader<'_>, certificates: &Certificates) -> Option
         origin,
     } = value
     else {
-        let complaint = format!("must be a table, not {value}");
+        let fault = value.fault(format!("must be a table, not {}", value.kind.describe()));
         let hint = "client_auth = { mode = \"required\", ca = \"clients-ca.pem\" }";
-        site.fault("client_auth", value.fault(complaint).hint(hint));
+        site.fault("client_auth", fault.hint(hint));
         return None;
     };
     let mut auth = site.item(table, "client_auth", "site.client_auth");
+    let plan = fields(&mut auth, &origin);
+    auth.finish();
+    plan
+}
+
+fn fields(auth: &mut Reader<'_>, origin: &Origin) -> Option<ClientAuthPlan> {
     let mode_stands = auth.has("mode");
     let ca_stands = auth.has("ca");
     let mode = auth.value("mode", |value| {
@@ -43,10 +50,9 @@ pub(super) fn read(site: &mut Reader<'_>, certificates: &Certificates) -> Option
     });
     let ca = auth.value("ca", values::path);
     let mode = match mode {
-        None if !mode_stands => mode_left_out(&mut auth, &origin, ca.as_ref()),
+        None if !mode_stands => mode_left_out(auth, origin, ca.as_ref()),
         other => other,
     };
-    auth.finish();
     match (mode?, ca) {
         (
             Found {
@@ -65,14 +71,12 @@ pub(super) fn read(site: &mut Reader<'_>, certificates: &Certificates) -> Option
                 origin,
                 "client certificates need a CA file to be checked against",
             );
-            site.error(fault.hint("`ca` in client_auth of a file, --ca-cert on the command line"));
+            auth.error(fault.hint("`ca` in client_auth of a file, --ca-cert on the command line"));
             None
         }
         (Found { value: None, .. }, Some(ca)) => {
-            site.notice(Fault::whole(
-                ca.origin,
-                "no client certificate is asked for, so this CA file is not read",
-            ));
+            let message = "no client certificate is asked for, so this CA file is not read";
+            auth.notice(Fault::whole(ca.origin, message));
             None
         }
         _ => None,

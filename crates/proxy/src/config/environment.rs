@@ -2,7 +2,7 @@
 use super::{
     Origin,
     flags::{FLAGS, Flag},
-    reader::{Fault, Report, did_you_mean},
+    report::{Fault, Report, did_you_mean},
     typed::Typed,
 };
 

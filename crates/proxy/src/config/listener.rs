@@ -1,7 +1,8 @@
 //! `[[listener]]`: where connections come in, and how many.
 use super::{
-    Origin, address, policy,
-    reader::{Fault, Found, Place, Reader},
+    Origin, address, named, policy,
+    reader::Reader,
+    report::{Fault, Found},
     tree::{Kind, Table, Value, quoted},
     values::{self, Word, network, time_limit},
 };
@@ -50,132 +51,45 @@ impl Draft {
 
 /// Reads every listener.
 pub(super) fn read_all(root: &mut Reader<'_>) -> Vec<Draft> {
-    tables(root, "listener")
+    named::tables(root, "listener")
         .into_iter()
         .map(|(table, origin)| read(root, table, origin))
         .collect()
 }
 
-/// The tables of `[[key]]`.
-pub(super) fn tables(root: &mut Reader<'_>, key: &'static str) -> Vec<(Table, Origin)> {
-    let Some(value) = root.take(key) else {
-        return Vec::new();
-    };
-    let no_list = |value: &Value| {
-        let fault = value.fault(format!(
-            "must be a list of tables, not {}",
-            value.kind.describe()
-        ));
-        fault.hint(format!("begin each with [[{key}]]"))
-    };
-    let Kind::Array(items) = value.kind else {
-        root.fault(key, no_list(&value));
-        return Vec::new();
-    };
-    let mut tables = Vec::with_capacity(items.len());
-    for item in items {
-        match item {
-            Value {
-                kind: Kind::Table(table),
-                origin,
-            } => tables.push((table, origin)),
-            other => root.fault(key, no_list(&other)),
-        }
-    }
-    tables
-}
-
-/// The name that a table gives itself, else the one that follows from what it holds.
-pub(super) fn name_of(
-    root: &mut Reader<'_>,
-    table: &Table,
-    derived: Found<String>,
-) -> Found<String> {
-    let Some(value) = table.peek("name") else {
-        return derived;
-    };
-    match values::name(value) {
-        Ok(name) => Found {
-            value: name,
-            origin: value.origin.clone(),
-        },
-        Err(fault) => {
-            root.fault("name", fault);
-            derived
-        }
-    }
-}
-
 fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Draft {
-    let derived = first_text(&table, "listen").unwrap_or_else(|| "unnamed".to_owned());
-    let name = name_of(
-        root,
-        &table,
-        Found {
-            value: derived,
-            origin: origin.clone(),
-        },
-    );
-    let mut listener = root.beside(table, Place::named("listener", &name.value));
-    let stated = listener.take("name").is_some();
-    listener.explain(
-        "name",
-        quoted(&name.value),
-        if stated {
-            name.origin.clone()
-        } else {
-            Origin::Default
-        },
-    );
-    let listen_stands = listener.has("listen");
-    let listen = listener
-        .list("listen", address::listen)
-        .map(|found| found.value)
-        .unwrap_or_default();
-    if !listen_stands {
-        let fault = Fault::whole(origin, "listens nowhere").hint("listen = [\"0.0.0.0:8443\"]");
-        listener.error(fault);
-    }
+    let called_after = ("listen", "unnamed");
+    let (mut listener, name) = named::begin(root, "listener", (table, &origin), called_after);
+    let listen = listen(&mut listener, &origin);
+    let mode = |value: &Value| values::word("mode", MODES, value);
     let mode = listener
-        .value_or("mode", Kind::String("tcp".into()), |value| {
-            values::word("mode", MODES, value)
-        })
+        .value_or("mode", Kind::String("tcp".into()), mode)
         .value;
     let plain = listener.value_or("plain", Kind::Bool(false), values::switch);
     let limits = limits(&mut listener);
-    let deny = listener
-        .list_or_empty("deny", network)
-        .into_iter()
-        .map(|found| found.value)
-        .collect();
+    let deny = listener.list_or_empty("deny", network);
     let policy = policy::read(&mut listener);
-    for (rule, found) in policy.iter().flat_map(policy::Written::rules) {
-        if let Some(found) = found {
-            listener.explain(
-                &format!("policy.{rule}"),
-                quoted(found.value.as_str()),
-                found.origin.clone(),
-            );
-        }
+    if let Some(policy) = &policy {
+        policy.explain(&mut listener);
     }
     listener.finish();
     Draft {
-        name,
+        name: name.found,
         listen,
         mode,
         plain,
         limits,
-        deny,
+        deny: deny.into_iter().map(|found| found.value).collect(),
         policy,
     }
 }
 
-/// The first text of a list, which names what has no name.
-pub(super) fn first_text(table: &Table, key: &str) -> Option<String> {
-    match &table.peek(key)?.kind {
-        Kind::Array(items) => items.first()?.text().ok().map(str::to_owned),
-        _ => None,
+fn listen(listener: &mut Reader<'_>, origin: &Origin) -> Vec<Found<Address>> {
+    if listener.lacks("listen") {
+        let fault = Fault::whole(origin.clone(), "listens nowhere");
+        listener.error(fault.hint("listen = [\"0.0.0.0:8443\"]"));
     }
+    listener.list_or_empty("listen", address::listen)
 }
 
 fn limits(listener: &mut Reader<'_>) -> Limits {

@@ -15,12 +15,15 @@ mod client_auth;
 mod document;
 mod environment;
 pub mod flags;
+mod footing;
 mod later;
 mod listener;
+mod named;
 mod names;
 mod policy;
 mod process;
 mod reader;
+mod report;
 mod settings;
 mod site;
 mod tree;
@@ -28,7 +31,8 @@ mod typed;
 mod upstream;
 mod values;
 
-use reader::{Fault, Place, Reader, Report};
+use reader::{Place, Reader};
+use report::{Fault, Report};
 use tree::{Table, Value};
 
 /// The file that is read when nothing names one.
@@ -170,6 +174,7 @@ fn understand(
         mut errors,
         mut notices,
         explained,
+        ..
     } = report;
     errors.sort_by(|a, b| a.origin.cmp(&b.origin));
     notices.sort_by(|a, b| a.origin.cmp(&b.origin));
@@ -258,7 +263,7 @@ fn plan(tree: Table, environment: &[(String, String)], report: &mut Report) -> P
     let process = process::read(&mut root, environment);
     let listeners = listener::read_all(&mut root);
     let upstreams = upstream::read_all(&mut root);
-    let sites = site::read_all(&mut root, &site::Neighbours::new(&listeners, &upstreams));
+    let sites = site::read_all(&mut root, &footing::Neighbours::new(&listeners, &upstreams));
     root.finish();
     check::Drafts {
         process: &process,

@@ -1,7 +1,8 @@
 //! Lists of registered names: lists in files, OpenSSL's notation on the command line and in variables.
 use super::{
     Origin,
-    reader::{Fault, Found, Reader},
+    reader::Reader,
+    report::{Fault, Found},
     tree::{Kind, Value, quoted},
 };
 use portcullis_wire::registry::NameError;

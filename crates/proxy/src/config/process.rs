@@ -1,7 +1,8 @@
 //! The process: workers, log, admin, metrics, shutdown.
 use super::{
     Origin, address,
-    reader::{Fault, Found, Reader},
+    reader::Reader,
+    report::{Fault, Found},
     tree::{Kind, Table, Value},
     values::{self, Word, duration},
 };

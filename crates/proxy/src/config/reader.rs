@@ -1,92 +1,9 @@
 //! Reading a table: keys are taken out one by one, every problem is kept, and what is left over is unknown.
 use super::{
-    Explained, Origin, Problem, later,
-    tree::{Kind, Table, Value, bare_or_quoted},
+    Explained, Origin, later,
+    report::{Fault, Found, Report, did_you_mean, problem},
+    tree::{Kind, Table, Value, bare_or_quoted, quoted},
 };
-
-/// What is wrong with one value.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Fault {
-    origin: Origin,
-    said: Said,
-    hint: Option<String>,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Said {
-    /// Says everything itself.
-    Whole(String),
-    /// Continues the key's name.
-    OfKey(String),
-}
-
-impl Fault {
-    pub(super) fn whole(origin: Origin, message: impl Into<String>) -> Fault {
-        Fault {
-            origin,
-            said: Said::Whole(message.into()),
-            hint: None,
-        }
-    }
-
-    pub(super) fn of_key(origin: Origin, complaint: impl Into<String>) -> Fault {
-        Fault {
-            origin,
-            said: Said::OfKey(complaint.into()),
-            hint: None,
-        }
-    }
-
-    pub(super) fn hint(self, hint: impl Into<String>) -> Fault {
-        Fault {
-            hint: Some(hint.into()),
-            ..self
-        }
-    }
-
-    pub(super) fn maybe_hint(self, hint: Option<String>) -> Fault {
-        Fault { hint, ..self }
-    }
-}
-
-/// A value and where it stands.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Found<T> {
-    /// What it means.
-    pub(super) value: T,
-    /// Where it stands.
-    pub(super) origin: Origin,
-}
-
-impl<T> Found<T> {
-    pub(super) fn map<U>(self, meaning: impl FnOnce(T) -> U) -> Found<U> {
-        Found {
-            value: meaning(self.value),
-            origin: self.origin,
-        }
-    }
-}
-
-/// Everything that reading comes to besides the plan.
-#[derive(Default)]
-pub(super) struct Report {
-    /// What stops the load.
-    pub(super) errors: Vec<Problem>,
-    /// What does not.
-    pub(super) notices: Vec<Problem>,
-    /// Every value and its origin, in reading order.
-    pub(super) explained: Vec<Explained>,
-}
-
-impl Report {
-    pub(super) fn error(&mut self, subject: &str, fault: Fault) {
-        self.errors.push(problem(subject, "", fault));
-    }
-
-    pub(super) fn notice(&mut self, subject: &str, fault: Fault) {
-        self.notices.push(problem(subject, "", fault));
-    }
-}
 
 /// Which part of the configuration a table is.
 #[derive(Clone, Debug)]
@@ -113,7 +30,7 @@ impl Place {
 
     /// One of the named things: a listener, a site, an upstream.
     pub(super) fn named(section: &'static str, name: &str) -> Place {
-        let subject = format!("{section} {}", super::tree::quoted(name));
+        let subject = format!("{section} {}", quoted(name));
         let path = format!("{section}.{}", bare_or_quoted(name));
         Place {
             section,
@@ -189,6 +106,13 @@ impl<'r> Reader<'r> {
     /// Whether a key stands and has not been taken.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.peek(key).is_some()
+    }
+
+    /// Whether a list is missing or empty.
+    pub(super) fn lacks(&self, list: &str) -> bool {
+        let is_empty =
+            |value: &Value| matches!(&value.kind, Kind::Array(items) if items.is_empty());
+        self.table.peek(list).is_none_or(is_empty)
     }
 
     /// Where a key stands.
@@ -310,6 +234,15 @@ impl<'r> Reader<'r> {
         if is_silent { reader.silent() } else { reader }
     }
 
+    /// `did you mean "x"?`, among names that the user chose.
+    pub(super) fn suggest<'a>(
+        &mut self,
+        typed: &str,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Option<String> {
+        self.report.suggest(typed, names)
+    }
+
     /// Keeps an error about a key.
     pub(super) fn fault(&mut self, key: &str, fault: Fault) {
         let key = joined(&self.place.within, key);
@@ -352,7 +285,7 @@ impl<'r> Reader<'r> {
             ..
         } = self;
         for (key, value) in table.into_entries() {
-            let shown = super::tree::quoted(&joined(&place.within, &key));
+            let shown = quoted(&joined(&place.within, &key));
             let fault = match later::key_of(place.section, &key) {
                 Some(later) => {
                     Fault::whole(value.origin, format!("{shown} is not in this version"))
@@ -417,25 +350,6 @@ fn not_yet(value: &Value) -> Result<(), Fault> {
     }
 }
 
-/// What a person reads: the subject and the key only where the origin does not say them already.
-fn problem(subject: &str, key: &str, fault: Fault) -> Problem {
-    let stands_in_file = matches!(fault.origin, Origin::File(..));
-    let message = match fault.said {
-        Said::OfKey(complaint) if stands_in_file && !key.is_empty() => format!("{key} {complaint}"),
-        Said::OfKey(text) | Said::Whole(text) => text,
-    };
-    let message = match subject {
-        "" => message,
-        subject if stands_in_file => format!("{subject}: {message}"),
-        _ => message,
-    };
-    Problem {
-        origin: fault.origin,
-        message,
-        hint: fault.hint,
-    }
-}
-
 fn joined(path: &str, key: &str) -> String {
     let key = bare_or_quoted(key);
     if path.is_empty() {
@@ -443,24 +357,4 @@ fn joined(path: &str, key: &str) -> String {
     } else {
         format!("{path}.{key}")
     }
-}
-
-/// `did you mean "x"?`, if something near enough stands among the first candidates.
-pub(super) fn did_you_mean<'a>(
-    typed: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
-    /// A file full of slips must not cost the square of its size.
-    const CANDIDATES: usize = 500;
-    /// Two slips in a long word, one in a short: further away it is another word.
-    const SLIPS: usize = 2;
-    let typed = typed.to_lowercase();
-    let allowed = SLIPS.min(typed.chars().count().div_ceil(3));
-    let distance =
-        |candidate: &&str| strsim::damerau_levenshtein(&typed, &candidate.to_lowercase());
-    let near = candidates
-        .into_iter()
-        .take(CANDIDATES)
-        .min_by_key(distance)?;
-    (distance(&near) <= allowed).then(|| format!("did you mean {}?", super::tree::quoted(near)))
 }

@@ -2,7 +2,8 @@
 use super::{
     Origin,
     names::{self, Kindred},
-    reader::{Fault, Found, Reader, did_you_mean},
+    reader::Reader,
+    report::{Fault, Found, did_you_mean},
     tree::{Kind, Value, quoted},
     values::{self, Word},
 };

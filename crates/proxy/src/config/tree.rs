@@ -1,5 +1,5 @@
 //! The one tree that file, flags and environment become: every value knows where it stands.
-use super::{Origin, reader::Fault};
+use super::{Origin, report::Fault};
 use std::fmt;
 
 /// A value and where it stands.

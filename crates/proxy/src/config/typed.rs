@@ -2,7 +2,7 @@
 use super::{
     Origin, Source, certificates, environment,
     flags::{FLAGS, Flag, Meaning, Shape, by_name},
-    reader::{Fault, Report, did_you_mean},
+    report::{Fault, Report, did_you_mean},
     tree::{Kind, Table, Value, quoted},
 };
 

@@ -1,7 +1,8 @@
 //! `[upstream.NAME]`: the servers behind.
 use super::{
     Origin, address,
-    reader::{Fault, Found, Place, Reader},
+    reader::{Place, Reader},
+    report::{Fault, Found},
     tree::{Kind, Table, Value, quoted},
     values::positive_duration,
 };

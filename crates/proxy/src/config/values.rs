@@ -1,7 +1,7 @@
 //! Scalars: words, switches, numbers, durations, paths, names and networks, each parsed once.
 use super::{
     Origin,
-    reader::{Fault, did_you_mean},
+    report::{Fault, did_you_mean},
     tree::{Kind, Value, quoted},
 };
 use ipnet::IpNet;

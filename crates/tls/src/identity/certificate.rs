@@ -92,7 +92,7 @@ impl Certificate {
     pub(super) fn refuse_dead_key(&self, index: usize) -> Result<(), IdentityError> {
         let dead = self.key.is_none();
         let instead = match Oid::find(&self.key_algorithm).map(|oid| oid.class) {
-            Some(OidClass::Dead(instead)) => format!(": {instead}"),
+            Some(OidClass::Dead(successor)) => format!("; {successor} is what to use instead"),
             _ => String::new(),
         };
         match dead {
@@ -316,6 +316,30 @@ mod tests {
     fn what_is_no_certificate_is_refused() {
         for der in [&[][..], &[0x30], b"-----BEGIN", &[0x30, 3, 1, 2, 3]] {
             assert!(Certificate::from_der(der).is_err());
+        }
+    }
+
+    #[test]
+    fn a_certificate_with_a_dead_key_is_refused_by_name() {
+        let pem = include_bytes!("../../testdata/p256.pem");
+        let facts = super::super::certificates_from_pem(pem)
+            .unwrap()
+            .remove(0)
+            .1;
+        assert_eq!(facts.refuse_dead_key(1), Ok(()));
+        let dead = Certificate {
+            key: None,
+            key_algorithm: "1.3.6.1.4.1.2.267.7.6.5".into(),
+            ..facts
+        };
+        match dead.refuse_dead_key(2) {
+            Err(IdentityError::BadCertificate { index: 2, problem }) => {
+                assert!(
+                    problem.contains("Dilithium3 (draft)") && problem.contains("mldsa65"),
+                    "{problem}"
+                );
+            }
+            other => panic!("{other:?}"),
         }
     }
 }

@@ -153,18 +153,22 @@ fn check_kind(algorithm: &str) -> Result<(), IdentityError> {
             "make a plain RSA key: TLS 1.3 signs with PSS anyway",
         )),
         Some(_) => Ok(()),
-        None => {
-            let oid = Oid::find(algorithm);
-            let label = oid.map_or(algorithm, |oid| oid.name);
-            let hint = match oid.map(|oid| oid.class) {
-                Some(OidClass::Dead(instead)) => instead,
-                _ => CURVES,
-            };
-            Err(bad(
-                &format!("{label} is not an algorithm TLS signs with here"),
-                hint,
-            ))
-        }
+        None => Err(unusable(algorithm)),
+    }
+}
+
+fn unusable(algorithm: &str) -> IdentityError {
+    let oid = Oid::find(algorithm);
+    let label = oid.map_or(algorithm, |oid| oid.name);
+    match oid.map(|oid| oid.class) {
+        Some(OidClass::Dead(successor)) => bad(
+            &format!("{label} is no algorithm of TLS; {successor} is what to use instead"),
+            "make a new key and have it certified",
+        ),
+        _ => bad(
+            &format!("{label} is not an algorithm TLS signs with here"),
+            CURVES,
+        ),
     }
 }
 
@@ -272,5 +276,51 @@ mod tests {
         ] {
             assert_eq!(take(cut, OCTET_STRING), None);
         }
+    }
+
+    /// A PKCS#8 key of this algorithm, with a content that no test looks into.
+    fn pkcs8(oid: &[u8]) -> Vec<u8> {
+        let algorithm = [
+            &[SEQUENCE, oid.len() as u8 + 2, OBJECT, oid.len() as u8],
+            oid,
+        ]
+        .concat();
+        let body = [&[INTEGER, 1, 0], &algorithm[..], &[OCTET_STRING, 1, 7]].concat();
+        [&[SEQUENCE, body.len() as u8], &body[..]].concat()
+    }
+
+    #[test]
+    fn dead_algorithms_are_named_with_what_to_make_instead() {
+        let dilithium3 = [0x2b, 6, 1, 4, 1, 2, 0x82, 0x0b, 7, 6, 5];
+        let refused = PrivateKeyInfo::read(&pkcs8(&dilithium3)).unwrap().check();
+        match refused {
+            Err(IdentityError::BadKey { problem, hint }) => {
+                assert!(problem.contains("Dilithium3 (draft)"), "{problem}");
+                assert!(problem.contains("mldsa65"), "{problem}");
+                assert!(!hint.is_empty());
+            }
+            other => panic!("{other:?}"),
+        }
+        let unknown = PrivateKeyInfo::read(&pkcs8(&[0x2a, 3])).unwrap().check();
+        assert!(
+            matches!(unknown, Err(IdentityError::BadKey { problem, .. }) if problem.contains("1.2.3"))
+        );
+        let ml_dsa_65 = [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 0x12];
+        assert!(
+            PrivateKeyInfo::read(&pkcs8(&ml_dsa_65))
+                .unwrap()
+                .check()
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn broken_der_is_no_panic() {
+        let whole = pkcs8(&[0x2a, 3]);
+        for at in 0..whole.len() {
+            assert!(PrivateKeyInfo::read(&whole[..at]).is_none());
+        }
+        assert!(check_rsa(&[SEQUENCE, 0]).is_err());
+        assert_eq!(sec1_curve(&[SEQUENCE, 3, INTEGER, 1, 1]), None);
     }
 }

@@ -170,17 +170,17 @@ fn finished(
 
 /// What must be the same for a session to be resumed.
 fn context(spec: &ServerSpec, class: Authentication) -> [u8; 32] {
-    let policy = spec.policy;
-    let mut digest = Digest::new()
+    let versions = spec.settings.versions.iter();
+    let versions: Vec<u8> = versions
+        .flat_map(|version| version.number().to_be_bytes())
+        .collect();
+    let digest = Digest::new()
         .part(spec.context.as_bytes())
         .part(class.as_str().as_bytes())
-        .part(policy.key_exchange.as_str().as_bytes())
-        .part(policy.authentication.as_str().as_bytes())
+        .part(spec.policy.key_exchange.as_str().as_bytes())
+        .part(spec.policy.authentication.as_str().as_bytes())
         .part(&spec.ticket_lifetime.as_secs().to_be_bytes())
-        .part(&(spec.settings.versions.len() as u64).to_be_bytes());
-    for version in &spec.settings.versions {
-        digest = digest.part(version.as_str().as_bytes());
-    }
+        .part(&versions);
     match &spec.client_auth {
         None => digest.part(b"no client certificates"),
         Some(auth) => client_digest(digest, auth, &spec.settings.signatures),

@@ -139,7 +139,6 @@ fn a_profile_filters_chains() {
     let count = |profile: Profile| {
         let server = server(ServerSpec {
             settings: settings(profile, &Overrides::default()),
-            policy: profile.policy(),
             ..spec(&all)
         });
         server.identities().len()

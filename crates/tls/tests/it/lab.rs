@@ -9,7 +9,7 @@ use portcullis_tls::{
         self, ServerConnection,
         pki_types::{CertificateDer, ServerName},
     },
-    server::{Choice, Mismatch, Refusal, Server, ServerSpec},
+    server::{Refusal, Server, ServerSpec},
     tickets::Tickets,
 };
 use portcullis_wire::{
@@ -186,7 +186,6 @@ pub(crate) fn connect(spec: ClientSpec) -> Connection {
 /// Both ends of a finished handshake.
 pub(crate) struct Finished {
     pub(crate) hello: Hello,
-    pub(crate) choice: Choice,
     pub(crate) tls: ServerConnection,
     pub(crate) facts: Negotiated,
     /// Bytes of the server's first flight.
@@ -200,7 +199,6 @@ pub(crate) enum Unfinished {
     /// The server gave up, and this alert, if any, reached the client.
     Server(rustls::Error, Option<Alert>),
     Client(rustls::Error),
-    Mismatch(Mismatch),
 }
 
 /// A handshake as the proxy drives it: the hello is read, a configuration chosen, the same bytes fed to it.
@@ -226,12 +224,9 @@ pub(crate) fn shake(
         }
         deliver(&mut tls, &up, client)?;
     }
-    let facts = server
-        .negotiated(&hello, &choice, &tls)
-        .map_err(Unfinished::Mismatch)?;
+    let facts = server.negotiated(&hello, &choice, &tls).unwrap();
     Ok(Finished {
         hello,
-        choice,
         tls,
         facts,
         first_flight,

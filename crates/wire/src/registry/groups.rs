@@ -143,18 +143,12 @@ const TABLE: &[Group] = &[
     curve(0x001d, "X25519", 32)
         .offered()
         .aka(&["curve25519", "ecdh_x25519"]),
-    curve(0x0017, "secp256r1", 65).offered().aka(&[
-        "P-256",
-        "NIST P-256",
-        "nistp256",
-        "prime256v1",
-    ]),
-    curve(0x0018, "secp384r1", 97).offered().aka(&[
-        "P-384",
-        "NIST P-384",
-        "nistp384",
-        "ansip384r1",
-    ]),
+    curve(0x0017, "secp256r1", 65)
+        .offered()
+        .aka(&["P-256", "NIST P-256", "prime256v1"]),
+    curve(0x0018, "secp384r1", 97)
+        .offered()
+        .aka(&["P-384", "NIST P-384", "ansip384r1"]),
     kem(0x0201, "MLKEM768", 3, (1184, 1088)).listed(),
     kem(0x0202, "MLKEM1024", 5, (1568, 1568)).listed(),
     kem(0x0200, "MLKEM512", 1, (800, 768)).instead("MLKEM768"),
@@ -163,7 +157,7 @@ const TABLE: &[Group] = &[
     hybrid(0x639a, "SecP256r1Kyber768Draft00", 3, (1249, 1153)).instead("SecP256r1MLKEM768"),
     curve(0x0019, "secp521r1", 133)
         .instead("secp384r1")
-        .aka(&["P-521", "NIST P-521", "nistp521"]),
+        .aka(&["P-521", "NIST P-521"]),
     curve(0x001e, "X448", 56)
         .instead("X25519")
         .aka(&["curve448", "ecdh_x448"]),

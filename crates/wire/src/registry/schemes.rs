@@ -204,18 +204,6 @@ pub(super) const OTHERS: &[(u16, &str)] = &[
     (0x081a, "ecdsa_brainpoolP256r1tls13_sha256"),
     (0x081b, "ecdsa_brainpoolP384r1tls13_sha384"),
     (0x081c, "ecdsa_brainpoolP512r1tls13_sha512"),
-    (0x0911, "slhdsa_sha2_128s"),
-    (0x0912, "slhdsa_sha2_128f"),
-    (0x0913, "slhdsa_sha2_192s"),
-    (0x0914, "slhdsa_sha2_192f"),
-    (0x0915, "slhdsa_sha2_256s"),
-    (0x0916, "slhdsa_sha2_256f"),
-    (0x0917, "slhdsa_shake_128s"),
-    (0x0918, "slhdsa_shake_128f"),
-    (0x0919, "slhdsa_shake_192s"),
-    (0x091a, "slhdsa_shake_192f"),
-    (0x091b, "slhdsa_shake_256s"),
-    (0x091c, "slhdsa_shake_256f"),
 ];
 
 /// Level and sizes from FIPS 204, tables 1 and 2.
