@@ -370,7 +370,9 @@ fn alert(error: &openssl::ssl::Error) -> Option<u8> {
         .errors()
         .iter()
         .map(|e| e.reason_code() - openssl_sys::SSL_AD_REASON_OFFSET);
-    codes.filter_map(|description| u8::try_from(description).ok()).last()
+    codes
+        .filter_map(|description| u8::try_from(description).ok())
+        .next_back()
 }
 
 /// A peer that takes everything and never answers.

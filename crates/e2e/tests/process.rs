@@ -270,7 +270,13 @@ fn a_storm_of_knocks_neither_holds_a_drain_up_nor_starves_who_is_in() {
     let calm = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| while !calm.load(Ordering::Relaxed) && TcpStream::connect(address).is_ok() {});
+            scope.spawn(|| {
+                while !calm.load(Ordering::Relaxed) {
+                    if TcpStream::connect(address).is_err() {
+                        break;
+                    }
+                }
+            });
         }
         process.signal(Signal::TERM);
         process.event("draining");

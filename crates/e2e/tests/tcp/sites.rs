@@ -20,10 +20,15 @@ fn stage(default: &str) -> Stage {
     })
 }
 
+fn asking(name: Option<&str>) -> Offer {
+    Offer {
+        name: name.map(str::to_owned),
+        ..Offer::default()
+    }
+}
+
 fn site_of(stage: &Stage, name: Option<&str>) -> String {
-    let mut offer = Offer::default();
-    offer.name = name.map(str::to_owned);
-    let mut conversation = stage.connect(offer);
+    let mut conversation = stage.connect(asking(name));
     conversation.echo(b"where am I");
     let local = conversation.local();
     conversation.close();
@@ -55,9 +60,7 @@ fn exact_then_wildcard_of_one_label_then_default() {
 fn without_a_default_site_other_names_are_unrecognized() {
     let stage = stage("");
     for name in [Some("unheard.of"), Some("two.labels.example.test"), None] {
-        let mut offer = Offer::default();
-        offer.name = name.map(str::to_owned);
-        let failed = Client::new(offer).connect(stage.proxy.address()).err();
+        let failed = Client::new(asking(name)).connect(stage.proxy.address()).err();
         // unrecognized_name
         assert_eq!(failed.expect("no site").alert, Some(112), "{name:?}");
     }
