@@ -1,6 +1,9 @@
 //! OpenSSL as a client, and what it saw.
-pub use crate::openssl_says::Session;
-use crate::{PATIENCE, openssl_says, pki::Files, wire::Wire};
+use crate::{PATIENCE, openssl_says, wire::Wire};
+pub use crate::{
+    offer::{Offer, Versions},
+    openssl_says::Session,
+};
 use openssl::ssl::{
     HandshakeError, ShutdownState, Ssl, SslContext, SslFiletype, SslMethod, SslSession, SslSessionCacheMode, SslStream,
     SslVerifyMode, SslVersion,
@@ -9,38 +12,9 @@ use std::{
     fmt,
     io::{self, Read, Write},
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::Instant,
 };
-
-/// Which versions a client speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Versions {
-    /// 1.2 and 1.3.
-    Both,
-    /// 1.2 alone.
-    Only12,
-    /// 1.3 alone.
-    Only13,
-}
-
-/// What a client offers.
-#[derive(Clone, Debug)]
-pub struct Offer {
-    /// Groups as OpenSSL writes them, `*` marking a key share; empty: its default.
-    pub groups: String,
-    /// Signature schemes as OpenSSL writes them; empty: its default.
-    pub signatures: String,
-    /// Versions.
-    pub versions: Versions,
-    /// The server's name; None sends none.
-    pub name: Option<String>,
-    /// A file of roots that the server's chain must lead to; None: any will do.
-    pub roots: Option<PathBuf>,
-    /// A certificate of one's own.
-    pub certificate: Option<Files>,
-}
 
 /// A client.
 #[derive(Clone)]
@@ -81,60 +55,6 @@ pub struct Failed {
 /// An established connection.
 pub struct Conversation {
     stream: SslStream<Wire>,
-}
-
-impl Default for Offer {
-    fn default() -> Offer {
-        Offer {
-            groups: String::new(),
-            signatures: String::new(),
-            versions: Versions::Both,
-            name: Some("localhost".to_owned()),
-            roots: None,
-            certificate: None,
-        }
-    }
-}
-
-impl Offer {
-    /// These groups, the rest as usual.
-    pub fn groups(groups: &str) -> Offer {
-        let groups = groups.to_owned();
-        Offer {
-            groups,
-            ..Offer::default()
-        }
-    }
-
-    /// The same under another name.
-    pub fn named(mut self, name: &str) -> Offer {
-        self.name = Some(name.to_owned());
-        self
-    }
-
-    /// The same with these signature schemes.
-    pub fn signatures(mut self, signatures: &str) -> Offer {
-        self.signatures = signatures.to_owned();
-        self
-    }
-
-    /// The same with these versions.
-    pub fn versions(mut self, versions: Versions) -> Offer {
-        self.versions = versions;
-        self
-    }
-
-    /// The same, verifying the server against a file of roots.
-    pub fn trusting(mut self, roots: PathBuf) -> Offer {
-        self.roots = Some(roots);
-        self
-    }
-
-    /// The same with a certificate of the client's own.
-    pub fn presenting(mut self, files: Files) -> Offer {
-        self.certificate = Some(files);
-        self
-    }
 }
 
 impl Client {

@@ -19,6 +19,7 @@ pub mod straight;
 pub mod upstream;
 pub mod wire;
 
+mod offer;
 mod openssl_says;
 
 /// How long anything may take before it is taken for broken: generous, since no test asserts a time
