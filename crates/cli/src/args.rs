@@ -1,7 +1,5 @@
 //! The command line: what may be typed, and what it means. No I/O.
-use clap::{
-    Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, parser::ValueSource,
-};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use portcullis_proxy::config::flags::{FLAGS, Flag, Meaning, Shape};
 use portcullis_tls::policy::Stance;
 use std::{ffi::OsString, fmt, path::PathBuf};
@@ -126,7 +124,13 @@ pub(crate) struct Admin {
     #[arg(long, value_name = "ADDR|unix:PATH")]
     admin: Option<String>,
     /// Take the admin listener and its token from this file
-    #[arg(short, long, value_name = "FILE", visible_alias = "config-file", conflicts_with = "admin")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        visible_alias = "config-file",
+        conflicts_with = "admin"
+    )]
     config: Option<String>,
 }
 
@@ -204,7 +208,10 @@ impl Admin {
     /// As `config::admin` takes it.
     pub(crate) fn flags(&self) -> Vec<(String, Vec<String>)> {
         let typed = |name: &str, value: &Option<String>| Some((name.to_owned(), vec![value.clone()?]));
-        typed("admin", &self.admin).into_iter().chain(typed("config", &self.config)).collect()
+        typed("admin", &self.admin)
+            .into_iter()
+            .chain(typed("config", &self.config))
+            .collect()
     }
 }
 
@@ -242,20 +249,13 @@ impl FromArgMatches for Typed {
                 Shape::Switch => typed.extend(at.map(|at| (at, flag.name, "true".to_owned()))),
                 _ => {
                     let values = matches.get_many::<String>(flag.name).into_iter().flatten();
-                    typed.extend(
-                        at.zip(values)
-                            .map(|(at, value)| (at, flag.name, value.clone())),
-                    );
+                    typed.extend(at.zip(values).map(|(at, value)| (at, flag.name, value.clone())));
                 }
             }
         }
         typed.sort_by_key(|(at, ..)| *at);
-        let flags = typed
-            .into_iter()
-            .map(|(_, name, value)| (name.to_owned(), vec![value]));
-        Ok(Typed {
-            flags: flags.collect(),
-        })
+        let flags = typed.into_iter().map(|(_, name, value)| (name.to_owned(), vec![value]));
+        Ok(Typed { flags: flags.collect() })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -323,12 +323,7 @@ struct Help {
     text: &'static str,
 }
 
-const fn help(
-    flag: &'static str,
-    heading: &'static str,
-    value: &'static str,
-    text: &'static str,
-) -> Help {
+const fn help(flag: &'static str, heading: &'static str, value: &'static str, text: &'static str) -> Help {
     Help {
         flag,
         heading,
@@ -356,12 +351,7 @@ const HELP: &[Help] = &[
         "ADDR",
         "Relay to HOST:PORT or unix:PATH; repeated: in turn, a failed connect tries the next [default: 127.0.0.1:6000]",
     ),
-    help(
-        "mode",
-        WHERE,
-        "MODE",
-        "What a connection carries: tcp [default: tcp]",
-    ),
+    help("mode", WHERE, "MODE", "What a connection carries: tcp [default: tcp]"),
     help("plain", WHERE, "", "No TLS on the listener"),
     help(
         "cert",
@@ -406,12 +396,7 @@ const HELP: &[Help] = &[
         "Key exchange groups in order, with commas or colons; OpenSSL's marks are understood",
     ),
     help("tls-versions", HOW, "LIST", "1.2, 1.3"),
-    help(
-        "ciphers",
-        HOW,
-        "LIST",
-        "Cipher suites in order, with commas or colons",
-    ),
+    help("ciphers", HOW, "LIST", "Cipher suites in order, with commas or colons"),
     help(
         "policy",
         HOW,
@@ -424,12 +409,7 @@ const HELP: &[Help] = &[
         "LEVEL",
         "debug, info, warn or error [default: info]",
     ),
-    help(
-        "log-format",
-        PROCESS,
-        "FORMAT",
-        "text or json [default: text]",
-    ),
+    help("log-format", PROCESS, "FORMAT", "text or json [default: text]"),
     help(
         "admin",
         PROCESS,
@@ -500,10 +480,7 @@ mod tests {
         assert_eq!(line(words).unwrap(), Command::Serve(typed(&expected)));
         let alias = line("portcullis serve --config-file=f").unwrap();
         assert_eq!(alias, Command::Serve(typed(&[("config", "f")])));
-        assert_eq!(
-            line("portcullis serve").unwrap(),
-            Command::Serve(Typed::default())
-        );
+        assert_eq!(line("portcullis serve").unwrap(), Command::Serve(Typed::default()));
     }
 
     #[test]
@@ -519,17 +496,9 @@ mod tests {
             let words = format!("portcullis serve --{} {value}", flag.name);
             assert_eq!(line(&words).unwrap(), Command::Serve(expected), "{words}");
             let is_helped = HELP.iter().any(|help| help.flag == name);
-            assert_eq!(
-                is_helped,
-                !matches!(flag.meaning, Meaning::Later(_)),
-                "{}",
-                flag.name
-            );
+            assert_eq!(is_helped, !matches!(flag.meaning, Meaning::Later(_)), "{}", flag.name);
         }
-        assert!(
-            HELP.iter()
-                .all(|help| FLAGS.iter().any(|flag| flag.name == help.flag))
-        );
+        assert!(HELP.iter().all(|help| FLAGS.iter().any(|flag| flag.name == help.flag)));
     }
 
     #[test]
@@ -548,10 +517,7 @@ mod tests {
         ];
         for (words, name) in later {
             let refusal = line(&format!("portcullis {words}")).expect_err(words);
-            assert_eq!(
-                refusal.to_string(),
-                format!("portcullis {name}: not in this version")
-            );
+            assert_eq!(refusal.to_string(), format!("portcullis {name}: not in this version"));
             assert_eq!(refusal.exit_code(), 2);
         }
     }
@@ -569,18 +535,14 @@ mod tests {
         ];
         for words in wrong {
             assert_eq!(
-                line(&format!("portcullis {words}"))
-                    .expect_err(words)
-                    .exit_code(),
+                line(&format!("portcullis {words}")).expect_err(words).exit_code(),
                 2,
                 "{words}"
             );
         }
         for words in ["--help", "--version", "serve --help", "help check"] {
             assert_eq!(
-                line(&format!("portcullis {words}"))
-                    .expect_err(words)
-                    .exit_code(),
+                line(&format!("portcullis {words}")).expect_err(words).exit_code(),
                 0,
                 "{words}"
             );
@@ -589,18 +551,16 @@ mod tests {
 
     #[test]
     fn every_other_flag_means_what_it_says() {
-        let check =
-            line("portcullis check --json --explain --strict --no-files --plain -c f").unwrap();
-        let Command::Check(check) = check else {
-            panic!("check")
-        };
+        let check = line("portcullis check --json --explain --strict --no-files --plain -c f").unwrap();
+        let Command::Check(check) = check else { panic!("check") };
         assert_eq!(
             (check.json, check.explain, check.strict, check.no_files),
             (true, true, true, true)
         );
         assert_eq!(check.typed, typed(&[("plain", "true"), ("config", "f")]));
 
-        let words = "portcullis selftest h:1 --json --expect require --ca a --server-name n --client-cert c --client-key k";
+        let words =
+            "portcullis selftest h:1 --json --expect require --ca a --server-name n --client-cert c --client-key k";
         let Command::Selftest(test) = line(words).unwrap() else {
             panic!("selftest")
         };
@@ -618,37 +578,37 @@ mod tests {
             (Some(PathBuf::from("c")), Some(PathBuf::from("k")))
         );
 
-        let Command::Status(status) = line("portcullis status --ready --admin unix:x").unwrap()
-        else {
+        let Command::Status(status) = line("portcullis status --ready --admin unix:x").unwrap() else {
             panic!("status")
         };
         assert!(status.ready);
-        assert_eq!(
-            status.admin.flags(),
-            [("admin".to_owned(), vec!["unix:x".to_owned()])]
-        );
+        assert_eq!(status.admin.flags(), [("admin".to_owned(), vec!["unix:x".to_owned()])]);
         for (word, expected) in [
             ("reload", Command::Reload as fn(Admin) -> Command),
             ("drain", Command::Drain),
         ] {
             assert_eq!(
                 line(&format!("portcullis {word}")).unwrap(),
-                expected(Admin { admin: None, config: None })
+                expected(Admin {
+                    admin: None,
+                    config: None
+                })
             );
         }
         assert_eq!(
             line("portcullis demo --no-open").unwrap(),
             Command::Demo(Demo { no_open: true })
         );
-        assert_eq!(line("portcullis groups --json").unwrap(), Command::Groups(Groups { json: true }));
+        assert_eq!(
+            line("portcullis groups --json").unwrap(),
+            Command::Groups(Groups { json: true })
+        );
     }
 
     #[test]
     fn help_groups_the_flags_and_shows_examples() {
         Line::command().debug_assert();
-        let help = line("portcullis serve --help")
-            .expect_err("help")
-            .to_string();
+        let help = line("portcullis serve --help").expect_err("help").to_string();
         for part in [WHERE, WHO, HOW, PROCESS].map(|heading| format!("{heading}:")) {
             assert!(help.contains(&part), "{part} in {help}");
         }

@@ -17,7 +17,9 @@ pub(crate) fn unix_now() -> i64 {
 /// A moment in seconds since 1970, RFC 3339 in UTC.
 pub(crate) fn date(seconds: i64) -> String {
     let moment = OffsetDateTime::from_unix_timestamp(seconds);
-    let text = moment.ok().and_then(|m| m.format(&time::format_description::well_known::Rfc3339).ok());
+    let text = moment
+        .ok()
+        .and_then(|m| m.format(&time::format_description::well_known::Rfc3339).ok());
     text.unwrap_or_else(|| "beyond the calendar".into())
 }
 

@@ -64,7 +64,10 @@ async fn admit(
     let limits = &listener.plan.limits;
     let (for_all, for_hello) = (deadline(record, limits.handshake), deadline(record, limits.hello));
     record.reach(Stage::Hello);
-    let hello = core.wheel.within(earlier(for_hello, for_all), peek::hello(core, &mut socket)).await;
+    let hello = core
+        .wheel
+        .within(earlier(for_hello, for_all), peek::hello(core, &mut socket))
+        .await;
     let Peeked { hello, bytes } = hello.ok_or_else(|| NoHello::Failed(slow(Stage::Hello)))??;
     record.reach(Stage::Route);
     record.offered(&hello);
@@ -117,7 +120,10 @@ async fn handshake(
     let mut tls = ServerConnection::new(choice.config.clone()).map_err(|e| tls_failure(Stage::Handshake, &e))?;
     tls.set_buffer_limit(None);
     let mut stream = Box::new(TlsStream::new(socket, tls));
-    let shaken = core.wheel.within(deadline, stream.handshake(bytes, |read| core.scratch(read))).await;
+    let shaken = core
+        .wheel
+        .within(deadline, stream.handshake(bytes, |read| core.scratch(read)))
+        .await;
     record.handshake_bytes = stream.wire;
     match shaken {
         None => return Err(slow(Stage::Handshake)),

@@ -182,7 +182,10 @@ impl Core {
     pub(crate) fn admitted(&self, upstream: &Socket, record: &Record) {
         let Some(hook) = &self.shared.hook else { return };
         if let Some(from) = upstream.local_address() {
-            hook(&Admitted { from, negotiated: record.negotiated() });
+            hook(&Admitted {
+                from,
+                negotiated: record.negotiated(),
+            });
         }
     }
 }
@@ -205,7 +208,12 @@ pub(crate) fn start(
         match runtime() {
             Ok(runtime) => {
                 let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
-                let core = Rc::new(Core { index, shared, wheel: Wheel::new(), scratch });
+                let core = Rc::new(Core {
+                    index,
+                    shared,
+                    wheel: Wheel::new(),
+                    scratch,
+                });
                 runtime.block_on(run(core, orders));
             }
             Err(error) => tracing::error!(core = index as u64, error = %error, "event loop not started"),

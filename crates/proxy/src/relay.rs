@@ -378,7 +378,12 @@ impl Direction {
 impl Idle {
     pub(crate) fn new(limit: Duration, wheel: &Rc<Wheel>) -> Idle {
         let last = Instant::now();
-        Idle { limit, last, moved: 0, alarm: wheel.alarm(last + limit) }
+        Idle {
+            limit,
+            last,
+            moved: 0,
+            alarm: wheel.alarm(last + limit),
+        }
     }
 
     /// Ends the connection when nothing has moved for the limit. The timer is set anew only when it fires.

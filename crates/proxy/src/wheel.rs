@@ -39,7 +39,12 @@ pub(crate) struct Alarm {
 impl Wheel {
     pub(crate) fn new() -> Rc<Wheel> {
         let (start, next) = (Instant::now(), Cell::new(0));
-        Rc::new(Wheel { start, alarms: RefCell::default(), next, set: Notify::new() })
+        Rc::new(Wheel {
+            start,
+            alarms: RefCell::default(),
+            next,
+            set: Notify::new(),
+        })
     }
 
     /// Turns for ever; stands still while no alarm is set.
@@ -51,7 +56,12 @@ impl Wheel {
             sleep(TICK).await;
             let now = self.tick(Instant::now());
             loop {
-                let due = self.alarms.borrow_mut().first_entry().filter(|e| e.key().0 <= now).map(|e| e.remove());
+                let due = self
+                    .alarms
+                    .borrow_mut()
+                    .first_entry()
+                    .filter(|e| e.key().0 <= now)
+                    .map(|e| e.remove());
                 // woken outside the borrow: a waker may do as it likes
                 let Some(waker) = due else { break };
                 waker.wake();
@@ -61,12 +71,22 @@ impl Wheel {
 
     /// An alarm for this moment.
     pub(crate) fn alarm(self: &Rc<Wheel>, at: Instant) -> Alarm {
-        Alarm { wheel: self.clone(), at, key: None }
+        Alarm {
+            wheel: self.clone(),
+            at,
+            key: None,
+        }
     }
 
     /// The future's result, or None when the deadline came first.
-    pub(crate) async fn within<T>(self: &Rc<Wheel>, deadline: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
-        let Some(deadline) = deadline else { return Some(future.await) };
+    pub(crate) async fn within<T>(
+        self: &Rc<Wheel>,
+        deadline: Option<Instant>,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
+        let Some(deadline) = deadline else {
+            return Some(future.await);
+        };
         let (mut alarm, mut future) = (self.alarm(deadline), pin!(future));
         std::future::poll_fn(|cx| match future.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
@@ -162,7 +182,10 @@ mod tests {
                 let never = std::future::pending::<()>();
                 assert_eq!(wheel.within(Some(before + limit), never).await, None);
                 let took = before.elapsed();
-                assert!(took >= limit && took <= limit + 2 * TICK + Duration::from_millis(2), "{limit:?}: {took:?}");
+                assert!(
+                    took >= limit && took <= limit + 2 * TICK + Duration::from_millis(2),
+                    "{limit:?}: {took:?}"
+                );
             }
         })
         .await;
@@ -172,7 +195,10 @@ mod tests {
     async fn what_is_done_in_time_leaves_no_alarm() {
         on_a_wheel(|wheel| async move {
             let soon = sleep(Duration::from_millis(120));
-            assert_eq!(wheel.within(Some(Instant::now() + Duration::from_secs(1)), soon).await, Some(()));
+            assert_eq!(
+                wheel.within(Some(Instant::now() + Duration::from_secs(1)), soon).await,
+                Some(())
+            );
             assert!(wheel.alarms.borrow().is_empty());
         })
         .await;

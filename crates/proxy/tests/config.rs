@@ -45,10 +45,7 @@ fn a_file_becomes_the_plan_it_describes() {
         panic!("one listener")
     };
     assert_eq!(listener.name, "bench");
-    assert_eq!(
-        listener.listen,
-        [Address::Ip("127.0.0.1:8420".parse().unwrap())]
-    );
+    assert_eq!(listener.listen, [Address::Ip("127.0.0.1:8420".parse().unwrap())]);
     assert_eq!(
         (listener.mode, listener.plain, listener.policy),
         (Mode::Tcp, false, None)
@@ -77,10 +74,7 @@ fn a_file_becomes_the_plan_it_describes() {
     assert_eq!(site.profile, Profile::Modern);
     let groups: Vec<String> = site.tls.groups.iter().map(ToString::to_string).collect();
     assert_eq!(groups, ["X25519MLKEM768", "X25519"]);
-    assert_eq!(
-        (site.listeners.as_slice(), site.upstream),
-        ([0].as_slice(), 0)
-    );
+    assert_eq!((site.listeners.as_slice(), site.upstream), ([0].as_slice(), 0));
     assert_eq!(
         plan.upstreams[0].servers,
         [Address::Ip("127.0.0.1:9100".parse().unwrap())]

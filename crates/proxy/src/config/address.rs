@@ -25,8 +25,7 @@ pub(super) fn socket(value: &Value) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| {
         let hint = match text.rsplit_once(':') {
             Some((host, port)) if is_port(port) && !host.contains(':') => {
-                "listening takes an IP address, not a name: \"127.0.0.1:8443\" or \":8443\""
-                    .to_owned()
+                "listening takes an IP address, not a name: \"127.0.0.1:8443\" or \":8443\"".to_owned()
             }
             Some((host, port)) if is_port(port) && !host.starts_with('[') => {
                 format!("did you mean \"[{host}]:{port}\"?")
@@ -68,8 +67,7 @@ pub(super) fn target(value: &Value) -> Result<Address, Fault> {
         .ok()
         .filter(|port| *port != 0)
         .ok_or_else(|| no_target("a port is 1 to 65535"))?;
-    let name =
-        dns_name(&Value::string(host, value.origin.clone())).map_err(|_| no_target(usual))?;
+    let name = dns_name(&Value::string(host, value.origin.clone())).map_err(|_| no_target(usual))?;
     Ok(Address::Name(name, port))
 }
 

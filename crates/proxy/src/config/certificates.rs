@@ -27,19 +27,11 @@ pub(super) fn read(site: &mut Reader<'_>, origin: &Origin) -> Found<Certificates
             if items.is_empty() {
                 site.error(Fault::whole(origin.clone(), "certificates is empty").hint(EXAMPLE));
             }
-            Certificates::Files(
-                items
-                    .into_iter()
-                    .filter_map(|item| files(site, item))
-                    .collect(),
-            )
+            Certificates::Files(items.into_iter().filter_map(|item| files(site, item)).collect())
         }
         _ => {
             let complaint = format!("must be a list of tables or {SELF_SIGNED:?}, not {shown}");
-            site.fault(
-                "certificates",
-                Fault::of_key(origin.clone(), complaint).hint(EXAMPLE),
-            );
+            site.fault("certificates", Fault::of_key(origin.clone(), complaint).hint(EXAMPLE));
             Certificates::Files(Vec::new())
         }
     };
@@ -63,9 +55,7 @@ fn files(site: &mut Reader<'_>, item: Value) -> Option<CertificateFiles> {
         site.fault("certificates", item.fault(complaint).hint(EXAMPLE));
         return None;
     };
-    let mut pair = site
-        .item(table, "certificates", "site.certificates")
-        .unexplained();
+    let mut pair = site.item(table, "certificates", "site.certificates").unexplained();
     let stands = pair.has("chain");
     let chain = pair.value("chain", values::path);
     if !stands {
@@ -82,9 +72,7 @@ fn files(site: &mut Reader<'_>, item: Value) -> Option<CertificateFiles> {
 
 fn key(value: &Value) -> Result<std::path::PathBuf, Fault> {
     if value.text()?.starts_with("pkcs11:") {
-        return Err(value.fault(format!(
-            "{value}: a key of the form pkcs11: is not in this version"
-        )));
+        return Err(value.fault(format!("{value}: a key of the form pkcs11: is not in this version")));
     }
     values::path(value)
 }

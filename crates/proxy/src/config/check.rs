@@ -84,22 +84,12 @@ impl Drafts<'_> {
     }
 
     fn plain_listeners(&self, report: &mut Report) {
-        for listener in self
-            .listeners
-            .iter()
-            .filter(|listener| listener.plain.value)
-        {
+        for listener in self.listeners.iter().filter(|listener| listener.plain.value) {
             if let Some(policy) = &listener.policy {
-                let fault = Fault::of_key(
-                    policy.origin.clone(),
-                    "policy means nothing on a plain listener",
-                );
+                let fault = Fault::of_key(policy.origin.clone(), "policy means nothing on a plain listener");
                 report.error(&listener.subject(), fault);
             }
-            let open = listener
-                .listen
-                .iter()
-                .filter(|found| !address::is_local(&found.value));
+            let open = listener.listen.iter().filter(|found| !address::is_local(&found.value));
             for found in open {
                 let message = format!(
                     "takes unprotected connections from other machines on {}",
@@ -119,19 +109,14 @@ impl Drafts<'_> {
         let mut taken: HashMap<(usize, Option<&str>), usize> = HashMap::new();
         let mut collided = HashSet::new();
         for (at, site) in self.sites.iter().enumerate() {
-            let named = site
-                .names
-                .iter()
-                .map(|name| (Some(name.value.as_str()), &name.origin));
+            let named = site.names.iter().map(|name| (Some(name.value.as_str()), &name.origin));
             let default = site.is_default.then_some((None, &site.origin));
             for (name, origin) in named.chain(default) {
                 let mut clash = None;
                 for listener in &site.plan.listeners {
                     match taken.entry((*listener, name)) {
                         Entry::Vacant(free) => _ = free.insert(at),
-                        Entry::Occupied(first) => {
-                            _ = clash.get_or_insert((*listener, *first.get()))
-                        }
+                        Entry::Occupied(first) => _ = clash.get_or_insert((*listener, *first.get())),
                     }
                 }
                 if let Some((listener, first)) = clash {
@@ -144,13 +129,7 @@ impl Drafts<'_> {
         collided
     }
 
-    fn clash(
-        &self,
-        listener: usize,
-        first: &site::Draft,
-        name: Option<&str>,
-        origin: &Origin,
-    ) -> Fault {
+    fn clash(&self, listener: usize, first: &site::Draft, name: Option<&str>, origin: &Origin) -> Fault {
         let on = self.listeners[listener].subject();
         let (message, first_at) = match name {
             Some(name) => (
@@ -171,10 +150,7 @@ impl Drafts<'_> {
             match taken.entry(&site.plan.name) {
                 Entry::Vacant(free) => _ = free.insert(&site.name.found.origin),
                 Entry::Occupied(first) if site.name.stated.is_some() || !collided.contains(&at) => {
-                    report.error(
-                        &site.subject(),
-                        name_taken(&site.name.found.origin, first.get()),
-                    );
+                    report.error(&site.subject(), name_taken(&site.name.found.origin, first.get()));
                 }
                 // The name follows from a server name that is taken: said already.
                 Entry::Occupied(_) => {}
@@ -183,10 +159,7 @@ impl Drafts<'_> {
     }
 
     fn unused_listeners(&self, collided: &HashSet<usize>, report: &mut Report) {
-        let used = self
-            .sites
-            .iter()
-            .flat_map(|site| site.plan.listeners.iter());
+        let used = self.sites.iter().flat_map(|site| site.plan.listeners.iter());
         let used: HashSet<&usize> = used.chain(collided).collect();
         for (at, listener) in self.listeners.iter().enumerate() {
             if !used.contains(&at) {
@@ -210,7 +183,6 @@ impl Drafts<'_> {
 }
 
 fn name_taken(origin: &Origin, first: &Origin) -> Fault {
-    Fault::whole(origin.clone(), "the name is taken").hint(format!(
-        "the first is at {first}; give each a name of its own"
-    ))
+    Fault::whole(origin.clone(), "the name is taken")
+        .hint(format!("the first is at {first}; give each a name of its own"))
 }

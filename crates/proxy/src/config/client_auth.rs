@@ -45,32 +45,16 @@ pub(super) fn read(site: &mut Reader<'_>, certificates: &Certificates) -> Option
 fn fields(auth: &mut Reader<'_>, origin: &Origin) -> Option<ClientAuthPlan> {
     let mode_stands = auth.has("mode");
     let ca_stands = auth.has("ca");
-    let mode = auth.value("mode", |value| {
-        values::word("client certificate mode", MODES, value)
-    });
+    let mode = auth.value("mode", |value| values::word("client certificate mode", MODES, value));
     let ca = auth.value("ca", values::path);
     let mode = match mode {
         None if !mode_stands => mode_left_out(auth, origin, ca.as_ref()),
         other => other,
     };
     match (mode?, ca) {
-        (
-            Found {
-                value: Some(mode), ..
-            },
-            Some(ca),
-        ) => Some(ClientAuthPlan { mode, ca: ca.value }),
-        (
-            Found {
-                value: Some(_),
-                origin,
-            },
-            None,
-        ) if !ca_stands => {
-            let fault = Fault::whole(
-                origin,
-                "client certificates need a CA file to be checked against",
-            );
+        (Found { value: Some(mode), .. }, Some(ca)) => Some(ClientAuthPlan { mode, ca: ca.value }),
+        (Found { value: Some(_), origin }, None) if !ca_stands => {
+            let fault = Fault::whole(origin, "client certificates need a CA file to be checked against");
             auth.error(fault.hint("`ca` in client_auth of a file, --ca-cert on the command line"));
             None
         }
@@ -84,11 +68,7 @@ fn fields(auth: &mut Reader<'_>, origin: &Origin) -> Option<ClientAuthPlan> {
 }
 
 /// A file says its mode; on the command line a CA file alone means optional.
-fn mode_left_out(
-    auth: &mut Reader<'_>,
-    origin: &Origin,
-    ca: Option<&Found<PathBuf>>,
-) -> Option<Found<Mode>> {
+fn mode_left_out(auth: &mut Reader<'_>, origin: &Origin, ca: Option<&Found<PathBuf>>) -> Option<Found<Mode>> {
     if matches!(origin, Origin::File(..)) {
         let fault = Fault::whole(origin.clone(), "client_auth has no mode");
         auth.error(fault.hint("mode = \"required\", \"optional\" or \"none\""));
@@ -96,13 +76,8 @@ fn mode_left_out(
     }
     let ca = ca?;
     auth.explain("mode", quoted("optional"), Origin::Default);
-    let fault = Fault::whole(
-        ca.origin.clone(),
-        "clients without a certificate are admitted",
-    );
-    auth.notice(
-        fault.hint("--client-cert-mode required refuses them, optional says that this is meant"),
-    );
+    let fault = Fault::whole(ca.origin.clone(), "clients without a certificate are admitted");
+    auth.notice(fault.hint("--client-cert-mode required refuses them, optional says that this is meant"));
     Some(Found {
         value: Some(ClientAuthMode::Optional),
         origin: ca.origin.clone(),

@@ -25,8 +25,7 @@ pub(super) fn read(path: &Path) -> Result<Table, Vec<Problem>> {
             Some("write the file as TOML"),
         ));
     }
-    let bytes =
-        std::fs::read(path).map_err(|error| problem(format!("cannot be read: {error}"), None))?;
+    let bytes = std::fs::read(path).map_err(|error| problem(format!("cannot be read: {error}"), None))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
@@ -110,9 +109,7 @@ impl Source<'_> {
             message if message.contains("quoted") || message.contains("string values") => {
                 Some("text is written in quotes: key = \"value\"".into())
             }
-            message if message.contains("duplicate key") => {
-                Some("each key stands once in its table".into())
-            }
+            message if message.contains("duplicate key") => Some("each key stands once in its table".into()),
             _ => None,
         };
         self.problems.push(Problem {
@@ -141,12 +138,9 @@ impl Source<'_> {
             DeValue::Float(number) => Kind::Float(number.as_str().parse().unwrap_or(f64::NAN)),
             DeValue::Boolean(is) => Kind::Bool(*is),
             DeValue::Datetime(moment) => Kind::String(moment.to_string()),
-            DeValue::Array(items) => Kind::Array(
-                items
-                    .iter()
-                    .map(|item| self.value(item, item.span().start))
-                    .collect(),
-            ),
+            DeValue::Array(items) => {
+                Kind::Array(items.iter().map(|item| self.value(item, item.span().start)).collect())
+            }
             DeValue::Table(table) => Kind::Table(self.table(table)),
         };
         Value { kind, origin }
@@ -191,9 +185,7 @@ mod tests {
             children.into_iter().for_each(|child| walk(child, out));
         }
         let mut seen = Vec::new();
-        table
-            .entries()
-            .for_each(|(_, value)| walk(value, &mut seen));
+        table.entries().for_each(|(_, value)| walk(value, &mut seen));
         let expected = [
             "f.toml:1 an integer",
             "f.toml:3 a table",

@@ -42,9 +42,7 @@ pub(super) fn typed(environment: &[(String, String)], report: &mut Report) -> Ve
             });
         } else if let Some(theirs) = name.strip_prefix(THEIRS) {
             quantum_safe_proxy(theirs, origin, report);
-        } else if name.starts_with(OURS)
-            && !NEVER_OURS.iter().any(|prefix| name.starts_with(prefix))
-        {
+        } else if name.starts_with(OURS) && !NEVER_OURS.iter().any(|prefix| name.starts_with(prefix)) {
             let variables = FLAGS.iter().filter_map(|flag| flag.variable);
             let fault = Fault::whole(origin, "no variable of this program: ignored");
             report.notice("", fault.maybe_hint(did_you_mean(name, variables)));
@@ -56,15 +54,9 @@ pub(super) fn typed(environment: &[(String, String)], report: &mut Report) -> Ve
 fn quantum_safe_proxy(name: &str, origin: Origin, report: &mut Report) {
     match QUANTUM_SAFE_PROXY.iter().find(|(known, _)| *known == name) {
         Some((_, ours)) => {
-            let hint = ours.map_or_else(
-                || "leave it out".to_owned(),
-                |ours| format!("{ours} says the same"),
-            );
+            let hint = ours.map_or_else(|| "leave it out".to_owned(), |ours| format!("{ours} says the same"));
             report.error("", Fault::whole(origin, "not in this version").hint(hint));
         }
-        None => report.notice(
-            "",
-            Fault::whole(origin, "no variable of Quantum Safe Proxy: ignored"),
-        ),
+        None => report.notice("", Fault::whole(origin, "no variable of Quantum Safe Proxy: ignored")),
     }
 }

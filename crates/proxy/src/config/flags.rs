@@ -43,12 +43,7 @@ pub enum Meaning {
     Later(Option<&'static str>),
 }
 
-const fn served(
-    name: &'static str,
-    variable: &'static str,
-    shape: Shape,
-    path: &'static [&'static str],
-) -> Flag {
+const fn served(name: &'static str, variable: &'static str, shape: Shape, path: &'static [&'static str]) -> Flag {
     Flag {
         name,
         variable: Some(variable),
@@ -57,11 +52,7 @@ const fn served(
     }
 }
 
-const fn process(
-    name: &'static str,
-    variable: &'static str,
-    path: &'static [&'static str],
-) -> Flag {
+const fn process(name: &'static str, variable: &'static str, path: &'static [&'static str]) -> Flag {
     Flag {
         name,
         variable: Some(variable),
@@ -79,44 +70,17 @@ const fn later(name: &'static str, variable: Option<&'static str>, shape: Shape)
     }
 }
 
-const HYBRID: &str =
-    "leave it out: hybrid groups come first unless --groups or --policy says otherwise";
+const HYBRID: &str = "leave it out: hybrid groups come first unless --groups or --policy says otherwise";
 const FROM_ENV: &str = "leave it out: PORTCULLIS_ variables are always read";
-const IN_THE_CLEAR: Meaning =
-    Meaning::Later(Some("leave it out: bytes go to the target in the clear"));
+const IN_THE_CLEAR: Meaning = Meaning::Later(Some("leave it out: bytes go to the target in the clear"));
 
 /// Every flag, in the order of SPEC 3.
 pub const FLAGS: &[Flag] = &[
-    served(
-        "listen",
-        "PORTCULLIS_LISTEN",
-        Shape::Addresses,
-        &["listener", "listen"],
-    ),
-    served(
-        "target",
-        "PORTCULLIS_TARGET",
-        Shape::Addresses,
-        &["target", "servers"],
-    ),
-    served(
-        "mode",
-        "PORTCULLIS_MODE",
-        Shape::Text,
-        &["listener", "mode"],
-    ),
-    served(
-        "cert",
-        "PORTCULLIS_CERT",
-        Shape::Files,
-        &["certificates", "cert"],
-    ),
-    served(
-        "key",
-        "PORTCULLIS_KEY",
-        Shape::Files,
-        &["certificates", "key"],
-    ),
+    served("listen", "PORTCULLIS_LISTEN", Shape::Addresses, &["listener", "listen"]),
+    served("target", "PORTCULLIS_TARGET", Shape::Addresses, &["target", "servers"]),
+    served("mode", "PORTCULLIS_MODE", Shape::Text, &["listener", "mode"]),
+    served("cert", "PORTCULLIS_CERT", Shape::Files, &["certificates", "cert"]),
+    served("key", "PORTCULLIS_KEY", Shape::Files, &["certificates", "key"]),
     served(
         "ca-cert",
         "PORTCULLIS_CA_CERT",
@@ -135,12 +99,7 @@ pub const FLAGS: &[Flag] = &[
         Shape::Text,
         &["site", "tls", "profile"],
     ),
-    served(
-        "groups",
-        "PORTCULLIS_GROUPS",
-        Shape::Marked,
-        &["site", "tls", "groups"],
-    ),
+    served("groups", "PORTCULLIS_GROUPS", Shape::Marked, &["site", "tls", "groups"]),
     served(
         "tls-versions",
         "PORTCULLIS_TLS_VERSIONS",
@@ -153,18 +112,8 @@ pub const FLAGS: &[Flag] = &[
         Shape::Marked,
         &["site", "tls", "ciphers"],
     ),
-    served(
-        "policy",
-        "PORTCULLIS_POLICY",
-        Shape::Text,
-        &["site", "policy"],
-    ),
-    served(
-        "plain",
-        "PORTCULLIS_PLAIN",
-        Shape::Switch,
-        &["listener", "plain"],
-    ),
+    served("policy", "PORTCULLIS_POLICY", Shape::Text, &["site", "policy"]),
+    served("plain", "PORTCULLIS_PLAIN", Shape::Switch, &["listener", "plain"]),
     Flag {
         name: "target-tls",
         variable: Some("PORTCULLIS_TARGET_TLS"),
@@ -175,11 +124,7 @@ pub const FLAGS: &[Flag] = &[
     later("target-ca", Some("PORTCULLIS_TARGET_CA"), Shape::Text),
     later("target-cert", Some("PORTCULLIS_TARGET_CERT"), Shape::Text),
     later("target-key", Some("PORTCULLIS_TARGET_KEY"), Shape::Text),
-    later(
-        "target-policy",
-        Some("PORTCULLIS_TARGET_POLICY"),
-        Shape::Text,
-    ),
+    later("target-policy", Some("PORTCULLIS_TARGET_POLICY"), Shape::Text),
     process("log-level", "PORTCULLIS_LOG_LEVEL", &["log", "level"]),
     process("log-format", "PORTCULLIS_LOG_FORMAT", &["log", "format"]),
     process("admin", "PORTCULLIS_ADMIN", &["admin", "listen"]),

@@ -95,16 +95,8 @@ const LATER: &[Later] = &[
     key("policy", "report_only"),
     key("policy", "exempt"),
     key("policy", "refuse"),
-    hinted(
-        "upstream",
-        "balance",
-        "leave it out: servers are taken in turn",
-    ),
-    hinted(
-        "upstream",
-        "tls",
-        "leave it out: bytes go to the servers in the clear",
-    ),
+    hinted("upstream", "balance", "leave it out: servers are taken in turn"),
+    hinted("upstream", "tls", "leave it out: bytes go to the servers in the clear"),
     key("upstream", "http"),
     key("upstream", "host"),
     hinted(
@@ -130,9 +122,7 @@ const LATER: &[Later] = &[
 
 /// A reserved key of a section.
 pub(super) fn key_of(section: &str, key: &str) -> Option<&'static Later> {
-    LATER
-        .iter()
-        .find(|later| later.section == section && later.key == key)
+    LATER.iter().find(|later| later.section == section && later.key == key)
 }
 
 /// The reserved keys of a section.

@@ -62,9 +62,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Draft {
     let (mut listener, name) = named::begin(root, "listener", (table, &origin), called_after);
     let listen = listen(&mut listener, &origin);
     let mode = |value: &Value| values::word("mode", MODES, value);
-    let mode = listener
-        .value_or("mode", Kind::String("tcp".into()), mode)
-        .value;
+    let mode = listener.value_or("mode", Kind::String("tcp".into()), mode).value;
     let plain = listener.value_or("plain", Kind::Bool(false), values::switch);
     let limits = limits(&mut listener);
     let deny = listener.list_or_empty("deny", network);
@@ -104,9 +102,7 @@ fn limits(listener: &mut Reader<'_>) -> Limits {
             })
             .value,
         per_ip: limits.value_or("per_ip", Kind::Integer(0), count).value,
-        handshakes_per_second: limits
-            .value_or("handshakes_per_second", Kind::Integer(0), count)
-            .value,
+        handshakes_per_second: limits.value_or("handshakes_per_second", Kind::Integer(0), count).value,
         hello: limits.value_or("hello", text("10s"), time_limit).value,
         handshake: limits.value_or("handshake", text("10s"), time_limit).value,
         // A tcp connection may be silent for days; TCP keep-alive finds dead peers (SPEC 4, idle).

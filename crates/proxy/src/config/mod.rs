@@ -2,7 +2,7 @@
 //!
 //! A value of the file, a flag and a variable become entries of the same tree, each with its [`Origin`]. Readers
 //! take keys out of it; what is left over is unknown, and a name whose meaning this version lacks is refused.
-use crate::plan::{Address, AdminPlan, Plan};
+use crate::plan::{AdminPlan, Plan};
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -108,10 +108,7 @@ impl Source {
             environment,
         };
         let usual = Path::new(USUAL_FILE);
-        let describes_a_site = source
-            .flags
-            .iter()
-            .any(|(name, _)| flags::describes_a_site(name));
+        let describes_a_site = source.flags.iter().any(|(name, _)| flags::describes_a_site(name));
         source.file = source.named_file();
         if source.file.is_none() && !describes_a_site && is_there(usual) {
             source.file = Some(usual.to_owned());
@@ -127,9 +124,10 @@ impl Source {
             .iter()
             .rev()
             .filter(|(name, _)| flags::by_name(name).is_some_and(is_file));
-        let by_variable = self.environment.iter().filter(|(name, text)| {
-            environment::flag_of(name).is_some_and(is_file) && !text.is_empty()
-        });
+        let by_variable = self
+            .environment
+            .iter()
+            .filter(|(name, text)| environment::flag_of(name).is_some_and(is_file) && !text.is_empty());
         let mut texts = by_flag
             .filter_map(|(_, texts)| texts.last())
             .chain(by_variable.map(|(_, text)| text));
@@ -142,8 +140,7 @@ pub fn load(source: &Source) -> Result<Loaded, Vec<Problem>> {
     let file = source.file.clone().or_else(|| source.named_file());
     understand(
         source,
-        file.as_deref()
-            .map_or_else(|| Ok(Table::default()), document::read),
+        file.as_deref().map_or_else(|| Ok(Table::default()), document::read),
     )
 }
 
@@ -153,10 +150,7 @@ pub fn load_text(source: &Source, text: &str) -> Result<Loaded, Vec<Problem>> {
     understand(source, document::parse(text, file))
 }
 
-fn understand(
-    source: &Source,
-    document: Result<Table, Vec<Problem>>,
-) -> Result<Loaded, Vec<Problem>> {
+fn understand(source: &Source, document: Result<Table, Vec<Problem>>) -> Result<Loaded, Vec<Problem>> {
     let mut report = Report::default();
     let given = typed::collect(source, &mut report);
     let plan = match document {
@@ -188,35 +182,18 @@ fn understand(
     }
 }
 
-/// The running proxy's admin listener, for commands that speak to it: `--admin`, else what the file says, else
-/// PORTCULLIS_ADMIN or the default.
+/// The running proxy's admin listener, for commands that speak to it: `--admin`, else PORTCULLIS_ADMIN, else what the
+/// file says, else the default. Nothing else of the file needs to be good.
 pub fn admin(source: &Source) -> Result<Option<AdminPlan>, Vec<Problem>> {
-    let is_typed = source.flags.iter().any(|(name, _)| name == "admin");
-    if source.file.is_some() && !is_typed {
-        return Ok(load(source)?.plan.admin);
-    }
-    let address = admin_address(source)?;
-    Ok(address.map(|listen| AdminPlan { listen, token_file: None, is_default: !is_typed }))
-}
-
-fn admin_address(source: &Source) -> Result<Option<Address>, Vec<Problem>> {
     let mut report = Report::default();
-    let mut given = typed::collect(source, &mut report).process;
-    let mut admin = Reader::new(
-        std::mem::take(given.sub_table("admin", &Origin::Default)),
-        Place::root(),
-        &mut report,
-    );
-    let stands = admin.has("listen");
-    let address = match admin.value("listen", process::admin_listen) {
-        Some(found) => found.value,
-        None if stands => None,
-        None => process::admin_listen(&process::default_admin(&source.environment))
-            .ok()
-            .flatten(),
-    };
+    let given = typed::collect(source, &mut report);
+    let is_typed = source.flags.iter().any(|(name, _)| name == "admin");
+    let file = source.file.as_deref().filter(|_| !is_typed);
+    let mut tree = file.map_or_else(|| Ok(Table::default()), document::read)?;
+    tree.overlay(given.process);
+    let admin = process::admin(&mut Reader::new(tree, Place::root(), &mut report), &source.environment);
     if report.errors.is_empty() {
-        Ok(address)
+        Ok(admin.map(|admin| admin.value))
     } else {
         Err(report.errors)
     }
@@ -224,10 +201,7 @@ fn admin_address(source: &Source) -> Result<Option<Address>, Vec<Problem>> {
 
 /// Problems as a person reads them, each with its hint below it.
 pub fn render(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(|problem| format!("{problem}\n"))
-        .collect()
+    problems.iter().map(|problem| format!("{problem}\n")).collect()
 }
 
 /// The file's tree under what flags and environment say.
@@ -238,13 +212,10 @@ fn joined(mut document: Table, given: typed::Given, report: &mut Report) -> Tabl
     match own {
         Some((key, Value { origin, .. })) => {
             for flag in &given.described_by {
-                let message = format!(
-                    "describes a listener and a site, but {origin} has [[{key}]] of its own"
-                );
+                let message = format!("describes a listener and a site, but {origin} has [[{key}]] of its own");
                 report.error(
                     "",
-                    Fault::whole(flag.clone(), message)
-                        .hint("write it there, or leave the file out"),
+                    Fault::whole(flag.clone(), message).hint("write it there, or leave the file out"),
                 );
             }
             document.overlay(given.process);
@@ -278,15 +249,9 @@ fn plan(tree: Table, environment: &[(String, String)], report: &mut Report) -> P
         admin: process.admin.map(|admin| admin.value),
         metrics: process.metrics,
         shutdown: process.shutdown,
-        listeners: listeners
-            .into_iter()
-            .map(listener::Draft::into_plan)
-            .collect(),
+        listeners: listeners.into_iter().map(listener::Draft::into_plan).collect(),
         sites: sites.into_iter().map(|site| site.plan).collect(),
-        upstreams: upstreams
-            .into_iter()
-            .map(|upstream| upstream.plan)
-            .collect(),
+        upstreams: upstreams.into_iter().map(|upstream| upstream.plan).collect(),
     }
 }
 
@@ -307,8 +272,6 @@ impl fmt::Display for Problem {
             Origin::Default => f.write_str(&self.message)?,
             ref origin => write!(f, "{origin}: {}", self.message)?,
         }
-        self.hint
-            .as_ref()
-            .map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
     }
 }

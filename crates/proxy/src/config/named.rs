@@ -13,10 +13,7 @@ pub(super) fn tables(root: &mut Reader<'_>, key: &'static str) -> Vec<(Table, Or
         return Vec::new();
     };
     let no_list = |value: &Value| {
-        let fault = value.fault(format!(
-            "must be a list of tables, not {}",
-            value.kind.describe()
-        ));
+        let fault = value.fault(format!("must be a list of tables, not {}", value.kind.describe()));
         fault.hint(format!("begin each with [[{key}]]"))
     };
     let Kind::Array(items) = value.kind else {

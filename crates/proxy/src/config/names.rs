@@ -38,10 +38,7 @@ pub(super) fn read<T: Copy + PartialEq>(
             names.push(value);
         }
     }
-    Some(Found {
-        value: names,
-        origin,
-    })
+    Some(Found { value: names, origin })
 }
 
 fn one<T>(kindred: &Kindred<T>, name: &str, origin: &Origin) -> Result<T, Fault> {
@@ -71,8 +68,7 @@ fn typed<T: Copy + PartialEq>(
         };
     };
     if text.contains(['*', '/']) {
-        let message =
-            "the marks * and / are ignored: which shares a client sends is the client's choice";
+        let message = "the marks * and / are ignored: which shares a client sends is the client's choice";
         owner.notice(Fault::whole(origin.clone(), message));
     }
     let mut names: Vec<T> = Vec::new();
@@ -94,10 +90,7 @@ fn typed<T: Copy + PartialEq>(
             Err(fault) => owner.error(fault),
         }
     }
-    Found {
-        value: names,
-        origin,
-    }
+    Found { value: names, origin }
 }
 
 fn add<T: Copy + PartialEq>(names: &mut Vec<T>, more: &[T]) {

@@ -62,11 +62,7 @@ impl Written {
     pub(super) fn explain(&self, owner: &mut Reader<'_>) {
         for (rule, found) in self.rules() {
             if let Some(Found { value, origin }) = found {
-                owner.explain(
-                    &format!("policy.{rule}"),
-                    quoted(value.as_str()),
-                    origin.clone(),
-                );
+                owner.explain(&format!("policy.{rule}"), quoted(value.as_str()), origin.clone());
             }
         }
     }
@@ -118,9 +114,7 @@ impl SitePolicy {
     /// What was written, else what the profile stands for.
     pub(super) fn new(written: Option<&Written>, profile: &Found<Profile>) -> SitePolicy {
         let base = profile.value.policy();
-        let origin = |rule: Option<&Found<Stance>>| {
-            rule.map_or(&profile.origin, |found| &found.origin).clone()
-        };
+        let origin = |rule: Option<&Found<Stance>>| rule.map_or(&profile.origin, |found| &found.origin).clone();
         SitePolicy {
             comes_to: written.map_or(base, |written| written.over(base)),
             key_exchange: origin(written.and_then(|written| written.key_exchange.as_ref())),
@@ -131,11 +125,7 @@ impl SitePolicy {
     /// Takes over what a listener demands beyond it.
     pub(super) fn tighten(&mut self, floor: &Written) {
         let tightened = self.comes_to.tightened_by(floor.over(LEAST));
-        let place = |rule: &Option<Found<Stance>>| {
-            rule.as_ref()
-                .map_or(&floor.origin, |found| &found.origin)
-                .clone()
-        };
+        let place = |rule: &Option<Found<Stance>>| rule.as_ref().map_or(&floor.origin, |found| &found.origin).clone();
         if tightened.key_exchange != self.comes_to.key_exchange {
             self.key_exchange = place(&floor.key_exchange);
         }
@@ -153,11 +143,7 @@ impl SitePolicy {
         } = self.comes_to;
         let rows = [
             ("policy.key_exchange", key_exchange, &self.key_exchange),
-            (
-                "policy.authentication",
-                authentication,
-                &self.authentication,
-            ),
+            ("policy.authentication", authentication, &self.authentication),
         ];
         for (key, stance, origin) in rows {
             site.explain(key, quoted(stance.as_str()), origin.clone());
@@ -166,11 +152,7 @@ impl SitePolicy {
 
     /// What is required must be on offer.
     pub(super) fn check(&self, site: &mut Reader<'_>, settings: &Settings) {
-        let is_safe = |group: &GroupId| {
-            group
-                .key_exchange()
-                .is_some_and(|class| class.is_quantum_safe())
-        };
+        let is_safe = |group: &GroupId| group.key_exchange().is_some_and(|class| class.is_quantum_safe());
         let speaks_13 = settings.versions.contains(&Version::Tls13);
         let offers_safe_group = speaks_13 && settings.groups.iter().any(is_safe);
         if self.comes_to.key_exchange == Stance::Require && !offers_safe_group {
@@ -180,8 +162,7 @@ impl SitePolicy {
         }
         let offers_ml_dsa = settings.signatures.iter().any(|scheme| scheme.is_ml_dsa());
         if self.comes_to.authentication == Stance::Require && !offers_ml_dsa {
-            let message =
-                "policy requires quantum-safe authentication, but tls has no ML-DSA signature";
+            let message = "policy requires quantum-safe authentication, but tls has no ML-DSA signature";
             let hint = "signatures must hold one of mldsa44, mldsa65, mldsa87";
             site.error(Fault::whole(self.authentication.clone(), message).hint(hint));
         }

@@ -6,9 +6,7 @@ use super::{
     tree::{Kind, Table, Value},
     values::{self, Word, duration},
 };
-use crate::plan::{
-    AccessLog, Address, AdminPlan, LogFormat, LogLevel, LogPlan, MetricsPlan, ShutdownPlan,
-};
+use crate::plan::{AccessLog, Address, AdminPlan, LogFormat, LogLevel, LogPlan, MetricsPlan, ShutdownPlan};
 
 /// More event loops than any machine has cores.
 const MOST_WORKERS: usize = 1024;
@@ -22,10 +20,7 @@ const LEVELS: &[(&str, Word<LogLevel>)] = &[
     ("warn", Word::Is(LogLevel::Warn)),
     ("error", Word::Is(LogLevel::Error)),
 ];
-const FORMATS: &[(&str, Word<LogFormat>)] = &[
-    ("text", Word::Is(LogFormat::Text)),
-    ("json", Word::Is(LogFormat::Json)),
-];
+const FORMATS: &[(&str, Word<LogFormat>)] = &[("text", Word::Is(LogFormat::Text)), ("json", Word::Is(LogFormat::Json))];
 
 /// What concerns the process as a whole, and where its own sockets are written down.
 pub(super) struct Process {
@@ -46,6 +41,9 @@ pub(super) fn read(root: &mut Reader<'_>, environment: &[(String, String)]) -> P
         .value;
     let log = log(root);
     let admin = admin(root, environment);
+    if let Some(admin) = &admin {
+        check_admin(root, admin);
+    }
     let (metrics, metrics_origin) = metrics(root);
     let shutdown = shutdown(root);
     Process {
@@ -59,7 +57,7 @@ pub(super) fn read(root: &mut Reader<'_>, environment: &[(String, String)]) -> P
 }
 
 /// Where the admin socket is when nothing says otherwise, and the variable that decides it.
-pub(super) fn default_admin(environment: &[(String, String)]) -> Value {
+fn default_admin(environment: &[(String, String)]) -> Value {
     let folder = |name: &str| {
         let set = environment
             .iter()
@@ -77,15 +75,13 @@ pub(super) fn default_admin(environment: &[(String, String)]) -> Value {
         return Value::string(format!("unix:{folder}/portcullis.sock"), origin);
     }
     match folder("XDG_RUNTIME_DIR") {
-        Some((folder, origin)) => {
-            Value::string(format!("unix:{folder}/portcullis/portcullis.sock"), origin)
-        }
+        Some((folder, origin)) => Value::string(format!("unix:{folder}/portcullis/portcullis.sock"), origin),
         None => Value::string("off", Origin::Default),
     }
 }
 
 /// `"off"` or an address.
-pub(super) fn admin_listen(value: &Value) -> Result<Option<Address>, Fault> {
+fn listen(value: &Value) -> Result<Option<Address>, Fault> {
     match value.text()? {
         "off" => Ok(None),
         _ => address::listen(value).map(Some),
@@ -99,22 +95,14 @@ fn text(text: &str) -> Kind {
 fn log(root: &mut Reader<'_>) -> LogPlan {
     let mut log = root.table("log", "log");
     let level = log
-        .value_or("level", text("info"), |value| {
-            values::word("level", LEVELS, value)
-        })
+        .value_or("level", text("info"), |value| values::word("level", LEVELS, value))
         .value;
     let format = log
-        .value_or("format", text("text"), |value| {
-            values::word("format", FORMATS, value)
-        })
+        .value_or("format", text("text"), |value| values::word("format", FORMATS, value))
         .value;
     let access = log.value_or("access", text("-"), access).value;
     log.finish();
-    LogPlan {
-        level,
-        format,
-        access,
-    }
+    LogPlan { level, format, access }
 }
 
 fn access(value: &Value) -> Result<AccessLog, Fault> {
@@ -125,62 +113,53 @@ fn access(value: &Value) -> Result<AccessLog, Fault> {
     }
 }
 
-fn admin(root: &mut Reader<'_>, environment: &[(String, String)]) -> Option<Found<AdminPlan>> {
-    let table = match root.take("admin") {
+/// The admin listener: named, else where the environment places it.
+pub(super) fn admin(root: &mut Reader<'_>, environment: &[(String, String)]) -> Option<Found<AdminPlan>> {
+    let mut table = match root.take("admin") {
         Some(Value {
             kind: Kind::Table(table),
             ..
         }) => table,
-        Some(word) => {
+        word => {
             let mut table = Table::default();
-            table.push("listen", word);
+            word.into_iter().for_each(|word| table.push("listen", word));
             table
         }
-        None => Table::default(),
     };
-    let mut table = table;
-    if table.peek("listen").is_none() {
+    let is_default = table.peek("listen").is_none();
+    if is_default {
         table.push("listen", default_admin(environment));
     }
     let mut admin = root.item(table, "admin", "admin");
-    let listen = admin.value("listen", admin_listen);
-    let token_file = admin
-        .value("token_file", values::path)
-        .map(|found| found.value);
-    let plan = listen.and_then(|Found { value, origin }| {
-        let plan = AdminPlan {
+    let listen = admin.value("listen", listen);
+    let token_file = admin.value("token_file", values::path).map(|found| found.value);
+    admin.finish();
+    let Found { value, origin } = listen?;
+    Some(Found::new(
+        AdminPlan {
             listen: value?,
             token_file,
-            is_default: origin == Origin::Default,
-        };
-        check_admin(&mut admin, &plan, &origin);
-        Some(Found {
-            value: plan,
-            origin,
-        })
-    });
-    admin.finish();
-    plan
+            is_default,
+        },
+        origin,
+    ))
 }
 
-fn check_admin(admin: &mut Reader<'_>, plan: &AdminPlan, origin: &Origin) {
+fn check_admin(root: &mut Reader<'_>, admin: &Found<AdminPlan>) {
+    let plan = &admin.value;
     if matches!(plan.listen, Address::Unix(_)) {
         return;
     }
     let shown = address::shown(&plan.listen);
     if !address::is_local(&plan.listen) {
-        let message = format!(
-            "admin on {shown} is beyond this machine, which needs TLS: not in this version"
-        );
-        admin.error(
-            Fault::whole(origin.clone(), message)
-                .hint("listen on unix:PATH or on a loopback address"),
-        );
+        let message = format!("admin on {shown} is beyond this machine, which needs TLS: not in this version");
+        let hint = "listen on unix:PATH or on a loopback address";
+        root.error(Fault::whole(admin.origin.clone(), message).hint(hint));
     }
     if plan.token_file.is_none() {
         let message = format!("admin on {shown} needs a token_file");
         let hint = "admin = { listen = \"127.0.0.1:9443\", token_file = \"admin.token\" } in a file, or unix:PATH, which needs none";
-        admin.error(Fault::whole(origin.clone(), message).hint(hint));
+        root.error(Fault::whole(admin.origin.clone(), message).hint(hint));
     }
 }
 

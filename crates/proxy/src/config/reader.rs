@@ -110,8 +110,7 @@ impl<'r> Reader<'r> {
 
     /// Whether a list is missing or empty.
     pub(super) fn lacks(&self, list: &str) -> bool {
-        let is_empty =
-            |value: &Value| matches!(&value.kind, Kind::Array(items) if items.is_empty());
+        let is_empty = |value: &Value| matches!(&value.kind, Kind::Array(items) if items.is_empty());
         self.table.peek(list).is_none_or(is_empty)
     }
 
@@ -149,8 +148,7 @@ impl<'r> Reader<'r> {
         };
         let value = self.take(key).unwrap_or_else(|| default.clone());
         self.parsed(key, &value, &parse).unwrap_or_else(|| {
-            let value =
-                parse(&default).unwrap_or_else(|fault| unreachable!("default of {key}: {fault:?}"));
+            let value = parse(&default).unwrap_or_else(|fault| unreachable!("default of {key}: {fault:?}"));
             Found {
                 value,
                 origin: Origin::Default,
@@ -168,10 +166,7 @@ impl<'r> Reader<'r> {
         let Kind::Array(items) = &value.kind else {
             let written = value.to_string();
             let fault = value.fault(format!("must be a list, not {}", value.kind.describe()));
-            self.fault(
-                key,
-                fault.hint(format!("write it in brackets: [{written}]")),
-            );
+            self.fault(key, fault.hint(format!("write it in brackets: [{written}]")));
             return None;
         };
         self.explain_taken(key, &value);
@@ -200,9 +195,7 @@ impl<'r> Reader<'r> {
         if !self.has(key) {
             self.explain_taken(key, &Value::strings([""; 0], Origin::Default));
         }
-        self.list(key, parse)
-            .map(|found| found.value)
-            .unwrap_or_default()
+        self.list(key, parse).map(|found| found.value).unwrap_or_default()
     }
 
     /// A table below this one, empty where it is missing or is none.
@@ -235,20 +228,14 @@ impl<'r> Reader<'r> {
     }
 
     /// `did you mean "x"?`, among names that the user chose.
-    pub(super) fn suggest<'a>(
-        &mut self,
-        typed: &str,
-        names: impl IntoIterator<Item = &'a str>,
-    ) -> Option<String> {
+    pub(super) fn suggest<'a>(&mut self, typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
         self.report.suggest(typed, names)
     }
 
     /// Keeps an error about a key.
     pub(super) fn fault(&mut self, key: &str, fault: Fault) {
         let key = joined(&self.place.within, key);
-        self.report
-            .errors
-            .push(problem(&self.place.subject, &key, fault));
+        self.report.errors.push(problem(&self.place.subject, &key, fault));
     }
 
     /// Keeps an error about the table itself.
@@ -287,16 +274,12 @@ impl<'r> Reader<'r> {
         for (key, value) in table.into_entries() {
             let shown = quoted(&joined(&place.within, &key));
             let fault = match later::key_of(place.section, &key) {
-                Some(later) => {
-                    Fault::whole(value.origin, format!("{shown} is not in this version"))
-                        .maybe_hint(later.hint.map(str::to_owned))
-                }
-                None => Fault::whole(value.origin, format!("unknown key {shown}")).maybe_hint(
-                    did_you_mean(
-                        &key,
-                        asked.iter().copied().chain(later::keys_of(place.section)),
-                    ),
-                ),
+                Some(later) => Fault::whole(value.origin, format!("{shown} is not in this version"))
+                    .maybe_hint(later.hint.map(str::to_owned)),
+                None => Fault::whole(value.origin, format!("unknown key {shown}")).maybe_hint(did_you_mean(
+                    &key,
+                    asked.iter().copied().chain(later::keys_of(place.section)),
+                )),
             };
             report.errors.push(problem(&place.subject, "", fault));
         }
@@ -334,17 +317,11 @@ impl<'r> Reader<'r> {
 fn not_yet(value: &Value) -> Result<(), Fault> {
     match &value.kind {
         Kind::String(text) if matches!(value.origin, Origin::File(..)) => {
-            let form = if text.contains("${") {
-                "${NAME}"
-            } else {
-                "file:PATH"
-            };
+            let form = if text.contains("${") { "${NAME}" } else { "file:PATH" };
             if !text.contains("${") && !text.starts_with("file:") {
                 return Ok(());
             }
-            Err(value.fault(format!(
-                "{value}: a value of the form {form} is not in this version"
-            )))
+            Err(value.fault(format!("{value}: a value of the form {form} is not in this version")))
         }
         _ => Ok(()),
     }
@@ -352,9 +329,5 @@ fn not_yet(value: &Value) -> Result<(), Fault> {
 
 fn joined(path: &str, key: &str) -> String {
     let key = bare_or_quoted(key);
-    if path.is_empty() {
-        key
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key } else { format!("{path}.{key}") }
 }

@@ -94,11 +94,7 @@ impl Report {
     }
 
     /// `did you mean "x"?`, among names that the user chose.
-    pub(super) fn suggest<'a>(
-        &mut self,
-        typed: &str,
-        names: impl IntoIterator<Item = &'a str>,
-    ) -> Option<String> {
+    pub(super) fn suggest<'a>(&mut self, typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
         self.suggestions += 1;
         (self.suggestions <= MOST_SUGGESTIONS).then(|| did_you_mean(typed, names))?
     }
@@ -124,16 +120,12 @@ pub(super) fn problem(subject: &str, key: &str, fault: Fault) -> Problem {
 }
 
 /// `did you mean "x"?`, if something near enough stands among the candidates.
-pub(super) fn did_you_mean<'a>(
-    typed: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub(super) fn did_you_mean<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     /// Two slips in a long word, one in a short: further away it is another word.
     const SLIPS: usize = 2;
     let typed = typed.to_lowercase();
     let allowed = SLIPS.min(typed.chars().count().div_ceil(3));
-    let distance =
-        |candidate: &&str| strsim::damerau_levenshtein(&typed, &candidate.to_lowercase());
+    let distance = |candidate: &&str| strsim::damerau_levenshtein(&typed, &candidate.to_lowercase());
     let near = candidates.into_iter().min_by_key(distance)?;
     (distance(&near) <= allowed).then(|| format!("did you mean {}?", quoted(near)))
 }

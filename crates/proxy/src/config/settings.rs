@@ -59,11 +59,7 @@ pub(super) fn read(tls: Reader<'_>) -> Tls {
     let mut tls = tls.unexplained();
     let errors_before = tls.errors();
     let profile = tls.value_or("profile", Kind::String("default".into()), profile);
-    tls.explain(
-        "profile",
-        quoted(profile.value.as_str()),
-        profile.origin.clone(),
-    );
+    tls.explain("profile", quoted(profile.value.as_str()), profile.origin.clone());
     let usual = usual_of(profile.value);
     let written = Written::read(&mut tls, &usual);
     let settings = match profile.value.settings(&written.overrides()) {
@@ -91,8 +87,7 @@ fn profile(value: &Value) -> Result<Profile, Fault> {
     Profile::by_name(text).ok_or_else(|| {
         let words = || Profile::all().iter().map(|profile| profile.as_str());
         let all: Vec<&str> = words().collect();
-        let hint =
-            did_you_mean(text, words()).unwrap_or_else(|| format!("it takes {}", all.join(", ")));
+        let hint = did_you_mean(text, words()).unwrap_or_else(|| format!("it takes {}", all.join(", ")));
         value
             .whole_fault(format!("unknown profile {}", quoted(text)))
             .hint(hint)
@@ -141,9 +136,7 @@ fn version(value: &Value) -> Result<Version, Fault> {
 impl Written {
     fn read(tls: &mut Reader<'_>, usual: &Settings) -> Written {
         let versions = tls.list("versions", version);
-        let meanings = |versions: Vec<Found<Version>>| {
-            versions.into_iter().map(|version| version.value).collect()
-        };
+        let meanings = |versions: Vec<Found<Version>>| versions.into_iter().map(|version| version.value).collect();
         Written {
             versions: versions.map(|found| found.map(meanings)),
             groups: names::read(tls, "groups", &GROUPS, &usual.groups),
@@ -190,11 +183,7 @@ impl Written {
             ("groups", listed(&settings.groups), origin(&self.groups)),
             ("ciphers", listed(&settings.ciphers), origin(&self.ciphers)),
             ("cipher_order", quoted(order), origin(&self.cipher_order)),
-            (
-                "signatures",
-                listed(&settings.signatures),
-                origin(&self.signatures),
-            ),
+            ("signatures", listed(&settings.signatures), origin(&self.signatures)),
             ("retry", settings.retry.to_string(), origin(&self.retry)),
         ];
         for (key, value, origin) in rows {
@@ -209,9 +198,6 @@ fn origin<T>(found: &Option<Found<T>>) -> Option<&Origin> {
 
 /// A list of names as TOML.
 fn listed<T: Display>(names: impl IntoIterator<Item = T>) -> String {
-    let names: Vec<String> = names
-        .into_iter()
-        .map(|name| quoted(&name.to_string()))
-        .collect();
+    let names: Vec<String> = names.into_iter().map(|name| quoted(&name.to_string())).collect();
     format!("[{}]", names.join(", "))
 }

@@ -147,10 +147,7 @@ impl Table {
     /// Lays another table over this one: tables key by key, everything else as a whole.
     pub(super) fn overlay(&mut self, over: Table) {
         for (key, value) in over.entries {
-            match (
-                self.entries.iter_mut().find(|(have, _)| *have == key),
-                value,
-            ) {
+            match (self.entries.iter_mut().find(|(have, _)| *have == key), value) {
                 (
                     Some((
                         _,
@@ -203,8 +200,7 @@ impl fmt::Display for Kind {
             }
             Kind::Table(table) if table.entries.is_empty() => f.write_str("{}"),
             Kind::Table(table) => {
-                let entry =
-                    |(key, value): &(String, Value)| format!("{} = {value}", bare_or_quoted(key));
+                let entry = |(key, value): &(String, Value)| format!("{} = {value}", bare_or_quoted(key));
                 let entries: Vec<String> = table.entries().map(entry).collect();
                 write!(f, "{{ {} }}", entries.join(", "))
             }
@@ -223,9 +219,7 @@ pub(super) fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            control if control.is_control() => {
-                out.push_str(&format!("\\u{:04X}", u32::from(control)))
-            }
+            control if control.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(control))),
             other => out.push(other),
         }
     }
@@ -275,9 +269,7 @@ mod tests {
         let document = format!("value = {printed}");
         let parsed = toml::de::DeTable::parse(&document).expect("what we print is TOML");
         assert_eq!(
-            parsed.get_ref()["value"].get_ref()["plain"]
-                .get_ref()
-                .as_str(),
+            parsed.get_ref()["value"].get_ref()["plain"].get_ref().as_str(),
             Some("a \"b\" \\ \n\u{1}")
         );
     }
@@ -285,14 +277,11 @@ mod tests {
     #[test]
     fn overlay_merges_tables_and_replaces_the_rest() {
         let mut base = Table::default();
-        base.sub_table("log", &Origin::Default)
-            .push("level", text("info"));
-        base.sub_table("log", &Origin::Default)
-            .push("access", text("-"));
+        base.sub_table("log", &Origin::Default).push("level", text("info"));
+        base.sub_table("log", &Origin::Default).push("access", text("-"));
         base.push("admin", text("off"));
         let mut over = Table::default();
-        over.sub_table("log", &Origin::Default)
-            .push("level", text("debug"));
+        over.sub_table("log", &Origin::Default).push("level", text("debug"));
         over.push("admin", text("unix:x"));
         base.overlay(over);
         let printed = Value {

@@ -27,11 +27,7 @@ pub(super) struct Given {
 pub(super) fn collect(source: &Source, report: &mut Report) -> Given {
     let flags = typed_flags(source, report);
     let mut set = environment::typed(&source.environment, report);
-    set.retain(|variable| {
-        !flags
-            .iter()
-            .any(|flag| flag.flag.name == variable.flag.name)
-    });
+    set.retain(|variable| !flags.iter().any(|flag| flag.flag.name == variable.flag.name));
     set.extend(flags);
     let mut given = Given {
         process: Table::default(),
@@ -88,12 +84,8 @@ impl Given {
         };
         match value(&typed) {
             Ok(value) => {
-                let (key, tables) = path
-                    .split_last()
-                    .expect("every path of the table has a key");
-                let table = tables
-                    .iter()
-                    .fold(table, |table, key| table.sub_table(key, &origin));
+                let (key, tables) = path.split_last().expect("every path of the table has a key");
+                let table = tables.iter().fold(table, |table, key| table.sub_table(key, &origin));
                 table.set(key, value);
             }
             Err(fault) => report.error("", fault),
@@ -109,23 +101,15 @@ impl Given {
         else {
             return;
         };
-        let self_signed = typed
-            .take("self_signed")
-            .filter(|value| value.kind == Kind::Bool(true));
+        let self_signed = typed.take("self_signed").filter(|value| value.kind == Kind::Bool(true));
         let files = pairs(typed.take("cert"), typed.take("key"));
         let value = match (self_signed, files) {
             (None, Ok(None)) => return,
             (None, Ok(Some(files))) => files,
             (Some(made), Ok(None)) => Value::string(certificates::SELF_SIGNED, made.origin),
             (Some(made), Ok(Some(files))) => {
-                let both = format!(
-                    "certificates are made in memory, but {} gives files",
-                    files.origin
-                );
-                report.error(
-                    "",
-                    Fault::whole(made.origin, both).hint("leave one of both out"),
-                );
+                let both = format!("certificates are made in memory, but {} gives files", files.origin);
+                report.error("", Fault::whole(made.origin, both).hint("leave one of both out"));
                 files
             }
             (_, Err(fault)) => {
@@ -135,9 +119,7 @@ impl Given {
             }
         };
         let origin = value.origin.clone();
-        self.served
-            .sub_table("site", &origin)
-            .set("certificates", value);
+        self.served.sub_table("site", &origin).set("certificates", value);
     }
 
     /// The tree of the one listener, site and target.
@@ -149,10 +131,7 @@ impl Given {
         }
         let target = self.served.sub_table("target", &origin);
         if target.peek("servers").is_none() {
-            target.push(
-                "servers",
-                Value::strings(["127.0.0.1:6000"], Origin::Default),
-            );
+            target.push("servers", Value::strings(["127.0.0.1:6000"], Origin::Default));
         }
         self.served
             .sub_table("site", &origin)
@@ -182,14 +161,8 @@ impl Given {
 fn value(typed: &Typed) -> Result<Value, Fault> {
     let origin = typed.origin.clone();
     let split = |separators: &'static [char]| {
-        let words = typed
-            .texts
-            .iter()
-            .flat_map(move |text| text.split(separators));
-        words
-            .map(str::trim)
-            .filter(|word| !word.is_empty())
-            .map(str::to_owned)
+        let words = typed.texts.iter().flat_map(move |text| text.split(separators));
+        words.map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned)
     };
     match typed.flag.shape {
         Shape::Text => match typed.texts.as_slice() {
@@ -199,9 +172,7 @@ fn value(typed: &Typed) -> Result<Value, Fault> {
         Shape::Addresses => Ok(Value::strings(split(&[',']), origin)),
         Shape::Names => Ok(Value::strings(split(&[',', ':']), origin)),
         Shape::Marked => Ok(Value::string(typed.texts.join(":"), origin)),
-        Shape::Files if matches!(origin, Origin::Environment(_)) => {
-            Ok(Value::strings(split(&[',']), origin))
-        }
+        Shape::Files if matches!(origin, Origin::Environment(_)) => Ok(Value::strings(split(&[',']), origin)),
         Shape::Files => Ok(Value::strings(&typed.texts, origin)),
         Shape::Switch => switch(&typed.texts, origin),
     }
@@ -209,17 +180,11 @@ fn value(typed: &Typed) -> Result<Value, Fault> {
 
 /// A switch on the command line is there; a variable has a word for it.
 fn switch(texts: &[String], origin: Origin) -> Result<Value, Fault> {
-    let word = texts
-        .last()
-        .map_or("true", String::as_str)
-        .to_ascii_lowercase();
+    let word = texts.last().map_or("true", String::as_str).to_ascii_lowercase();
     match word.as_str() {
         "true" | "on" | "yes" | "1" => Ok(Value::bool(true, origin)),
         "false" | "off" | "no" | "0" => Ok(Value::bool(false, origin)),
-        _ => Err(
-            Fault::whole(origin, format!("{} is neither on nor off", quoted(&word)))
-                .hint("true or false"),
-        ),
+        _ => Err(Fault::whole(origin, format!("{} is neither on nor off", quoted(&word))).hint("true or false")),
     }
 }
 
@@ -235,23 +200,21 @@ fn pairs(chains: Option<Value>, keys: Option<Value>) -> Result<Option<Value>, Fa
     let ((chains, chains_origin), (keys, keys_origin)) = (items(chains), items(keys));
     let Some(origin) = chains_origin else {
         return match keys_origin {
-            Some(origin) => Err(Fault::whole(origin, "a key without a certificate")
-                .hint("give --cert FILE before it")),
+            Some(origin) => Err(Fault::whole(origin, "a key without a certificate").hint("give --cert FILE before it")),
             None => Ok(None),
         };
     };
     if keys_origin.is_some() && keys.len() != chains.len() {
         let message = format!("{} certificates, but {} keys", chains.len(), keys.len());
-        return Err(Fault::whole(origin, message)
-            .hint("give them in pairs, or no key at all where each file holds both"));
+        return Err(
+            Fault::whole(origin, message).hint("give them in pairs, or no key at all where each file holds both")
+        );
     }
     let mut keys = keys.into_iter();
     let pair = |chain: Value| {
         let (mut table, origin) = (Table::default(), chain.origin.clone());
         table.push("chain", chain);
-        keys.next()
-            .into_iter()
-            .for_each(|key| table.push("key", key));
+        keys.next().into_iter().for_each(|key| table.push("key", key));
         Value {
             kind: Kind::Table(table),
             origin,

@@ -23,10 +23,7 @@ pub(super) fn read_all(root: &mut Reader<'_>) -> Vec<Draft> {
             ..
         }) => table.into_entries(),
         Some(other) => {
-            let fault = other.fault(format!(
-                "must be a table of tables, not {}",
-                other.kind.describe()
-            ));
+            let fault = other.fault(format!("must be a table of tables, not {}", other.kind.describe()));
             root.fault("upstream", fault.hint("begin each with [upstream.NAME]"));
             Vec::new()
         }
@@ -37,17 +34,9 @@ pub(super) fn read_all(root: &mut Reader<'_>) -> Vec<Draft> {
             Value {
                 kind: Kind::Table(table),
                 origin,
-            } => drafts.push(read(
-                root,
-                table,
-                Found {
-                    value: name,
-                    origin,
-                },
-            )),
+            } => drafts.push(read(root, table, Found { value: name, origin })),
             other => {
-                let fault =
-                    other.whole_fault(format!("must be a table, not {}", other.kind.describe()));
+                let fault = other.whole_fault(format!("must be a table, not {}", other.kind.describe()));
                 let mut upstream = root.beside(Table::default(), Place::named("upstream", &name));
                 upstream.error(fault.hint("begin it with [upstream.NAME]"));
             }
@@ -75,9 +64,7 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
 }
 
 fn servers(upstream: &mut Reader<'_>, origin: &Origin) -> Vec<Address> {
-    let none = |origin: &Origin| {
-        Fault::whole(origin.clone(), "has no server").hint("servers = [\"127.0.0.1:6000\"]")
-    };
+    let none = |origin: &Origin| Fault::whole(origin.clone(), "has no server").hint("servers = [\"127.0.0.1:6000\"]");
     let Some(value) = upstream.take("servers") else {
         upstream.error(none(origin));
         return Vec::new();
@@ -85,20 +72,14 @@ fn servers(upstream: &mut Reader<'_>, origin: &Origin) -> Vec<Address> {
     let shown = value.to_string();
     let Kind::Array(items) = value.kind else {
         let fault = Fault::of_key(value.origin, format!("must be a list, not {shown}"));
-        upstream.fault(
-            "servers",
-            fault.hint(format!("write it in brackets: [{shown}]")),
-        );
+        upstream.fault("servers", fault.hint(format!("write it in brackets: [{shown}]")));
         return Vec::new();
     };
     upstream.explain("servers", shown, value.origin.clone());
     if items.is_empty() {
         upstream.error(none(&value.origin));
     }
-    items
-        .into_iter()
-        .filter_map(|item| server(upstream, item))
-        .collect()
+    items.into_iter().filter_map(|item| server(upstream, item)).collect()
 }
 
 /// `"address"` or `{ address = "..." }`.
@@ -115,13 +96,9 @@ fn server(upstream: &mut Reader<'_>, item: Value) -> Option<Address> {
             (table, origin)
         }
     };
-    let mut server = upstream
-        .item(table, "servers", "upstream.servers")
-        .unexplained();
+    let mut server = upstream.item(table, "servers", "upstream.servers").unexplained();
     let stands = server.has("address");
-    let address = server
-        .value("address", address::target)
-        .map(|found| found.value);
+    let address = server.value("address", address::target).map(|found| found.value);
     if !stands {
         server.error(
             Fault::whole(origin, "a server has no address")

@@ -17,17 +17,11 @@ pub(super) enum Word<T> {
 }
 
 /// One of a few words.
-pub(super) fn word<T: Copy>(
-    what: &str,
-    words: &[(&'static str, Word<T>)],
-    value: &Value,
-) -> Result<T, Fault> {
+pub(super) fn word<T: Copy>(what: &str, words: &[(&'static str, Word<T>)], value: &Value) -> Result<T, Fault> {
     let text = value.text()?;
     match words.iter().find(|(word, _)| *word == text) {
         Some((_, Word::Is(meaning))) => Ok(*meaning),
-        Some((_, Word::Later)) => {
-            Err(value.whole_fault(format!("{what} {} is not in this version", quoted(text))))
-        }
+        Some((_, Word::Later)) => Err(value.whole_fault(format!("{what} {} is not in this version", quoted(text)))),
         None => {
             let built = || {
                 words
@@ -36,11 +30,8 @@ pub(super) fn word<T: Copy>(
                     .map(|(word, _)| *word)
             };
             let choices: Vec<&str> = built().collect();
-            let hint = did_you_mean(text, built())
-                .unwrap_or_else(|| format!("it takes {}", choices.join(", ")));
-            Err(value
-                .whole_fault(format!("unknown {what} {}", quoted(text)))
-                .hint(hint))
+            let hint = did_you_mean(text, built()).unwrap_or_else(|| format!("it takes {}", choices.join(", ")));
+            Err(value.whole_fault(format!("unknown {what} {}", quoted(text))).hint(hint))
         }
     }
 }
@@ -59,23 +50,17 @@ pub(super) fn count(range: RangeInclusive<usize>, value: &Value) -> Result<usize
         return Err(value.fault(format!("must be a whole number, not {value}")));
     };
     let is_in_range = |number: &usize| range.contains(number);
-    usize::try_from(number)
-        .ok()
-        .filter(is_in_range)
-        .ok_or_else(|| {
-            value.fault(format!(
-                "must be from {} to {}, not {number}",
-                range.start(),
-                range.end()
-            ))
-        })
+    usize::try_from(number).ok().filter(is_in_range).ok_or_else(|| {
+        value.fault(format!(
+            "must be from {} to {}, not {number}",
+            range.start(),
+            range.end()
+        ))
+    })
 }
 
 /// `"auto"` is None.
-pub(super) fn auto_or_count(
-    range: RangeInclusive<usize>,
-    value: &Value,
-) -> Result<Option<usize>, Fault> {
+pub(super) fn auto_or_count(range: RangeInclusive<usize>, value: &Value) -> Result<Option<usize>, Fault> {
     match &value.kind {
         Kind::String(text) if text == "auto" => Ok(None),
         Kind::Integer(_) => count(range, value).map(Some),
@@ -107,8 +92,7 @@ pub(super) fn duration(value: &Value) -> Result<Duration, Fault> {
     };
     let Some((number, unit)) = number.parse::<u64>().ok().zip(milliseconds) else {
         let fault = value.fault(format!("{value} is not a duration"));
-        return Err(fault
-            .hint("a whole number and its unit: \"500ms\", \"5s\", \"10m\", \"12h\" or \"7d\""));
+        return Err(fault.hint("a whole number and its unit: \"500ms\", \"5s\", \"10m\", \"12h\" or \"7d\""));
     };
     let duration = number.checked_mul(unit).map(Duration::from_millis);
     duration
@@ -168,10 +152,9 @@ pub(super) fn name(value: &Value) -> Result<String, Fault> {
 /// A network, or one address.
 pub(super) fn network(value: &Value) -> Result<IpNet, Fault> {
     let text = value.text()?;
-    let parsed = text.parse::<IpNet>().or_else(|_| {
-        text.parse()
-            .map(|address: std::net::IpAddr| IpNet::from(address))
-    });
+    let parsed = text
+        .parse::<IpNet>()
+        .or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address)));
     let network = parsed.map_err(|_| {
         value
             .fault(format!("{value} is no network"))
@@ -179,10 +162,7 @@ pub(super) fn network(value: &Value) -> Result<IpNet, Fault> {
     })?;
     if network != network.trunc() {
         let fault = value.fault(format!("{value} has bits set behind its prefix"));
-        return Err(fault.hint(format!(
-            "did you mean {}?",
-            quoted(&network.trunc().to_string())
-        )));
+        return Err(fault.hint(format!("did you mean {}?", quoted(&network.trunc().to_string()))));
     }
     Ok(network)
 }
@@ -230,10 +210,7 @@ fn flaw_of_dns_name(text: &str) -> Option<(&'static str, Option<&'static str>)> 
         ));
     }
     if !text.is_ascii() {
-        return Some((
-            "is not ASCII",
-            Some("write the name as it stands in DNS: \"xn--...\""),
-        ));
+        return Some(("is not ASCII", Some("write the name as it stands in DNS: \"xn--...\"")));
     }
     if text.ends_with('.') && text.len() > 1 {
         return Some((
@@ -248,8 +225,7 @@ fn flaw_of_dns_name(text: &str) -> Option<(&'static str, Option<&'static str>)> 
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    (text.len() > LONGEST_NAME || !text.split('.').all(is_label))
-        .then_some(("is no DNS name", None))
+    (text.len() > LONGEST_NAME || !text.split('.').all(is_label)).then_some(("is no DNS name", None))
 }
 
 #[cfg(test)]
@@ -305,10 +281,7 @@ mod tests {
             "xn--bcher-kva.example",
         ];
         for name in good {
-            assert_eq!(
-                server_name(&text(name)).ok(),
-                Some(name.to_ascii_lowercase())
-            );
+            assert_eq!(server_name(&text(name)).ok(), Some(name.to_ascii_lowercase()));
         }
         let long_label = format!("{}.example", "a".repeat(64));
         let long_name = ["abcdefg"; 32].join(".");
@@ -327,10 +300,7 @@ mod tests {
             "::1",
             "bücher.example",
         ];
-        for name in bad
-            .into_iter()
-            .chain([long_label.as_str(), long_name.as_str()])
-        {
+        for name in bad.into_iter().chain([long_label.as_str(), long_name.as_str()]) {
             assert!(server_name(&text(name)).is_err(), "{name}");
         }
     }

@@ -170,7 +170,9 @@ impl Server {
         match &self.target {
             Target::Ip(address) => tcp(wheel, *address, limit).await,
             Target::Unix(path) => {
-                let connected = wheel.within(Some(tokio::time::Instant::now() + limit), UnixStream::connect(path)).await;
+                let connected = wheel
+                    .within(Some(tokio::time::Instant::now() + limit), UnixStream::connect(path))
+                    .await;
                 connected
                     .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
                     .map(Socket::Unix)
@@ -190,7 +192,9 @@ impl Server {
 }
 
 async fn tcp(wheel: &Rc<Wheel>, address: SocketAddr, limit: Duration) -> io::Result<Socket> {
-    let connected = wheel.within(Some(tokio::time::Instant::now() + limit), TcpStream::connect(address)).await;
+    let connected = wheel
+        .within(Some(tokio::time::Instant::now() + limit), TcpStream::connect(address))
+        .await;
     let stream = connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
     stream.set_nodelay(true)?;
     // on this machine a peer cannot vanish without a word, and four system calls are saved

@@ -29,9 +29,7 @@ impl Case {
         let mut words = line.split_whitespace().peekable();
         while let Some(word) = words.next() {
             let name = word.strip_prefix("--").expect("a flag");
-            let value = words
-                .next_if(|next| !next.starts_with("--"))
-                .unwrap_or("true");
+            let value = words.next_if(|next| !next.starts_with("--")).unwrap_or("true");
             self.flags.push((name.to_owned(), vec![value.to_owned()]));
         }
         self

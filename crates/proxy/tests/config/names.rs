@@ -4,23 +4,11 @@ use portcullis_proxy::config::flags::{FLAGS, Meaning};
 
 /// Flags of SPEC 3 that are built, each with two lines that must not mean the same.
 const FLAGS_BUILT: &[(&str, &str, &str)] = &[
-    (
-        "listen",
-        "--self-signed --listen :1",
-        "--self-signed --listen :2",
-    ),
-    (
-        "target",
-        "--self-signed --target h:1",
-        "--self-signed --target h:2",
-    ),
+    ("listen", "--self-signed --listen :1", "--self-signed --listen :2"),
+    ("target", "--self-signed --target h:1", "--self-signed --target h:2"),
     ("cert", "--cert a", "--cert b"),
     ("key", "--cert a", "--cert a --key b"),
-    (
-        "ca-cert",
-        "--self-signed --ca-cert a",
-        "--self-signed --ca-cert b",
-    ),
+    ("ca-cert", "--self-signed --ca-cert a", "--self-signed --ca-cert b"),
     (
         "client-cert-mode",
         "--self-signed --ca-cert a --client-cert-mode optional",
@@ -62,11 +50,7 @@ const FLAGS_BUILT: &[(&str, &str, &str)] = &[
         "--self-signed --log-format text",
         "--self-signed --log-format json",
     ),
-    (
-        "admin",
-        "--self-signed --admin unix:a",
-        "--self-signed --admin off",
-    ),
+    ("admin", "--self-signed --admin unix:a", "--self-signed --admin off"),
     ("self-signed", "--cert a", "--self-signed"),
 ];
 
@@ -91,11 +75,7 @@ const VARIABLES_BUILT: &[(&str, &str, &str)] = &[
     ("PORTCULLIS_PROFILE", "default", "modern"),
     ("PORTCULLIS_GROUPS", "X25519", "X25519MLKEM768"),
     ("PORTCULLIS_TLS_VERSIONS", "1.2:1.3", "1.3"),
-    (
-        "PORTCULLIS_CIPHERS",
-        "TLS_AES_128_GCM_SHA256",
-        "TLS_AES_256_GCM_SHA384",
-    ),
+    ("PORTCULLIS_CIPHERS", "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"),
     ("PORTCULLIS_POLICY", "observe", "require"),
     ("PORTCULLIS_LOG_LEVEL", "warn", "error"),
     ("PORTCULLIS_LOG_FORMAT", "text", "json"),
@@ -127,11 +107,7 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
     ("", "log = { level = 'warn' }", "log = { level = 'error' }"),
     ("", "log = { format = 'text' }", "log = { format = 'json' }"),
     ("", "log = { access = 'off' }", "log = { access = 'a.log' }"),
-    (
-        "",
-        "admin = { listen = 'unix:a' }",
-        "admin = { listen = 'unix:b' }",
-    ),
+    ("", "admin = { listen = 'unix:a' }", "admin = { listen = 'unix:b' }"),
     (
         "",
         "admin = { listen = '127.0.0.1:1', token_file = 'a' }",
@@ -143,16 +119,8 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "metrics = { listen = '127.0.0.1:2' }",
     ),
     ("", "metrics = { sites = 1 }", "metrics = { sites = 2 }"),
-    (
-        "",
-        "shutdown = { delay = '1s' }",
-        "shutdown = { delay = '2s' }",
-    ),
-    (
-        "",
-        "shutdown = { grace = '1s' }",
-        "shutdown = { grace = '2s' }",
-    ),
+    ("", "shutdown = { delay = '1s' }", "shutdown = { delay = '2s' }"),
+    ("", "shutdown = { grace = '1s' }", "shutdown = { grace = '2s' }"),
     ("listener", "name = 'a'", "name = 'b'"),
     (
         "listener",
@@ -164,31 +132,19 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "limits = { connections = 1 }",
         "limits = { connections = 2 }",
     ),
-    (
-        "listener",
-        "limits = { per_ip = 1 }",
-        "limits = { per_ip = 2 }",
-    ),
+    ("listener", "limits = { per_ip = 1 }", "limits = { per_ip = 2 }"),
     (
         "listener",
         "limits = { handshakes_per_second = 1 }",
         "limits = { handshakes_per_second = 2 }",
     ),
-    (
-        "listener",
-        "limits = { hello = '1s' }",
-        "limits = { hello = '2s' }",
-    ),
+    ("listener", "limits = { hello = '1s' }", "limits = { hello = '2s' }"),
     (
         "listener",
         "limits = { handshake = '1s' }",
         "limits = { handshake = '2s' }",
     ),
-    (
-        "listener",
-        "limits = { idle = '1s' }",
-        "limits = { idle = '2s' }",
-    ),
+    ("listener", "limits = { idle = '1s' }", "limits = { idle = '2s' }"),
     ("listener", "deny = ['10.0.0.0/8']", "deny = ['10.0.0.0/9']"),
     ("listener", "policy = 'prefer'", "policy = 'require'"),
     (
@@ -208,11 +164,7 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "certificates = [{ chain = 'a' }]",
         "certificates = [{ chain = 'a', key = 'b' }]",
     ),
-    (
-        "site",
-        "tls = { profile = 'default' }",
-        "tls = { profile = 'modern' }",
-    ),
+    ("site", "tls = { profile = 'default' }", "tls = { profile = 'modern' }"),
     (
         "site",
         "tls = { versions = ['1.2', '1.3'] }",
@@ -381,11 +333,7 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
         "policy = { client_authentication = 'observe' }",
         "\"policy.client_authentication\"",
     ),
-    (
-        "site",
-        "policy = { report_only = true }",
-        "\"policy.report_only\"",
-    ),
+    ("site", "policy = { report_only = true }", "\"policy.report_only\""),
     ("site", "policy = { exempt = [] }", "\"policy.exempt\""),
     ("site", "policy = { refuse = 'page' }", "\"policy.refuse\""),
     ("site", "route = [{ path = '/' }]", "\"route\""),
@@ -411,11 +359,7 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
         "timeouts = { first_byte = '60s' }",
         "\"timeouts.first_byte\"",
     ),
-    (
-        "upstream",
-        "timeouts = { idle = '60s' }",
-        "\"timeouts.idle\"",
-    ),
+    ("upstream", "timeouts = { idle = '60s' }", "\"timeouts.idle\""),
 ];
 
 /// Keys inside a section that is refused as a whole, with what must be refused.
@@ -427,10 +371,7 @@ const KEYS_INSIDE: &[(&str, &str)] = &[
         "[[site.route]]\nheaders = { request = { set = { X-Env = 'prod' } } }",
         "\"route\"",
     ),
-    (
-        "[[site.route]]\npolicy = { report_only = true }",
-        "\"route\"",
-    ),
+    ("[[site.route]]\npolicy = { report_only = true }", "\"route\""),
     ("[[site.route]]\nlimits = { body = '64MiB' }", "\"route\""),
     ("[[site.route]]\nrespond = 'health'", "\"route\""),
     ("[acme.NAME]\nemail = 'a'", "\"acme\""),
@@ -443,24 +384,13 @@ fn file(section: &str, line: &str) -> String {
         ("", vec![""]),
         (
             "listener",
-            vec![
-                "[[listener]]",
-                "name = 'web'",
-                "listen = ['127.0.0.1:8443']",
-            ],
+            vec!["[[listener]]", "name = 'web'", "listen = ['127.0.0.1:8443']"],
         ),
         (
             "site",
-            vec![
-                "[[site]]",
-                "certificates = [{ chain = 'a.pem' }]",
-                "upstream = 'b'",
-            ],
+            vec!["[[site]]", "certificates = [{ chain = 'a.pem' }]", "upstream = 'b'"],
         ),
-        (
-            "upstream",
-            vec!["[upstream.b]", "servers = ['127.0.0.1:1']"],
-        ),
+        ("upstream", vec!["[upstream.b]", "servers = ['127.0.0.1:1']"]),
         ("c", vec!["[upstream.c]", "servers = ['127.0.0.1:2']"]),
     ];
     let mut text = String::new();
@@ -480,11 +410,7 @@ fn file(section: &str, line: &str) -> String {
 }
 
 fn assert_they_differ(what: &str, one: &Case, other: &Case) {
-    assert_ne!(
-        one.good().plan,
-        other.good().plan,
-        "{what} is accepted and ignored"
-    );
+    assert_ne!(one.good().plan, other.good().plan, "{what} is accepted and ignored");
 }
 
 fn assert_told(what: &str, case: &Case) {
@@ -494,10 +420,7 @@ fn assert_told(what: &str, case: &Case) {
 
 fn assert_refused(case: &Case, what: &str) {
     let problems = case.bad();
-    let errors: Vec<&str> = problems
-        .lines()
-        .filter(|line| !line.starts_with("  hint"))
-        .collect();
+    let errors: Vec<&str> = problems.lines().filter(|line| !line.starts_with("  hint")).collect();
     assert!(errors.len() == 1, "only {what} is wrong:\n{problems}");
     assert!(
         errors[0].ends_with(&format!("{what} is not in this version")),
@@ -552,11 +475,7 @@ fn every_variable_is_built_or_refused() {
             .and_flags("--ca-cert a")
             .and_variable("PORTCULLIS_CLIENT_CERT_MODE", mode)
     };
-    assert_they_differ(
-        "PORTCULLIS_CLIENT_CERT_MODE",
-        &mode("required"),
-        &mode("optional"),
-    );
+    assert_they_differ("PORTCULLIS_CLIENT_CERT_MODE", &mode("required"), &mode("optional"));
     let by_variable = base.clone().and_variable("PORTCULLIS_MODE", "tcp");
     assert_told(
         "listener.\"0.0.0.0:8443\".mode = \"tcp\"  # PORTCULLIS_MODE",
@@ -585,12 +504,8 @@ fn every_key_that_is_built_means_something() {
     let mode = Case::file(&file("listener", "mode = 'tcp'"));
     assert_told("listener.web.mode = \"tcp\"  # portcullis.toml:5", &mode);
     let listeners = Case::file(&file("site", "listeners = ['web']"));
-    assert_told(
-        "site.default.listeners = [\"web\"]  # portcullis.toml:8",
-        &listeners,
-    );
-    let plain =
-        file("listener", "plain = true").replace("certificates = [{ chain = 'a.pem' }]", "");
+    assert_told("site.default.listeners = [\"web\"]  # portcullis.toml:8", &listeners);
+    let plain = file("listener", "plain = true").replace("certificates = [{ chain = 'a.pem' }]", "");
     assert_they_differ("plain", &Case::file(&file("", "")), &Case::file(&plain));
 }
 

@@ -1,7 +1,7 @@
 //! Where values come from: flags, variables, files, defaults, and which of them wins.
 use crate::kit::{Case, explained};
 use portcullis_proxy::{
-    config::{Origin, Source, admin_address, load, render},
+    config::{Origin, Source, admin, load, render},
     plan::{AccessLog, Address, AdminPlan, CertificateFiles, Certificates, LogLevel},
 };
 use portcullis_tls::server::ClientAuthMode;
@@ -29,11 +29,7 @@ fn origin_of(case: &Case, key: &str) -> (String, Origin) {
 }
 
 fn notices(case: &Case) -> Vec<String> {
-    case.good()
-        .notices
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    case.good().notices.iter().map(ToString::to_string).collect()
 }
 
 fn ip(text: &str) -> Address {
@@ -48,11 +44,7 @@ fn flag_beats_variable_beats_file_beats_default() {
     let flag = variable.clone().and_flags("--log-level error");
     let table = [
         (without, LogLevel::Info, Origin::Default),
-        (
-            file,
-            LogLevel::Warn,
-            Origin::File("portcullis.toml".into(), 2),
-        ),
+        (file, LogLevel::Warn, Origin::File("portcullis.toml".into(), 2)),
         (
             variable,
             LogLevel::Debug,
@@ -86,10 +78,7 @@ fn the_sidecar_in_one_line_becomes_one_listener_site_and_target() {
         plan.sites[0].certificates,
         Certificates::Files(vec![pair("mldsa"), pair("ecdsa")])
     );
-    let auth = plan.sites[0]
-        .client_auth
-        .clone()
-        .expect("client authentication");
+    let auth = plan.sites[0].client_auth.clone().expect("client authentication");
     assert_eq!(
         (auth.mode, auth.ca),
         (ClientAuthMode::Optional, PathBuf::from("ca.crt"))
@@ -114,20 +103,14 @@ fn one_pem_may_hold_both_and_pairs_must_match() {
         "{mismatch}"
     );
     let alone = Case::flags("--key c").bad();
-    assert!(
-        alone.starts_with("--key: a key without a certificate\n"),
-        "{alone}"
-    );
+    assert!(alone.starts_with("--key: a key without a certificate\n"), "{alone}");
 }
 
 #[test]
 fn a_ca_alone_makes_client_certificates_optional_and_says_so() {
     let case = Case::flags("--self-signed --ca-cert ca.pem");
     assert_eq!(
-        case.good().plan.sites[0]
-            .client_auth
-            .as_ref()
-            .map(|auth| auth.mode),
+        case.good().plan.sites[0].client_auth.as_ref().map(|auth| auth.mode),
         Some(ClientAuthMode::Optional)
     );
     let [notice] = notices(&case).try_into().expect("one notice");
@@ -135,10 +118,7 @@ fn a_ca_alone_makes_client_certificates_optional_and_says_so() {
         notice.starts_with("--ca-cert: clients without a certificate are admitted\n"),
         "{notice}"
     );
-    assert_eq!(
-        Case::flags("--self-signed").good().plan.sites[0].client_auth,
-        None
-    );
+    assert_eq!(Case::flags("--self-signed").good().plan.sites[0].client_auth, None);
     let none = Case::flags("--self-signed --client-cert-mode none --ca-cert ca.pem");
     assert_eq!(none.good().plan.sites[0].client_auth, None);
     assert_eq!(notices(&none).len(), 1);
@@ -172,10 +152,7 @@ fn flags_and_variables_of_a_site_are_errors_beside_a_file_that_has_one() {
         .and_flags("--groups X25519 --plain --self-signed")
         .and_variable("PORTCULLIS_TARGET", "h:1");
     let problems = case.bad();
-    let errors: Vec<&str> = problems
-        .lines()
-        .filter(|line| !line.starts_with("  hint"))
-        .collect();
+    let errors: Vec<&str> = problems.lines().filter(|line| !line.starts_with("  hint")).collect();
     let rest = "describes a listener and a site, but portcullis.toml:3 has [[listener]] of its own";
     let names = ["--groups", "--plain", "--self-signed", "PORTCULLIS_TARGET"];
     assert_eq!(errors, names.map(|name| format!("{name}: {rest}")));
@@ -183,10 +160,7 @@ fn flags_and_variables_of_a_site_are_errors_beside_a_file_that_has_one() {
         .and_flags("--self-signed")
         .good()
         .plan;
-    assert_eq!(
-        (beside.log.level, beside.listeners.len()),
-        (LogLevel::Warn, 1)
-    );
+    assert_eq!((beside.log.level, beside.listeners.len()), (LogLevel::Warn, 1));
 }
 
 #[test]
@@ -239,14 +213,10 @@ fn lists_take_commas_colons_and_the_marks_of_openssl() {
 
 #[test]
 fn in_files_lists_are_lists_and_marks_are_no_names() {
-    let tls = |tls: &str| {
-        Case::file(&FILE.replace("upstream = 'b'", &format!("upstream = 'b'\ntls = {tls}"))).bad()
-    };
+    let tls = |tls: &str| Case::file(&FILE.replace("upstream = 'b'", &format!("upstream = 'b'\ntls = {tls}"))).bad();
     let text = tls("{ groups = 'X25519:P-256' }");
     assert!(
-        text.starts_with(
-            "portcullis.toml:9: site \"default\": tls.groups must be a list, not a string\n"
-        ),
+        text.starts_with("portcullis.toml:9: site \"default\": tls.groups must be a list, not a string\n"),
         "{text}"
     );
     let mark = tls("{ groups = ['?X25519'] }");
@@ -271,9 +241,7 @@ fn variables_that_only_look_like_ours_are_told_or_left_alone() {
         "QUANTUM_SAFE_PROXY_OTHER: no variable of Quantum Safe Proxy: ignored",
     ];
     assert_eq!(notices(&case), expected);
-    let switch = Case::default()
-        .and_variable("PORTCULLIS_PLAIN", "perhaps")
-        .bad();
+    let switch = Case::default().and_variable("PORTCULLIS_PLAIN", "perhaps").bad();
     assert!(
         switch.starts_with("PORTCULLIS_PLAIN: \"perhaps\" is neither on nor off\n"),
         "{switch}"
@@ -284,43 +252,35 @@ fn variables_that_only_look_like_ours_are_told_or_left_alone() {
 
 #[test]
 fn the_admin_socket_stands_where_the_environment_says() {
-    let unix = |path: &str| {
+    let unix = |path: &str, is_default: bool| {
         Some(AdminPlan {
             listen: Address::Unix(path.into()),
             token_file: None,
+            is_default,
         })
     };
+    let admin = |case: &Case| case.good().plan.admin;
     let base = Case::flags("--self-signed");
-    assert_eq!(base.good().plan.admin, None);
+    assert_eq!(admin(&base), None);
     let xdg = base.clone().and_variable("XDG_RUNTIME_DIR", "/run/user/1");
-    assert_eq!(
-        xdg.good().plan.admin,
-        unix("/run/user/1/portcullis/portcullis.sock")
-    );
+    assert_eq!(admin(&xdg), unix("/run/user/1/portcullis/portcullis.sock", true));
     let systemd = xdg
         .clone()
         .and_variable("RUNTIME_DIRECTORY", "/run/portcullis:/run/other");
-    assert_eq!(
-        systemd.good().plan.admin,
-        unix("/run/portcullis/portcullis.sock")
-    );
+    assert_eq!(admin(&systemd), unix("/run/portcullis/portcullis.sock", true));
     let off = systemd.clone().and_variable("PORTCULLIS_ADMIN", "off");
-    assert_eq!(off.good().plan.admin, None);
-    let flag = off.and_flags("--admin unix:a.sock");
-    assert_eq!(flag.good().plan.admin, unix("a.sock"));
+    assert_eq!(admin(&off), None);
+    assert_eq!(admin(&off.and_flags("--admin unix:a.sock")), unix("a.sock", false));
     let file = |admin: &str| Case::file(&format!("admin = {admin}\n{FILE}"));
-    assert_eq!(file("'off'").good().plan.admin, None);
-    assert_eq!(
-        file("'off'").and_flags("--admin unix:a").good().plan.admin,
-        unix("a")
-    );
-    let with_token =
-        file("{ listen = '127.0.0.1:2', token_file = 't' }").and_flags("--admin 127.0.0.1:3");
+    assert_eq!(admin(&file("'off'")), None);
+    assert_eq!(admin(&file("'off'").and_flags("--admin unix:a")), unix("a", false));
+    let with_token = file("{ listen = '127.0.0.1:2', token_file = 't' }").and_flags("--admin 127.0.0.1:3");
     let expected = AdminPlan {
         listen: ip("127.0.0.1:3"),
         token_file: Some("t".into()),
+        is_default: false,
     };
-    assert_eq!(with_token.good().plan.admin, Some(expected));
+    assert_eq!(admin(&with_token), Some(expected));
 }
 
 #[test]
@@ -336,27 +296,59 @@ fn commands_find_the_running_proxy_as_serve_would_place_it() {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
     };
+    let plan = |listen: Address, is_default: bool| {
+        Some(AdminPlan {
+            listen,
+            token_file: None,
+            is_default,
+        })
+    };
     let xdg = ("XDG_RUNTIME_DIR", "/run/user/1");
     let variable = ("PORTCULLIS_ADMIN", "127.0.0.1:2");
+    let usual = Address::Unix("/run/user/1/portcullis/portcullis.sock".into());
     let table = [
         (source(&[], &[]), None),
-        (
-            source(&[], &[xdg]),
-            Some(Address::Unix(
-                "/run/user/1/portcullis/portcullis.sock".into(),
-            )),
-        ),
-        (source(&[], &[xdg, variable]), Some(ip("127.0.0.1:2"))),
+        (source(&[], &[xdg]), plan(usual, true)),
+        (source(&[], &[xdg, variable]), plan(ip("127.0.0.1:2"), false)),
         (
             source(&["unix:a"], &[xdg, variable]),
-            Some(Address::Unix("a".into())),
+            plan(Address::Unix("a".into()), false),
         ),
+        (source(&["off"], &[xdg, variable]), None),
     ];
     for (source, expected) in table {
-        assert_eq!(admin_address(&source).expect("a good address"), expected);
+        assert_eq!(admin(&source).expect("a good address"), expected);
     }
-    let problems = admin_address(&source(&["nowhere"], &[])).expect_err("no address");
+    let problems = admin(&source(&["nowhere"], &[])).expect_err("no address");
     assert!(render(&problems).starts_with("--admin: \"nowhere\" is no address to listen on\n"));
+}
+
+#[test]
+fn commands_find_the_running_proxy_by_a_file_whose_rest_is_broken() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("portcullis.toml");
+    std::fs::write(
+        &path,
+        "admin = { listen = '127.0.0.1:2', token_file = 't' }\nnonsense = 1\n",
+    )
+    .unwrap();
+    let mut source = Source {
+        file: Some(path),
+        ..Source::default()
+    };
+    let by_file = AdminPlan {
+        listen: ip("127.0.0.1:2"),
+        token_file: Some(folder.path().join("t")),
+        is_default: false,
+    };
+    assert_eq!(admin(&source).expect("an admin listener"), Some(by_file));
+    source.flags.push(("admin".to_owned(), vec!["unix:a".to_owned()]));
+    let typed = AdminPlan {
+        listen: Address::Unix("a".into()),
+        token_file: None,
+        is_default: false,
+    };
+    assert_eq!(admin(&source).expect("an admin listener"), Some(typed));
 }
 
 #[test]
@@ -405,8 +397,7 @@ fn files_that_cannot_be_read_are_told_by_name() {
         "latin.toml:2: not UTF-8 text\n"
     );
     for (name, form) in [("a.json", "JSON"), ("a.yaml", "YAML"), ("a.yml", "YAML")] {
-        let expected =
-            format!("{name}: {form} is not in this version\n  hint: write the file as TOML\n");
+        let expected = format!("{name}: {form} is not in this version\n  hint: write the file as TOML\n");
         assert_eq!(load(name, Some(b"{}")), expected);
     }
 }
@@ -434,10 +425,7 @@ fn paths_are_relative_to_the_file_that_names_them() {
         key: within("a"),
     };
     assert_eq!(plan.sites[0].certificates, Certificates::Files(vec![both]));
-    assert_eq!(
-        plan.upstreams[0].servers,
-        [Address::Unix(within("run/b.sock"))]
-    );
+    assert_eq!(plan.upstreams[0].servers, [Address::Unix(within("run/b.sock"))]);
 }
 
 #[test]
@@ -446,10 +434,7 @@ fn every_value_is_explained_with_its_origin() {
         .and_flags("--log-level error")
         .and_variable("PORTCULLIS_LOG_FORMAT", "json")
         .and_variable("XDG_RUNTIME_DIR", "/run/user/1");
-    assert_eq!(
-        explained(&case.good().explained),
-        include_str!("explained.txt")
-    );
+    assert_eq!(explained(&case.good().explained), include_str!("explained.txt"));
 }
 
 #[test]

@@ -32,9 +32,6 @@ const REFUSED: &[&str] = &[
 #[test]
 fn the_block_of_the_contract_has_nothing_wrong_but_what_is_not_built() {
     let problems = Case::file(include_str!("spec.toml")).bad();
-    let errors: Vec<&str> = problems
-        .lines()
-        .filter(|line| !line.starts_with("  hint"))
-        .collect();
+    let errors: Vec<&str> = problems.lines().filter(|line| !line.starts_with("  hint")).collect();
     assert_eq!(errors, REFUSED);
 }

@@ -1,7 +1,7 @@
 //! What our own client offers, trusts and tells.
 use crate::lab::{
-    Ca, ML_DSA_65, P256, Unfinished, client_params, connect, groups, identity, offer, outgoing,
-    read, schemes, server, server_params, shake, spec,
+    Ca, ML_DSA_65, P256, Unfinished, client_params, connect, groups, identity, offer, outgoing, read, schemes, server,
+    server_params, shake, spec,
 };
 use portcullis_tls::{
     client::{Client, ClientSpec, Trust},
@@ -86,10 +86,7 @@ fn only_trusted_roots_and_covered_names_are_accepted() {
             trust: Trust::Roots(vec![root.der()]),
             ..offer()
         });
-        let mut connection = client
-            .unwrap()
-            .connect(ServerName::try_from(name).unwrap())
-            .unwrap();
+        let mut connection = client.unwrap().connect(ServerName::try_from(name).unwrap()).unwrap();
         match shake(&server, &mut connection.tls) {
             Ok(_) => None,
             Err(Unfinished::Client(Error::InvalidCertificate(error))) => Some(error),
@@ -100,15 +97,9 @@ fn only_trusted_roots_and_covered_names_are_accepted() {
     assert_eq!(come(&ca, "a.example.com"), None);
     assert_eq!(come(&ca, "127.0.0.1"), None);
     let wrong = come(&ca, "example.com");
-    assert!(matches!(
-        wrong,
-        Some(CertificateError::NotValidForNameContext { .. })
-    ));
+    assert!(matches!(wrong, Some(CertificateError::NotValidForNameContext { .. })));
     let stranger = Ca::new(&ML_DSA_65, "stranger");
-    assert_eq!(
-        come(&stranger, "localhost"),
-        Some(CertificateError::UnknownIssuer)
-    );
+    assert_eq!(come(&stranger, "localhost"), Some(CertificateError::UnknownIssuer));
 }
 
 #[test]
@@ -124,10 +115,7 @@ fn a_certificate_is_told_only_where_one_was_asked_for() {
     };
     let table = [
         (server(asking), ClientAuthentication::Pq),
-        (
-            server(spec(&[&identity(&P256)])),
-            ClientAuthentication::None,
-        ),
+        (server(spec(&[&identity(&P256)])), ClientAuthentication::None),
     ];
     for (server, expected) in table {
         let mut client = connect(ClientSpec {

@@ -63,18 +63,14 @@ pub(super) fn is_dead_group(name: &str) -> bool {
 }
 
 pub(super) fn no_group(typed: &str) -> NameError {
-    let rows = Group::all()
-        .iter()
-        .filter(|group| Group::by_name(group.name).is_ok());
+    let rows = Group::all().iter().filter(|group| Group::by_name(group.name).is_ok());
     gone(typed, DEAD_GROUPS)
         .or_else(|| abandoned(typed, ABANDONED_GROUPS))
         .unwrap_or_else(|| near(typed, rows.map(|group| (group.name, group.aliases))))
 }
 
 pub(super) fn no_scheme(typed: &str) -> NameError {
-    let other = super::schemes::OTHERS
-        .iter()
-        .find(|(_, name)| same(typed, name));
+    let other = super::schemes::OTHERS.iter().find(|(_, name)| same(typed, name));
     let other = other.map(|(_, name)| NameError::NotOffered {
         name,
         instead: instead_of(name),
@@ -89,12 +85,7 @@ pub(super) fn no_scheme(typed: &str) -> NameError {
 }
 
 pub(super) fn no_cipher(typed: &str) -> NameError {
-    near(
-        typed,
-        Cipher::all()
-            .iter()
-            .map(|cipher| (cipher.name, cipher.aliases)),
-    )
+    near(typed, Cipher::all().iter().map(|cipher| (cipher.name, cipher.aliases)))
 }
 
 /// Draft and experimental names, with what they became. Open Quantum Safe wrote hybrids as `curve_kem`.
@@ -193,10 +184,7 @@ fn abandoned(typed: &str, table: &[(&str, &'static str, &'static str)]) -> Optio
 }
 
 /// The closest name within a third of what was typed: three slips in ten letters are a slip, more is another word.
-fn near(
-    typed: &str,
-    rows: impl Iterator<Item = (&'static str, &'static [&'static str])>,
-) -> NameError {
+fn near(typed: &str, rows: impl Iterator<Item = (&'static str, &'static [&'static str])>) -> NameError {
     let typed: Vec<u8> = letters(typed).take(LONGEST).collect();
     let closest = rows
         .flat_map(|(name, aliases)| {

@@ -30,11 +30,7 @@ pub enum OidClass {
 impl Oid {
     /// The row of a dotted identifier.
     pub fn find(dotted: &str) -> Option<&'static Oid> {
-        let below = |arc: &&Oid| {
-            dotted
-                .strip_prefix(arc.oid)
-                .is_some_and(|rest| rest.starts_with('.'))
-        };
+        let below = |arc: &&Oid| dotted.strip_prefix(arc.oid).is_some_and(|rest| rest.starts_with('.'));
         TABLE
             .iter()
             .find(|row| row.oid == dotted)
@@ -101,96 +97,32 @@ const TABLE: &[Oid] = &[
     dead("2.16.840.1.101.3.4.3.44", "HashSLH-DSA-SHAKE-192f", 3),
     dead("2.16.840.1.101.3.4.3.45", "HashSLH-DSA-SHAKE-256s", 5),
     dead("2.16.840.1.101.3.4.3.46", "HashSLH-DSA-SHAKE-256f", 5),
-    dead(
-        "1.3.6.1.5.5.7.6.37",
-        "MLDSA44-RSA2048-PSS-SHA256 (composite)",
-        2,
-    ),
-    dead(
-        "1.3.6.1.5.5.7.6.38",
-        "MLDSA44-RSA2048-PKCS15-SHA256 (composite)",
-        2,
-    ),
-    dead(
-        "1.3.6.1.5.5.7.6.39",
-        "MLDSA44-Ed25519-SHA512 (composite)",
-        2,
-    ),
-    dead(
-        "1.3.6.1.5.5.7.6.40",
-        "MLDSA44-ECDSA-P256-SHA256 (composite)",
-        2,
-    ),
-    dead(
-        "1.3.6.1.5.5.7.6.41",
-        "MLDSA65-RSA3072-PSS-SHA512 (composite)",
-        3,
-    ),
-    dead(
-        "1.3.6.1.5.5.7.6.42",
-        "MLDSA65-RSA3072-PKCS15-SHA512 (composite)",
-        3,
-    ),
-    dead(
-        "1.3.6.1.5.5.7.6.43",
-        "MLDSA65-RSA4096-PSS-SHA512 (composite)",
-        3,
-    ),
-    dead(
-        "1.3.6.1.5.5.7.6.44",
-        "MLDSA65-RSA4096-PKCS15-SHA512 (composite)",
-        3,
-    ),
-    dead(
-        "1.3.6.1.5.5.7.6.45",
-        "MLDSA65-ECDSA-P256-SHA512 (composite)",
-        3,
-    ),
-    dead(
-        "1.3.6.1.5.5.7.6.46",
-        "MLDSA65-ECDSA-P384-SHA512 (composite)",
-        3,
-    ),
+    dead("1.3.6.1.5.5.7.6.37", "MLDSA44-RSA2048-PSS-SHA256 (composite)", 2),
+    dead("1.3.6.1.5.5.7.6.38", "MLDSA44-RSA2048-PKCS15-SHA256 (composite)", 2),
+    dead("1.3.6.1.5.5.7.6.39", "MLDSA44-Ed25519-SHA512 (composite)", 2),
+    dead("1.3.6.1.5.5.7.6.40", "MLDSA44-ECDSA-P256-SHA256 (composite)", 2),
+    dead("1.3.6.1.5.5.7.6.41", "MLDSA65-RSA3072-PSS-SHA512 (composite)", 3),
+    dead("1.3.6.1.5.5.7.6.42", "MLDSA65-RSA3072-PKCS15-SHA512 (composite)", 3),
+    dead("1.3.6.1.5.5.7.6.43", "MLDSA65-RSA4096-PSS-SHA512 (composite)", 3),
+    dead("1.3.6.1.5.5.7.6.44", "MLDSA65-RSA4096-PKCS15-SHA512 (composite)", 3),
+    dead("1.3.6.1.5.5.7.6.45", "MLDSA65-ECDSA-P256-SHA512 (composite)", 3),
+    dead("1.3.6.1.5.5.7.6.46", "MLDSA65-ECDSA-P384-SHA512 (composite)", 3),
     dead(
         "1.3.6.1.5.5.7.6.47",
         "MLDSA65-ECDSA-brainpoolP256r1-SHA512 (composite)",
         3,
     ),
-    dead(
-        "1.3.6.1.5.5.7.6.48",
-        "MLDSA65-Ed25519-SHA512 (composite)",
-        3,
-    ),
-    dead(
-        "1.3.6.1.5.5.7.6.49",
-        "MLDSA87-ECDSA-P384-SHA512 (composite)",
-        5,
-    ),
+    dead("1.3.6.1.5.5.7.6.48", "MLDSA65-Ed25519-SHA512 (composite)", 3),
+    dead("1.3.6.1.5.5.7.6.49", "MLDSA87-ECDSA-P384-SHA512 (composite)", 5),
     dead(
         "1.3.6.1.5.5.7.6.50",
         "MLDSA87-ECDSA-brainpoolP384r1-SHA512 (composite)",
         5,
     ),
-    dead(
-        "1.3.6.1.5.5.7.6.51",
-        "MLDSA87-Ed448-SHAKE256 (composite)",
-        5,
-    ),
-    dead(
-        "1.3.6.1.5.5.7.6.52",
-        "MLDSA87-RSA3072-PSS-SHA512 (composite)",
-        5,
-    ),
-    dead(
-        "1.3.6.1.5.5.7.6.53",
-        "MLDSA87-RSA4096-PSS-SHA512 (composite)",
-        5,
-    ),
-    dead(
-        "1.3.6.1.5.5.7.6.54",
-        "MLDSA87-ECDSA-P521-SHA512 (composite)",
-        5,
-    ),
+    dead("1.3.6.1.5.5.7.6.51", "MLDSA87-Ed448-SHAKE256 (composite)", 5),
+    dead("1.3.6.1.5.5.7.6.52", "MLDSA87-RSA3072-PSS-SHA512 (composite)", 5),
+    dead("1.3.6.1.5.5.7.6.53", "MLDSA87-RSA4096-PSS-SHA512 (composite)", 5),
+    dead("1.3.6.1.5.5.7.6.54", "MLDSA87-ECDSA-P521-SHA512 (composite)", 5),
     dead("1.3.6.1.5.5.7.6.34", "XMSS", 0),
     dead("1.3.6.1.5.5.7.6.35", "XMSS^MT", 0),
     dead("1.2.840.113549.1.9.16.3.17", "HSS/LMS", 0),

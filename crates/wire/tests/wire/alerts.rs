@@ -57,8 +57,5 @@ fn only_alerts_about_certificates_say_so() {
 
 #[test]
 fn a_fatal_alert_is_one_record_of_seven_bytes() {
-    assert_eq!(
-        Alert::INSUFFICIENT_SECURITY.fatal_record(),
-        [21, 3, 3, 0, 2, 2, 71]
-    );
+    assert_eq!(Alert::INSUFFICIENT_SECURITY.fatal_record(), [21, 3, 3, 0, 2, 2, 71]);
 }

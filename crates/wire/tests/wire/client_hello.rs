@@ -66,21 +66,13 @@ fn without_supported_versions_the_legacy_version_counts_up_to_tls12() {
             ..Forge::bare()
         })
         .unwrap();
-        assert_eq!(
-            (hello.legacy_version, hello.versions),
-            (legacy, vec![implied])
-        );
+        assert_eq!((hello.legacy_version, hello.versions), (legacy, vec![implied]));
     }
 }
 
 #[test]
 fn an_empty_key_share_asks_for_a_retry() {
-    let hello = read(
-        &Forge::bare()
-            .with(10, vec16(&u16s(&[0x11ec])))
-            .with(51, shares(&[])),
-    )
-    .unwrap();
+    let hello = read(&Forge::bare().with(10, vec16(&u16s(&[0x11ec]))).with(51, shares(&[]))).unwrap();
     assert_eq!(hello.key_shares, []);
 }
 
@@ -98,11 +90,7 @@ fn grease_is_tolerated_everywhere() {
     .with(51, shares(&[(0x0a0a, 1), (0x11ec, 1216)]))
     .with(0x7a7a, [0]);
     let hello = read(&forge).unwrap();
-    assert!(
-        hello.offers_tls13()
-            && hello.has_share(GroupId(0x0a0a))
-            && hello.extensions.contains(&0x8a8a)
-    );
+    assert!(hello.offers_tls13() && hello.has_share(GroupId(0x0a0a)) && hello.extensions.contains(&0x8a8a));
 }
 
 #[test]
@@ -185,25 +173,13 @@ fn what_the_rfcs_forbid_is_refused_by_name() {
             bare().with(0x1234, []).with(0x1235, []).with(0x1234, []),
             DuplicateExtension(0x1234),
         ),
-        (
-            groups().with(10, vec16(&u16s(&[0x11ec]))),
-            DuplicateExtension(10),
-        ),
-        (
-            bare().with(0, sni("a")).with(0, sni("a")),
-            DuplicateExtension(0),
-        ),
+        (groups().with(10, vec16(&u16s(&[0x11ec]))), DuplicateExtension(10)),
+        (bare().with(0, sni("a")).with(0, sni("a")), DuplicateExtension(0)),
         (bare().with(0, []), Decode("server name")),
         (bare().with(0, vec16(&[])), Decode("server name")),
         (bare().with(0, sni("")), Decode("server name")),
-        (
-            bare().with(0, [sni("a"), vec![0]].concat()),
-            Decode("server name"),
-        ),
-        (
-            bare().with(0, vec16(&[0, 0, 9, b'a'])),
-            Decode("server name"),
-        ),
+        (bare().with(0, [sni("a"), vec![0]].concat()), Decode("server name")),
+        (bare().with(0, vec16(&[0, 0, 9, b'a'])), Decode("server name")),
         (
             bare().with(0, vec16(&[0, 0, 1, b'a', 0, 0, 1, b'b'])),
             Illegal("second server name"),
@@ -217,36 +193,21 @@ fn what_the_rfcs_forbid_is_refused_by_name() {
         ),
         (bare().with(13, vec16(&[])), Decode("signature algorithms")),
         (bare().with(13, vec16(&[9])), Decode("signature algorithms")),
-        (
-            bare().with(50, vec16(&[])),
-            Decode("certificate signature algorithms"),
-        ),
+        (bare().with(50, vec16(&[])), Decode("certificate signature algorithms")),
         (bare().with(16, vec16(&[])), Decode("alpn")),
         (bare().with(16, vec16(&[0])), Decode("alpn")),
         (bare().with(16, vec16(&[2, b'h', b'2', 0])), Decode("alpn")),
         (bare().with(16, vec16(&[3, b'h', b'2'])), Decode("alpn")),
         (bare().with(43, vec8(&[])), Decode("supported versions")),
-        (
-            bare().with(43, vec8(&[3, 4, 3])),
-            Decode("supported versions"),
-        ),
+        (bare().with(43, vec8(&[3, 4, 3])), Decode("supported versions")),
         (
             bare().with(43, [vec8(&[3, 4]), vec![0]].concat()),
             Decode("supported versions"),
         ),
         (groups().with(51, []), Decode("key share")),
-        (
-            groups().with(51, shares(&[(0x11ec, 0)])),
-            Decode("key share"),
-        ),
-        (
-            groups().with(51, vec16(&[0x11, 0xec, 0, 9, 1])),
-            Decode("key share"),
-        ),
-        (
-            groups().with(51, [shares(&[]), vec![0]].concat()),
-            Decode("key share"),
-        ),
+        (groups().with(51, shares(&[(0x11ec, 0)])), Decode("key share")),
+        (groups().with(51, vec16(&[0x11, 0xec, 0, 9, 1])), Decode("key share")),
+        (groups().with(51, [shares(&[]), vec![0]].concat()), Decode("key share")),
         (
             groups().with(51, shares(&[(0x1d, 32), (0x1d, 32)])),
             DuplicateKeyShare(GroupId(0x1d)),
@@ -268,19 +229,13 @@ fn what_the_rfcs_forbid_is_refused_by_name() {
         (bare().with(41, psk(1, &[])), Decode("pre-shared key")),
         (bare().with(41, psk(1, &[31])), Decode("pre-shared key")),
         (bare().with(41, psk(2, &[32])), Illegal("number of binders")),
-        (
-            bare().with(41, psk(1, &[32, 32])),
-            Illegal("number of binders"),
-        ),
+        (bare().with(41, psk(1, &[32, 32])), Illegal("number of binders")),
         (
             bare().with(41, [psk(1, &[32]), vec![0]].concat()),
             Decode("pre-shared key"),
         ),
         (
-            bare().with(
-                41,
-                [vec16(&[0, 0, 0, 0, 0, 0]), vec16(&vec8(&[0; 32]))].concat(),
-            ),
+            bare().with(41, [vec16(&[0, 0, 0, 0, 0, 0]), vec16(&vec8(&[0; 32]))].concat()),
             Decode("pre-shared key"),
         ),
     ];
@@ -312,10 +267,7 @@ fn a_server_name_is_a_host_name_in_lower_case_without_a_dot() {
     ];
     for (sent, name) in good {
         assert_eq!(
-            read(&Forge::bare().with(0, sni(sent)))
-                .unwrap()
-                .sni
-                .as_deref(),
+            read(&Forge::bare().with(0, sni(sent))).unwrap().sni.as_deref(),
             Some(name),
             "{sent}"
         );
@@ -358,11 +310,7 @@ fn a_server_name_is_a_host_name_in_lower_case_without_a_dot() {
 #[test]
 fn an_ip_address_or_another_kind_of_name_is_no_server_name() {
     for sent in ["127.0.0.1", "::1", "2001:db8::1"] {
-        assert_eq!(
-            read(&Forge::bare().with(0, sni(sent))).unwrap().sni,
-            None,
-            "{sent}"
-        );
+        assert_eq!(read(&Forge::bare().with(0, sni(sent))).unwrap().sni, None, "{sent}");
     }
     let other_kind = vec16(&[7, 0, 1, b'x']);
     assert_eq!(read(&Forge::bare().with(0, other_kind)).unwrap().sni, None);
@@ -393,10 +341,7 @@ fn what_cannot_become_a_hello_is_refused_at_the_byte_that_shows_it() {
     assert_eq!(from_handshake(&[2]), Err(NotAClientHello));
     assert_eq!(from_handshake(&[1, 1]), Err(TooLong));
     assert_eq!(from_handshake(&[1, 0, 0x3f, 0xfd]), Err(TooLong));
-    assert_eq!(
-        from_handshake(&[1, 0, 0x3f, 0xfc]),
-        Ok(Progress::Incomplete)
-    );
+    assert_eq!(from_handshake(&[1, 0, 0x3f, 0xfc]), Ok(Progress::Incomplete));
 }
 
 #[test]
@@ -418,9 +363,7 @@ fn a_hello_of_thousands_of_extensions_or_shares_is_read_in_no_time() {
     assert_eq!(read(&many).map(|hello| hello.extensions.len()), Ok(4000));
     let ids: Vec<u16> = (1..2000).collect();
     let entries: Vec<(u16, usize)> = ids.iter().map(|id| (*id, 1)).collect();
-    let many = Forge::bare()
-        .with(10, vec16(&u16s(&ids)))
-        .with(51, shares(&entries));
+    let many = Forge::bare().with(10, vec16(&u16s(&ids))).with(51, shares(&entries));
     assert_eq!(read(&many).map(|hello| hello.key_shares.len()), Ok(1999));
 }
 
@@ -448,10 +391,7 @@ fn each_error_has_its_alert() {
         (HelloError::TooLong, Alert::ILLEGAL_PARAMETER),
         (HelloError::Decode("hello"), Alert::DECODE_ERROR),
         (HelloError::DuplicateExtension(0), Alert::ILLEGAL_PARAMETER),
-        (
-            HelloError::DuplicateKeyShare(GroupId(29)),
-            Alert::ILLEGAL_PARAMETER,
-        ),
+        (HelloError::DuplicateKeyShare(GroupId(29)), Alert::ILLEGAL_PARAMETER),
         (HelloError::Illegal("server name"), Alert::ILLEGAL_PARAMETER),
     ];
     for (error, alert) in table {

@@ -40,30 +40,14 @@ fn the_clients_that_offer_post_quantum_groups_are_the_new_ones() {
             panic!("{name} is not read");
         };
         let safe = |(group, _): &(portcullis_wire::GroupId, usize)| {
-            group
-                .key_exchange()
-                .is_some_and(|class| class.is_quantum_safe())
+            group.key_exchange().is_some_and(|class| class.is_quantum_safe())
         };
         hello.key_shares.iter().any(safe)
     };
-    for new in [
-        "openssl35",
-        "curl814",
-        "python313",
-        "node24",
-        "go124",
-        "chromium",
-    ] {
+    for new in ["openssl35", "curl814", "python313", "node24", "go124", "chromium"] {
         assert!(offers(new), "{new}");
     }
-    for old in [
-        "openssl30",
-        "curl788",
-        "python311",
-        "node20",
-        "gnutls37",
-        "gnutls38",
-    ] {
+    for old in ["openssl30", "curl788", "python311", "node20", "gnutls37", "gnutls38"] {
         assert!(!offers(old), "{old}");
     }
 }
@@ -75,11 +59,7 @@ pub(crate) fn hellos() -> Vec<(String, Vec<u8>)> {
     let mut hellos: Vec<(String, Vec<u8>)> = paths
         .filter(|path| path.extension().is_some_and(|extension| extension == "bin"))
         .map(|path| {
-            let name = path
-                .file_stem()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
             (name, fs::read(path).expect("a readable file"))
         })
         .collect();
@@ -101,12 +81,7 @@ pub(crate) fn sections(text: &'static str) -> BTreeMap<&'static str, Vec<&'stati
     let sections = text.split("\n[").skip(1);
     sections
         .map(|section| section.split_once("]\n").expect("a name in brackets"))
-        .map(|(name, lines)| {
-            (
-                name,
-                lines.lines().filter(|line| !line.is_empty()).collect(),
-            )
-        })
+        .map(|(name, lines)| (name, lines.lines().filter(|line| !line.is_empty()).collect()))
         .collect()
 }
 
@@ -122,9 +97,7 @@ pub(crate) fn message(mut records: &[u8]) -> Vec<u8> {
 }
 
 fn testdata(folder: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("testdata")
-        .join(folder)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata").join(folder)
 }
 
 /// Our reading in the form of the file; a line only for what the client sent.
@@ -134,34 +107,19 @@ fn reading(hello: &Hello) -> Vec<String> {
     let lines = [
         (true, line("len", [hello.len])),
         (true, line("legacy_version", hex([hello.legacy_version]))),
-        (
-            true,
-            line("ciphers", hex(hello.ciphers.iter().map(|cipher| cipher.0))),
-        ),
+        (true, line("ciphers", hex(hello.ciphers.iter().map(|cipher| cipher.0)))),
         (true, line("extensions", hello.extensions.iter())),
         (has(0), line("sni", hello.sni.iter())),
         (has(16), line("alpn", hello.alpn.iter().map(text))),
+        (has(43), line("versions", hex(hello.versions.iter().copied()))),
+        (has(10), line("groups", hex(hello.groups.iter().map(|group| group.0)))),
         (
-            has(43),
-            line("versions", hex(hello.versions.iter().copied())),
-        ),
-        (
-            has(10),
-            line("groups", hex(hello.groups.iter().map(|group| group.0))),
+            has(51),
+            line("shares", hex(hello.key_shares.iter().map(|share| share.0.0))),
         ),
         (
             has(51),
-            line(
-                "shares",
-                hex(hello.key_shares.iter().map(|share| share.0.0)),
-            ),
-        ),
-        (
-            has(51),
-            line(
-                "share_lengths",
-                hello.key_shares.iter().map(|share| share.1),
-            ),
+            line("share_lengths", hello.key_shares.iter().map(|share| share.1)),
         ),
         (
             has(13),

@@ -57,11 +57,7 @@ fn what_comes_out_is_safe_and_can_be_read_back() {
 
 fn read_back(shown: &str) -> Vec<u8> {
     let mut parts = shown.split("\\x");
-    let mut bytes = parts
-        .next()
-        .expect("split gives one part")
-        .as_bytes()
-        .to_vec();
+    let mut bytes = parts.next().expect("split gives one part").as_bytes().to_vec();
     for part in parts {
         let (number, rest) = part.split_at(2);
         bytes.push(u8::from_str_radix(number, 16).expect("two hex digits"));

@@ -56,18 +56,13 @@ impl Forge {
 }
 
 pub(crate) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
-    let [_, high, middle, low] = u32::try_from(body.len())
-        .expect("a test's message")
-        .to_be_bytes();
+    let [_, high, middle, low] = u32::try_from(body.len()).expect("a test's message").to_be_bytes();
     [&[kind, high, middle, low], body].concat()
 }
 
 /// A message in handshake records of `size` bytes.
 pub(crate) fn records(message: &[u8], size: usize) -> Vec<u8> {
-    message
-        .chunks(size)
-        .flat_map(|part| record(22, part))
-        .collect()
+    message.chunks(size).flat_map(|part| record(22, part)).collect()
 }
 
 pub(crate) fn record(kind: u8, payload: &[u8]) -> Vec<u8> {
@@ -85,10 +80,7 @@ pub(crate) fn vec16(bytes: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn u16s(values: &[u16]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_be_bytes())
-        .collect()
+    values.iter().flat_map(|value| value.to_be_bytes()).collect()
 }
 
 /// The data of a `server_name` extension.
@@ -105,10 +97,7 @@ pub(crate) fn shares(entries: &[(u16, usize)]) -> Vec<u8> {
 /// The data of a `pre_shared_key` extension with so many identities, and binders of these lengths.
 pub(crate) fn psk(identities: usize, binders: &[usize]) -> Vec<u8> {
     let identity = [vec16(b"ticket"), vec![0; 4]].concat();
-    let binders: Vec<u8> = binders
-        .iter()
-        .flat_map(|len| vec8(&vec![0; *len]))
-        .collect();
+    let binders: Vec<u8> = binders.iter().flat_map(|len| vec8(&vec![0; *len])).collect();
     [vec16(&identity.repeat(identities)), vec16(&binders)].concat()
 }
 

@@ -18,34 +18,21 @@ fn groups_answer_to_every_name_people_give_them() {
         ("MLKEM768", "MLKEM768 mlkem768 ML-KEM-768 ml_kem_768"),
         ("MLKEM1024", "mlkem1024 ML-KEM-1024"),
         ("X25519", "X25519 x25519 curve25519 ecdh_x25519"),
-        (
-            "secp256r1",
-            "secp256r1 SECP256R1 P-256 P256 p_256 prime256v1 nistp256",
-        ),
+        ("secp256r1", "secp256r1 SECP256R1 P-256 P256 p_256 prime256v1 nistp256"),
         ("secp384r1", "secp384r1 P-384 p384 nistp384"),
     ];
     for (name, spellings) in table {
         for spelling in spellings.split(' ') {
-            assert_eq!(
-                Group::by_name(spelling).map(|group| group.name),
-                Ok(name),
-                "{spelling}"
-            );
+            assert_eq!(Group::by_name(spelling).map(|group| group.name), Ok(name), "{spelling}");
         }
     }
-    assert_eq!(
-        Group::by_name("NIST P-256").map(|group| group.name),
-        Ok("secp256r1")
-    );
+    assert_eq!(Group::by_name("NIST P-256").map(|group| group.name), Ok("secp256r1"));
 }
 
 #[test]
 fn schemes_and_ciphers_answer_to_openssls_and_rustls_names() {
     let schemes = [
-        (
-            "mldsa65",
-            "mldsa65 MLDSA65 ML-DSA-65 ml_dsa_65 id-ml-dsa-65",
-        ),
+        ("mldsa65", "mldsa65 MLDSA65 ML-DSA-65 ml_dsa_65 id-ml-dsa-65"),
         (
             "ecdsa_secp256r1_sha256",
             "ecdsa_secp256r1_sha256 ECDSA+SHA256 ECDSA_NISTP256_SHA256",
@@ -55,10 +42,7 @@ fn schemes_and_ciphers_answer_to_openssls_and_rustls_names() {
             "rsa_pss_rsae_sha256",
             "rsa_pss_rsae_sha256 RSA-PSS+SHA256 RSA_PSS_SHA256",
         ),
-        (
-            "rsa_pkcs1_sha256",
-            "rsa_pkcs1_sha256 RSA+SHA256 RSA_PKCS1_SHA256",
-        ),
+        ("rsa_pkcs1_sha256", "rsa_pkcs1_sha256 RSA+SHA256 RSA_PKCS1_SHA256"),
         ("ecdsa_secp521r1_sha512", "ecdsa_secp521r1_sha512"),
     ];
     for (name, spellings) in schemes {
@@ -75,10 +59,7 @@ fn schemes_and_ciphers_answer_to_openssls_and_rustls_names() {
             "TLS_AES_256_GCM_SHA384",
             "TLS_AES_256_GCM_SHA384 tls_aes_256_gcm_sha384",
         ),
-        (
-            "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-            "ECDHE-RSA-AES128-GCM-SHA256",
-        ),
+        ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "ECDHE-RSA-AES128-GCM-SHA256"),
         (
             "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
             "ECDHE-ECDSA-CHACHA20-POLY1305",
@@ -153,19 +134,11 @@ fn what_is_known_and_not_offered_says_what_to_use() {
         ("CECPQ2", "CECPQ2", "X25519MLKEM768"),
     ];
     for (typed, name, instead) in groups {
-        assert_eq!(
-            Group::by_name(typed).err(),
-            refused(name, instead),
-            "{typed}"
-        );
+        assert_eq!(Group::by_name(typed).err(), refused(name, instead), "{typed}");
     }
     let schemes = [
         ("ed448", "ed448", "ed25519"),
-        (
-            "rsa_pss_pss_sha256",
-            "rsa_pss_pss_sha256",
-            "rsa_pss_rsae_sha256",
-        ),
+        ("rsa_pss_pss_sha256", "rsa_pss_pss_sha256", "rsa_pss_rsae_sha256"),
         ("rsa_pkcs1_sha1", "rsa_pkcs1_sha1", "rsa_pss_rsae_sha256"),
         ("ecdsa_sha1", "ecdsa_sha1", "ecdsa_secp256r1_sha256"),
         ("falcon512", "Falcon-512", "mldsa44"),
@@ -173,11 +146,7 @@ fn what_is_known_and_not_offered_says_what_to_use() {
         ("slhdsa_sha2_128s", "SLH-DSA", "mldsa65"),
     ];
     for (typed, name, instead) in schemes {
-        assert_eq!(
-            Scheme::by_name(typed).err(),
-            refused(name, instead),
-            "{typed}"
-        );
+        assert_eq!(Scheme::by_name(typed).err(), refused(name, instead), "{typed}");
     }
 }
 

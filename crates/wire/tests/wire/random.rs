@@ -15,12 +15,9 @@ fn a_damaged_hello_never_panics_and_never_changes_its_mind() {
         for _ in 0..=random.below(3) {
             damage(&mut bytes, &mut random);
         }
-        holds_its_mind(
-            &bytes,
-            &mut random,
-            client_hello::from_records,
-            |progress| matches!(progress, client_hello::Progress::Incomplete),
-        );
+        holds_its_mind(&bytes, &mut random, client_hello::from_records, |progress| {
+            matches!(progress, client_hello::Progress::Incomplete)
+        });
         holds_its_mind(
             after_header(&bytes),
             &mut random,
@@ -42,24 +39,15 @@ fn noise_never_panics_and_never_changes_a_mind() {
             &[21, 3, 3, 0, 2],
         ][round % 3];
         bytes[..door.len()].copy_from_slice(door);
-        holds_its_mind(
-            &bytes,
-            &mut random,
-            client_hello::from_records,
-            |progress| matches!(progress, client_hello::Progress::Incomplete),
-        );
-        holds_its_mind(
-            &bytes,
-            &mut random,
-            server_hello::from_records,
-            |progress| matches!(progress, server_hello::Progress::Incomplete),
-        );
-        holds_its_mind(
-            &bytes[5..],
-            &mut random,
-            server_hello::from_handshake,
-            |progress| matches!(progress, server_hello::Progress::Incomplete),
-        );
+        holds_its_mind(&bytes, &mut random, client_hello::from_records, |progress| {
+            matches!(progress, client_hello::Progress::Incomplete)
+        });
+        holds_its_mind(&bytes, &mut random, server_hello::from_records, |progress| {
+            matches!(progress, server_hello::Progress::Incomplete)
+        });
+        holds_its_mind(&bytes[5..], &mut random, server_hello::from_handshake, |progress| {
+            matches!(progress, server_hello::Progress::Incomplete)
+        });
     }
 }
 
@@ -67,9 +55,7 @@ fn noise_never_panics_and_never_changes_a_mind() {
 fn a_damaged_message_means_the_same_in_records_and_in_a_stream() {
     let mut random = Random::new(6);
     for _ in 0..3_000 {
-        let mut message = Forge::tls13()
-            .with(0, crate::forge::sni("shop.example.com"))
-            .message();
+        let mut message = Forge::tls13().with(0, crate::forge::sni("shop.example.com")).message();
         let at = 4 + random.below(message.len() - 4);
         message[at] ^= 1 << random.below(8);
         let size = 4 + random.below(message.len());
@@ -81,12 +67,8 @@ fn a_damaged_message_means_the_same_in_records_and_in_a_stream() {
 }
 
 /// What a prefix says, if it says anything, is what the whole says.
-fn holds_its_mind<T, E>(
-    bytes: &[u8],
-    random: &mut Random,
-    read: fn(&[u8]) -> Result<T, E>,
-    open: fn(&T) -> bool,
-) where
+fn holds_its_mind<T, E>(bytes: &[u8], random: &mut Random, read: fn(&[u8]) -> Result<T, E>, open: fn(&T) -> bool)
+where
     T: PartialEq + std::fmt::Debug,
     E: PartialEq + std::fmt::Debug,
 {

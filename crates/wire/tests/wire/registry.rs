@@ -25,10 +25,7 @@ fn group_numbers_and_names_are_those_of_iana() {
         };
         assert_eq!(&name, registered);
     }
-    let missing: Vec<u16> = iana
-        .into_keys()
-        .filter(|id| GroupId(*id).entry().is_none())
-        .collect();
+    let missing: Vec<u16> = iana.into_keys().filter(|id| GroupId(*id).entry().is_none()).collect();
     // The two "arbitrary explicit" curves of RFC 4492 name no group.
     assert_eq!(missing, [65281, 65282]);
 }
@@ -36,52 +33,22 @@ fn group_numbers_and_names_are_those_of_iana() {
 #[test]
 fn the_groups_of_the_contract_have_their_numbers() {
     let contract = [
-        (
-            "X25519MLKEM768",
-            0x11ec,
-            KeyExchange::Hybrid,
-            Standing::Default,
-        ),
-        (
-            "SecP256r1MLKEM768",
-            0x11eb,
-            KeyExchange::Hybrid,
-            Standing::Default,
-        ),
-        (
-            "SecP384r1MLKEM1024",
-            0x11ed,
-            KeyExchange::Hybrid,
-            Standing::Default,
-        ),
+        ("X25519MLKEM768", 0x11ec, KeyExchange::Hybrid, Standing::Default),
+        ("SecP256r1MLKEM768", 0x11eb, KeyExchange::Hybrid, Standing::Default),
+        ("SecP384r1MLKEM1024", 0x11ed, KeyExchange::Hybrid, Standing::Default),
         ("X25519", 0x001d, KeyExchange::Classical, Standing::Default),
-        (
-            "secp256r1",
-            0x0017,
-            KeyExchange::Classical,
-            Standing::Default,
-        ),
-        (
-            "secp384r1",
-            0x0018,
-            KeyExchange::Classical,
-            Standing::Default,
-        ),
+        ("secp256r1", 0x0017, KeyExchange::Classical, Standing::Default),
+        ("secp384r1", 0x0018, KeyExchange::Classical, Standing::Default),
         ("MLKEM768", 0x0201, KeyExchange::Pq, Standing::Listed),
         ("MLKEM1024", 0x0202, KeyExchange::Pq, Standing::Listed),
     ];
-    let ours = Group::all()
-        .iter()
-        .filter(|group| group.standing != Standing::Never);
+    let ours = Group::all().iter().filter(|group| group.standing != Standing::Never);
     let ours: Vec<_> = ours
         .map(|group| (group.name, group.id.0, group.class, group.standing))
         .collect();
     assert_eq!(ours, contract);
     let offer: Vec<&str> = default_offer().map(|group| group.name).collect();
-    assert_eq!(
-        offer,
-        contract[..6].iter().map(|row| row.0).collect::<Vec<_>>()
-    );
+    assert_eq!(offer, contract[..6].iter().map(|row| row.0).collect::<Vec<_>>());
 }
 
 #[test]
@@ -93,18 +60,14 @@ fn a_class_is_quantum_safe_exactly_where_ml_kem_or_its_draft_is_inside() {
         assert_eq!(group.id.key_exchange(), Some(group.class));
     }
     assert_eq!(GroupId(0x6a6a).key_exchange(), None);
-    let words =
-        [KeyExchange::Hybrid, KeyExchange::Pq, KeyExchange::Classical].map(KeyExchange::as_str);
+    let words = [KeyExchange::Hybrid, KeyExchange::Pq, KeyExchange::Classical].map(KeyExchange::as_str);
     assert_eq!(words, ["hybrid", "pq", "classical"]);
 }
 
 #[test]
 fn a_hybrid_share_is_the_sum_of_its_parts() {
     let share = |name: &str| {
-        let group = Group::all()
-            .iter()
-            .find(|group| group.name == name)
-            .unwrap();
+        let group = Group::all().iter().find(|group| group.name == name).unwrap();
         (group.client_share, group.server_share)
     };
     let parts = [
@@ -149,22 +112,13 @@ fn the_signatures_of_the_contract_are_offered() {
         .iter()
         .filter(|scheme| scheme.standing == Standing::Default);
     let (tls13, tls12_only): (Vec<_>, Vec<_>) = offered.partition(|scheme| scheme.tls13);
-    let names = |schemes: &[&Scheme]| {
-        schemes
-            .iter()
-            .map(|scheme| scheme.name)
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+    let names = |schemes: &[&Scheme]| schemes.iter().map(|scheme| scheme.name).collect::<Vec<_>>().join(" ");
     assert_eq!(
         names(&tls13),
         "mldsa44 mldsa65 mldsa87 ecdsa_secp256r1_sha256 ecdsa_secp384r1_sha384 ed25519 \
          rsa_pss_rsae_sha256 rsa_pss_rsae_sha384 rsa_pss_rsae_sha512"
     );
-    assert_eq!(
-        names(&tls12_only),
-        "rsa_pkcs1_sha256 rsa_pkcs1_sha384 rsa_pkcs1_sha512"
-    );
+    assert_eq!(names(&tls12_only), "rsa_pkcs1_sha256 rsa_pkcs1_sha384 rsa_pkcs1_sha512");
 }
 
 #[test]
@@ -179,9 +133,7 @@ fn ml_dsa_has_the_sizes_of_fips_204_and_stays_out_of_tls12() {
         (KeyKind::MlDsa87, 5, 2592, 4627, true, false),
     ];
     assert_eq!(ours, fips);
-    let pq: Vec<u16> = (0..=u16::MAX)
-        .filter(|id| SchemeId(*id).is_ml_dsa())
-        .collect();
+    let pq: Vec<u16> = (0..=u16::MAX).filter(|id| SchemeId(*id).is_ml_dsa()).collect();
     assert_eq!(pq, [0x0904, 0x0905, 0x0906]);
 }
 
@@ -193,25 +145,15 @@ fn cipher_numbers_and_names_are_those_of_the_rfcs() {
         .map(|line| line.split('"').collect::<Vec<_>>())
         .map(|cells| {
             let (high, low) = cells[1].split_once(',').unwrap();
-            (
-                hex(high) << 8 | hex(low),
-                cells[2].split(',').nth(1).unwrap(),
-            )
+            (hex(high) << 8 | hex(low), cells[2].split(',').nth(1).unwrap())
         })
         .collect();
-    let ours: BTreeMap<u16, &str> = Cipher::all()
-        .iter()
-        .map(|cipher| (cipher.id.0, cipher.name))
-        .collect();
+    let ours: BTreeMap<u16, &str> = Cipher::all().iter().map(|cipher| (cipher.id.0, cipher.name)).collect();
     assert_eq!(ours, registered);
     for cipher in Cipher::all() {
         let name = cipher.name;
         assert_eq!(cipher.tls13, !name.contains("_WITH_"), "{name}");
-        assert_eq!(
-            cipher.bits,
-            if name.contains("128_GCM") { 128 } else { 256 },
-            "{name}"
-        );
+        assert_eq!(cipher.bits, if name.contains("128_GCM") { 128 } else { 256 }, "{name}");
         assert_eq!(cipher.id.to_string(), name);
     }
     assert_eq!(CipherId(0x00ff).to_string(), "0x00ff");
@@ -227,9 +169,7 @@ fn grease_is_the_sixteen_values_that_iana_reserves() {
     assert_eq!(reserved.len(), 16);
     let ours: Vec<u16> = (0..=u16::MAX).filter(|value| is_grease(*value)).collect();
     assert_eq!(ours, reserved);
-    assert!(
-        GroupId(0x0a0a).is_grease() && SchemeId(0xfafa).is_grease() && CipherId(0x1a1a).is_grease()
-    );
+    assert!(GroupId(0x0a0a).is_grease() && SchemeId(0xfafa).is_grease() && CipherId(0x1a1a).is_grease());
 }
 
 #[test]
@@ -259,16 +199,11 @@ fn object_identifiers_are_those_that_openssl_lists() {
         .lines()
         .filter(|line| !line.starts_with('#'))
         .map(|line| line.split_once(" = ").unwrap())
-        .map(|(short, rest)| {
-            rest.split_once(", ")
-                .map_or((rest, short), |(long, oid)| (oid, long))
-        })
+        .map(|(short, rest)| rest.split_once(", ").map_or((rest, short), |(long, oid)| (oid, long)))
         .collect();
     // OpenSSL writes HASH-ML-DSA-44-WITH-SHA512 and SLH-DSA-SHA2-128s-WITH-SHA256 for the hashed forms.
     let plain = |name: &str| match name.to_lowercase().replace("hash-", "").replace("hash", "") {
-        name if name.contains("l-dsa") || name.contains("lh-dsa") => {
-            name.split("-with-").next().unwrap().to_owned()
-        }
+        name if name.contains("l-dsa") || name.contains("lh-dsa") => name.split("-with-").next().unwrap().to_owned(),
         name => name,
     };
     for (oid, name) in &openssl {
@@ -298,14 +233,8 @@ fn object_identifiers_are_those_that_openssl_lists() {
 fn an_identifier_below_a_known_arc_is_named_by_it_and_others_are_unknown() {
     let name = |oid: &str| Oid::find(oid).map(|row| row.name);
     assert_eq!(name("1.3.9999.6.4.13"), Some("SPHINCS+ (OQS)"));
-    assert_eq!(
-        name("1.3.9999.99.1"),
-        Some("an algorithm of Open Quantum Safe")
-    );
-    assert_eq!(
-        name("2.16.840.1.114027.80.8.1.28"),
-        Some("composite signature (draft)")
-    );
+    assert_eq!(name("1.3.9999.99.1"), Some("an algorithm of Open Quantum Safe"));
+    assert_eq!(name("2.16.840.1.114027.80.8.1.28"), Some("composite signature (draft)"));
     assert_eq!(name("1.3.9999"), None);
     assert_eq!(name("1.3.99991.1"), None);
     assert_eq!(name("1.2.3"), None);
@@ -332,12 +261,7 @@ fn twice<T: Ord + Clone>(items: impl Iterator<Item = T>) -> Option<T> {
 
 fn iana_groups() -> BTreeMap<u16, String> {
     rows(GROUPS)
-        .filter(|row| {
-            !matches!(
-                row[1],
-                "Reserved" | "Unassigned" | "Reserved for Private Use"
-            )
-        })
+        .filter(|row| !matches!(row[1], "Reserved" | "Unassigned" | "Reserved for Private Use"))
         .map(|row| {
             (
                 row[0].parse().expect("a single number"),

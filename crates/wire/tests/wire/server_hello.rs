@@ -15,8 +15,8 @@ const EXPECTED: &str = include_str!("../../testdata/answers/expected.txt");
 
 /// SHA-256 of "HelloRetryRequest".
 const RETRY: [u8; 32] = [
-    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
-    0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11,
+    0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
 const TLS13: (u16, [u8; 2]) = (43, [3, 4]);
 
@@ -31,10 +31,7 @@ fn an_answer_says_version_cipher_group_and_whether_it_resumes() {
         resumed: false,
     };
     let table: Vec<(Vec<u8>, ServerHello)> = vec![
-        (
-            answer([9; 32], &[(43, &TLS13.1), (51, &share)]),
-            tls13.clone(),
-        ),
+        (answer([9; 32], &[(43, &TLS13.1), (51, &share)]), tls13.clone()),
         (
             answer([9; 32], &[(51, &share), (43, &TLS13.1), (41, &[0, 0])]),
             ServerHello {
@@ -50,10 +47,7 @@ fn an_answer_says_version_cipher_group_and_whether_it_resumes() {
             },
         ),
         (
-            answer(
-                RETRY,
-                &[(43, &TLS13.1), (51, &[0x11, 0xec]), (44, b"cookie")],
-            ),
+            answer(RETRY, &[(43, &TLS13.1), (51, &[0x11, 0xec]), (44, b"cookie")]),
             ServerHello {
                 retry: true,
                 ..tls13.clone()
@@ -85,10 +79,7 @@ fn an_answer_says_version_cipher_group_and_whether_it_resumes() {
         ),
     ];
     for (bytes, expected) in table {
-        assert_eq!(
-            from_handshake(&bytes),
-            Ok(Progress::Complete(expected.clone()))
-        );
+        assert_eq!(from_handshake(&bytes), Ok(Progress::Complete(expected.clone())));
         assert_eq!(
             from_records(&records(&bytes, 40)),
             Ok(Progress::Complete(expected.clone()))
@@ -97,11 +88,7 @@ fn an_answer_says_version_cipher_group_and_whether_it_resumes() {
         let flight = record(22, &[bytes.clone(), message(11, &[0; 9])].concat());
         assert_eq!(from_records(&flight), Ok(Progress::Complete(expected)));
         for n in 0..bytes.len() {
-            assert_eq!(
-                from_handshake(&bytes[..n]),
-                Ok(Progress::Incomplete),
-                "at {n}"
-            );
+            assert_eq!(from_handshake(&bytes[..n]), Ok(Progress::Incomplete), "at {n}");
         }
     }
 }
@@ -109,30 +96,14 @@ fn an_answer_says_version_cipher_group_and_whether_it_resumes() {
 #[test]
 fn an_alert_in_place_of_an_answer_is_told() {
     let refusal = Alert::HANDSHAKE_FAILURE.fatal_record();
-    assert_eq!(
-        from_records(&refusal),
-        Ok(Progress::Alert(Alert::HANDSHAKE_FAILURE))
-    );
+    assert_eq!(from_records(&refusal), Ok(Progress::Alert(Alert::HANDSHAKE_FAILURE)));
     for n in 0..refusal.len() {
-        assert_eq!(
-            from_records(&refusal[..n]),
-            Ok(Progress::Incomplete),
-            "at {n}"
-        );
+        assert_eq!(from_records(&refusal[..n]), Ok(Progress::Incomplete), "at {n}");
     }
     let warning = [21, 3, 1, 0, 2, 1, 112];
-    assert_eq!(
-        from_records(&warning),
-        Ok(Progress::Alert(Alert::UNRECOGNIZED_NAME))
-    );
-    assert_eq!(
-        from_records(&[21, 3, 3, 0, 3]),
-        Err(HelloError::Decode("alert"))
-    );
-    assert_eq!(
-        from_records(&[21, 3, 3, 1]),
-        Err(HelloError::Decode("alert"))
-    );
+    assert_eq!(from_records(&warning), Ok(Progress::Alert(Alert::UNRECOGNIZED_NAME)));
+    assert_eq!(from_records(&[21, 3, 3, 0, 3]), Err(HelloError::Decode("alert")));
+    assert_eq!(from_records(&[21, 3, 3, 1]), Err(HelloError::Decode("alert")));
     assert_eq!(
         from_records(&[21, 3, 3, 0, 2, 3]),
         Err(HelloError::Illegal("alert level"))
@@ -154,34 +125,18 @@ fn a_malformed_answer_is_refused_by_name() {
         (answer([9; 32], &[(43, &[3])]), Decode("extensions")),
         (answer([9; 32], &[(43, &[3, 4, 0])]), Decode("extensions")),
         (answer([9; 32], &[(41, &[0])]), Decode("extensions")),
-        (
-            answer([9; 32], &[(51, &[0x11, 0xec])]),
-            Decode("extensions"),
-        ),
-        (
-            answer([9; 32], &[(51, &[0x11, 0xec, 0, 0])]),
-            Decode("extensions"),
-        ),
-        (
-            answer(RETRY, &[(43, &TLS13.1), (51, &share)]),
-            Decode("extensions"),
-        ),
+        (answer([9; 32], &[(51, &[0x11, 0xec])]), Decode("extensions")),
+        (answer([9; 32], &[(51, &[0x11, 0xec, 0, 0])]), Decode("extensions")),
+        (answer(RETRY, &[(43, &TLS13.1), (51, &share)]), Decode("extensions")),
         (
             answer([9; 32], &[(43, &TLS13.1), (43, &TLS13.1)]),
             DuplicateExtension(43),
         ),
-        (
-            answer(RETRY, &[(51, &[0x11, 0xec])]),
-            Illegal("retry without TLS 1.3"),
-        ),
+        (answer(RETRY, &[(51, &[0x11, 0xec])]), Illegal("retry without TLS 1.3")),
     ];
     for (bytes, error) in table {
         assert_eq!(from_handshake(&bytes), Err(error), "{bytes:02x?}");
-        assert_eq!(
-            from_records(&records(&bytes, 4096)),
-            Err(error),
-            "{bytes:02x?}"
-        );
+        assert_eq!(from_records(&records(&bytes, 4096)), Err(error), "{bytes:02x?}");
     }
 }
 
@@ -198,11 +153,7 @@ fn answers_of_real_servers_read_as_wireshark_reads_them() {
         };
         assert_eq!(reading, lines, "{name}");
         for n in 0..bytes.len() {
-            assert_eq!(
-                from_records(&bytes[..n]),
-                Ok(Progress::Incomplete),
-                "{name} at {n}"
-            );
+            assert_eq!(from_records(&bytes[..n]), Ok(Progress::Incomplete), "{name} at {n}");
         }
     }
 }
@@ -210,10 +161,7 @@ fn answers_of_real_servers_read_as_wireshark_reads_them() {
 /// Our reading in the form of the file, where TLS 1.3 is two lines.
 fn reading(answer: &ServerHello) -> Vec<String> {
     assert!(!answer.resumed);
-    let mut lines = vec![
-        "version 0x0303".to_owned(),
-        format!("cipher {:#06x}", answer.cipher.0),
-    ];
+    let mut lines = vec!["version 0x0303".to_owned(), format!("cipher {:#06x}", answer.cipher.0)];
     if answer.version > 0x0303 {
         lines.push(format!("supported_version {:#06x}", answer.version));
     }
@@ -237,14 +185,7 @@ fn without_extensions() -> Vec<u8> {
 fn body(random: &[u8], session_id: &[u8], compression: u8, rest: &[u8]) -> Vec<u8> {
     message(
         2,
-        &[
-            &[3, 3],
-            random,
-            &vec8(session_id),
-            &[0x13, 0x01, compression],
-            rest,
-        ]
-        .concat(),
+        &[&[3, 3], random, &vec8(session_id), &[0x13, 0x01, compression], rest].concat(),
     )
 }
 

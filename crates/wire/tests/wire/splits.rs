@@ -1,6 +1,4 @@
-use portcullis_wire::client_hello::{
-    HelloError, MAX_RECORDS, Progress, from_handshake, from_records,
-};
+use portcullis_wire::client_hello::{HelloError, MAX_RECORDS, Progress, from_handshake, from_records};
 
 use crate::{
     corpus,
@@ -11,16 +9,9 @@ use crate::{
 fn a_hello_cut_at_every_byte_is_incomplete_until_it_is_whole() {
     for (name, bytes) in corpus::hellos() {
         let whole = from_records(&bytes);
-        assert!(
-            matches!(whole, Ok(Progress::Complete(_))),
-            "{name}: {whole:?}"
-        );
+        assert!(matches!(whole, Ok(Progress::Complete(_))), "{name}: {whole:?}");
         for n in 0..bytes.len() {
-            assert_eq!(
-                from_records(&bytes[..n]),
-                Ok(Progress::Incomplete),
-                "{name} at {n}"
-            );
+            assert_eq!(from_records(&bytes[..n]), Ok(Progress::Incomplete), "{name} at {n}");
         }
         let more = [bytes, vec![0xff; 100]].concat();
         assert_eq!(from_records(&more), whole, "{name}");
@@ -32,11 +23,7 @@ fn a_handshake_stream_cut_at_every_byte_is_incomplete_until_it_is_whole() {
     for (name, bytes) in corpus::hellos() {
         let message = corpus::message(&bytes);
         for n in 0..message.len() {
-            assert_eq!(
-                from_handshake(&message[..n]),
-                Ok(Progress::Incomplete),
-                "{name} at {n}"
-            );
+            assert_eq!(from_handshake(&message[..n]), Ok(Progress::Incomplete), "{name} at {n}");
         }
         assert_eq!(from_handshake(&message), from_records(&bytes), "{name}");
     }
@@ -52,11 +39,7 @@ fn records_of_every_size_carry_the_same_hello() {
             if message.len().div_ceil(size) <= MAX_RECORDS {
                 assert_eq!(read, whole, "{name} in records of {size}");
             } else {
-                assert_eq!(
-                    read,
-                    Err(HelloError::TooManyRecords),
-                    "{name} in records of {size}"
-                );
+                assert_eq!(read, Err(HelloError::TooManyRecords), "{name} in records of {size}");
             }
         }
     }
@@ -68,11 +51,7 @@ fn a_hello_in_records_of_one_byte_is_read_and_cut_anywhere_is_incomplete() {
     let bytes = records(&message, 1);
     assert_eq!(from_records(&bytes), from_handshake(&message));
     for n in 0..bytes.len() {
-        assert_eq!(
-            from_records(&bytes[..n]),
-            Ok(Progress::Incomplete),
-            "at {n}"
-        );
+        assert_eq!(from_records(&bytes[..n]), Ok(Progress::Incomplete), "at {n}");
     }
 }
 
@@ -80,10 +59,7 @@ fn a_hello_in_records_of_one_byte_is_read_and_cut_anywhere_is_incomplete() {
 fn one_record_more_than_the_limit_is_refused_before_it_begins() {
     let most = Forge::bare().with(21, vec![0; 100]).message();
     let endless = records(&most[..MAX_RECORDS], 1);
-    assert_eq!(
-        from_records(&endless[..endless.len() - 1]),
-        Ok(Progress::Incomplete)
-    );
+    assert_eq!(from_records(&endless[..endless.len() - 1]), Ok(Progress::Incomplete));
     assert_eq!(from_records(&endless), Err(HelloError::TooManyRecords));
     // The last record allowed may still bring all that is missing.
     let (first, rest) = most.split_at(MAX_RECORDS - 1);
@@ -97,11 +73,7 @@ fn another_record_between_the_parts_of_a_hello_is_refused() {
     let (first, second) = message.split_at(40);
     for kind in [20, 21, 23, 24] {
         let mixed = [record(22, first), record(kind, &[1]), record(22, second)].concat();
-        assert_eq!(
-            from_records(&mixed),
-            Err(HelloError::NotAClientHello),
-            "{kind}"
-        );
+        assert_eq!(from_records(&mixed), Err(HelloError::NotAClientHello), "{kind}");
     }
 }
 
