@@ -39,7 +39,10 @@ pub(crate) fn run(source: &config::Source, wish: Wish) -> Exit {
         Ok(loaded) => loaded,
         Err(problems) => return broken(&problems, wish),
     };
-    let picture = match (wish.files == Files::Read).then(|| inspect(&loaded, Some(&self_signed()))).transpose() {
+    let picture = match (wish.files == Files::Read)
+        .then(|| inspect(&loaded, Some(&self_signed())))
+        .transpose()
+    {
         Ok(snapshot) => snapshot.map(|s| s.picture()),
         Err(problems) => return broken(&problems, wish),
     };
@@ -48,7 +51,11 @@ pub(crate) fn run(source: &config::Source, wish: Wish) -> Exit {
         Output::Text => println!("{}", text(&loaded, picture.as_ref(), wish).trim_end()),
         Output::Json => println!("{:#}", as_json(&loaded, picture.as_ref(), wish)),
     }
-    if wish.strict && warnings > 0 { Exit::Unmet } else { Exit::Good }
+    if wish.strict && warnings > 0 {
+        Exit::Unmet
+    } else {
+        Exit::Good
+    }
 }
 
 fn broken(problems: &[Problem], wish: Wish) -> Exit {
@@ -61,7 +68,10 @@ fn broken(problems: &[Problem], wish: Wish) -> Exit {
 
 fn said(problems: &[Problem]) -> Vec<serde_json::Value> {
     let each = problems.iter();
-    each.map(|p| json!({ "at": p.origin.to_string(), "message": p.message, "hint": p.hint.as_deref().unwrap_or_default() })).collect()
+    each.map(
+        |p| json!({ "at": p.origin.to_string(), "message": p.message, "hint": p.hint.as_deref().unwrap_or_default() }),
+    )
+    .collect()
 }
 
 fn as_json(loaded: &Loaded, picture: Option<&Picture>, wish: Wish) -> serde_json::Value {
@@ -73,7 +83,9 @@ fn as_json(loaded: &Loaded, picture: Option<&Picture>, wish: Wish) -> serde_json
     }
     if wish.explain {
         let each = loaded.explained.iter();
-        all["values"] = each.map(|e| json!({ "key": e.key, "value": e.value, "from": e.origin.to_string() })).collect();
+        all["values"] = each
+            .map(|e| json!({ "key": e.key, "value": e.value, "from": e.origin.to_string() }))
+            .collect();
     }
     all
 }
@@ -96,7 +108,11 @@ fn text(loaded: &Loaded, picture: Option<&Picture>, wish: Wish) -> String {
         let _ = writeln!(out, "  {line}");
     }
     for warning in warnings {
-        let _ = writeln!(out, "  site \"{}\": {}\n    hint: {}", warning.site, warning.message, warning.hint);
+        let _ = writeln!(
+            out,
+            "  site \"{}\": {}\n    hint: {}",
+            warning.site, warning.message, warning.hint
+        );
     }
     let read = if picture.is_some() { "" } else { " (files not read)" };
     let count = loaded.notices.len() + warnings.len();
@@ -110,7 +126,12 @@ fn text(loaded: &Loaded, picture: Option<&Picture>, wish: Wish) -> String {
 
 fn explain(out: &mut String, values: &[Explained]) {
     let width = values.iter().map(|e| e.key.len()).max().unwrap_or(0);
-    let value_width = values.iter().map(|e| e.value.len()).filter(|&n| n <= 48).max().unwrap_or(0);
+    let value_width = values
+        .iter()
+        .map(|e| e.value.len())
+        .filter(|&n| n <= 48)
+        .max()
+        .unwrap_or(0);
     for Explained { key, value, origin } in values {
         let _ = writeln!(out, "{key:width$} = {value:value_width$}  # {origin}");
     }
@@ -118,29 +139,56 @@ fn explain(out: &mut String, values: &[Explained]) {
 }
 
 fn listener(out: &mut String, picture: &ListenerPicture) {
-    let ListenerPicture { listener, addresses, mode, plain } = picture;
+    let ListenerPicture {
+        listener,
+        addresses,
+        mode,
+        plain,
+    } = picture;
     let tls = if *plain { ", plain" } else { "" };
     let _ = writeln!(out, "listener {listener}  {mode}{tls} on {}", addresses.join(", "));
 }
 
 fn site(out: &mut String, picture: &SitePicture) {
-    let names = if picture.names.is_empty() { "every name (default)".into() } else { picture.names.join(", ") };
+    let names = if picture.names.is_empty() {
+        "every name (default)".into()
+    } else {
+        picture.names.join(", ")
+    };
     let _ = writeln!(out, "site {}  {names}", picture.site);
     let _ = writeln!(out, "  listeners     {}", picture.listeners.join(", "));
     if !picture.certificates.is_empty() {
-        let _ = writeln!(out, "  tls           {} (profile {})", picture.versions.join(", "), picture.profile);
+        let _ = writeln!(
+            out,
+            "  tls           {} (profile {})",
+            picture.versions.join(", "),
+            picture.profile
+        );
         let _ = writeln!(out, "  groups        {}", picture.groups.join(", "));
-        let _ = writeln!(out, "  policy        key_exchange {}, authentication {}", picture.key_exchange, picture.authentication);
+        let _ = writeln!(
+            out,
+            "  policy        key_exchange {}, authentication {}",
+            picture.key_exchange, picture.authentication
+        );
         let _ = writeln!(out, "  client certs  {}", picture.client_auth);
     }
-    let _ = writeln!(out, "  upstream      {} -> {}", picture.upstream, picture.servers.join(", "));
+    let _ = writeln!(
+        out,
+        "  upstream      {} -> {}",
+        picture.upstream,
+        picture.servers.join(", ")
+    );
     for (index, each) in picture.certificates.iter().enumerate() {
         certificate(out, index + 1, each);
     }
 }
 
 fn certificate(out: &mut String, number: usize, picture: &CertificatePicture) {
-    let chain = if picture.chain == 1 { "leaf only".into() } else { format!("chain of {}", picture.chain) };
+    let chain = if picture.chain == 1 {
+        "leaf only".into()
+    } else {
+        format!("chain of {}", picture.chain)
+    };
     let _ = writeln!(
         out,
         "  certificate {number} {}  {} ({} bits), {chain}, {} bytes, authentication {}",
@@ -151,6 +199,10 @@ fn certificate(out: &mut String, number: usize, picture: &CertificatePicture) {
     let _ = writeln!(out, "    serves      {}", picture.serves);
     for flight in &picture.flights {
         let fits = if flight.fits { "fits" } else { "does not fit" };
-        let _ = writeln!(out, "    flight      {:>6} bytes with {}: {fits} ten segments ({TEN_SEGMENTS} bytes)", flight.bytes, flight.group);
+        let _ = writeln!(
+            out,
+            "    flight      {:>6} bytes with {}: {fits} ten segments ({TEN_SEGMENTS} bytes)",
+            flight.bytes, flight.group
+        );
     }
 }

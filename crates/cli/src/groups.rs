@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// Everything that `portcullis groups --json` says.
 #[derive(Debug, Serialize)]
-pub struct Tables {
+pub(crate) struct Tables {
     groups: Vec<GroupRow>,
     signatures: Vec<SignatureRow>,
     profiles: Vec<ProfileRow>,
@@ -69,7 +69,7 @@ struct PolicyRow {
 }
 
 /// The tables as values.
-pub fn tables() -> Tables {
+pub(crate) fn tables() -> Tables {
     Tables {
         groups: Group::all().iter().map(GroupRow::new).collect(),
         signatures: Scheme::all().iter().map(SignatureRow::new).collect(),
@@ -78,7 +78,7 @@ pub fn tables() -> Tables {
 }
 
 /// The tables for people.
-pub fn text() -> String {
+pub(crate) fn text() -> String {
     let tables = tables();
     let ours = |row: &&GroupRow| row.offered != NEVER;
     let groups = tables.groups.iter().filter(ours).map(GroupRow::cells);

@@ -1,5 +1,9 @@
 //! The portcullis command: what was typed becomes one call, and its end an exit code.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "talking to people is what this crate is for")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "talking to people is what this crate is for"
+)]
 
 mod args;
 mod check;
@@ -13,7 +17,6 @@ mod serve;
 use args::{Command, Typed};
 use exit::Exit;
 use portcullis_proxy::{config, plan::CertificateFiles};
-use portcullis_tls::policy::Stance;
 use running::Ask;
 use std::{future::Future, path::Path, process::ExitCode};
 
@@ -40,9 +43,22 @@ fn run(command: Command) -> Exit {
     match command {
         Command::Serve(typed) => serve::run(source(typed)),
         Command::Check(wish) => {
-            let output = if wish.json { check::Output::Json } else { check::Output::Text };
-            let files = if wish.no_files { check::Files::Unread } else { check::Files::Read };
-            let wish_for = check::Wish { output, files, explain: wish.explain, strict: wish.strict };
+            let output = if wish.json {
+                check::Output::Json
+            } else {
+                check::Output::Text
+            };
+            let files = if wish.no_files {
+                check::Files::Unread
+            } else {
+                check::Files::Read
+            };
+            let wish_for = check::Wish {
+                output,
+                files,
+                explain: wish.explain,
+                strict: wish.strict,
+            };
             check::run(&source(wish.typed), wish_for)
         }
         Command::Groups(wish) => {
@@ -53,7 +69,11 @@ fn run(command: Command) -> Exit {
             Exit::Good
         }
         Command::Demo(wish) => {
-            let browser = if wish.no_open { demo::Browser::Leave } else { demo::Browser::Open };
+            let browser = if wish.no_open {
+                demo::Browser::Leave
+            } else {
+                demo::Browser::Open
+            };
             on_runtime(async { ended(demo::run(browser, &mut std::io::stdout()).await) })
         }
         Command::Selftest(wish) => match inputs(wish) {
@@ -78,14 +98,18 @@ fn source(typed: Typed) -> config::Source {
 
 /// A variable that is no text cannot be one of ours.
 fn environment() -> Vec<(String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 fn ask_running(admin: &args::Admin, ask: Ask) -> Exit {
     match config::admin(&config::Source::find(admin.flags(), environment(), Path::exists)) {
         Ok(Some(admin)) => running::run(&admin, ask),
         Ok(None) => {
-            eprintln!("no admin listener is known\n  hint: --admin unix:PATH names it, and -c FILE reads it from the configuration");
+            eprintln!(
+                "no admin listener is known\n  hint: --admin unix:PATH names it, and -c FILE reads it from the configuration"
+            );
             Exit::Usage
         }
         Err(problems) => wrong(&problems),
@@ -93,22 +117,49 @@ fn ask_running(admin: &args::Admin, ask: Ask) -> Exit {
 }
 
 fn inputs(wish: args::Selftest) -> Result<selftest::Inputs, Exit> {
-    let output = if wish.json { selftest::Output::Json } else { selftest::Output::Text };
-    let identity = wish.client_cert.zip(wish.client_key).map(|(chain, key)| CertificateFiles { chain, key });
+    let output = if wish.json {
+        selftest::Output::Json
+    } else {
+        selftest::Output::Text
+    };
+    let identity = wish
+        .client_cert
+        .zip(wish.client_key)
+        .map(|(chain, key)| CertificateFiles { chain, key });
     let subject = match wish.target {
-        Some(target) => {
-            let expect = wish.expect.unwrap_or(Stance::Prefer);
-            selftest::Subject::Server { target, server_name: wish.server_name, expect, ca: wish.ca }
+        Some(target) => selftest::Subject::Server {
+            target,
+            server_name: wish.server_name,
+        },
+        None if wish.server_name.is_some() => {
+            eprintln!(
+                "--server-name needs a target\n  hint: the sites of a configuration are asked for by their own names"
+            );
+            return Err(Exit::Usage);
         }
         None => {
-            let flags = wish.config.iter().map(|file| ("config".to_owned(), vec![file.display().to_string()]));
+            let flags = wish
+                .config
+                .iter()
+                .map(|file| ("config".to_owned(), vec![file.display().to_string()]));
             let source = config::Source::find(flags.collect(), environment(), Path::exists);
             let loaded = config::load(&source).map_err(|problems| wrong(&problems))?;
-            let name = source.file.map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
-            selftest::Subject::Plan { plan: Box::new(loaded.plan), name }
+            let name = source
+                .file
+                .map_or_else(|| "the environment".to_owned(), |file| file.display().to_string());
+            selftest::Subject::Plan {
+                plan: Box::new(loaded.plan),
+                name,
+            }
         }
     };
-    Ok(selftest::Inputs { subject, identity, output })
+    Ok(selftest::Inputs {
+        subject,
+        expect: wish.expect,
+        ca: wish.ca,
+        identity,
+        output,
+    })
 }
 
 fn wrong(problems: &[config::Problem]) -> Exit {

@@ -46,7 +46,9 @@ pub(crate) fn run(admin: &AdminPlan, ask: Ask) -> Exit {
     match answer {
         Ok((status, text)) => tell(ask, status, &text),
         Err(error) => {
-            eprintln!("{error:#}\n  hint: is portcullis running, and is this its admin listener? --admin names another");
+            eprintln!(
+                "{error:#}\n  hint: is portcullis running, and is this its admin listener? --admin names another"
+            );
             Exit::System
         }
     }

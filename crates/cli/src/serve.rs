@@ -8,7 +8,11 @@ use std::sync::Arc;
 /// Starts, and returns when all is over.
 pub(crate) fn run(config: config::Source) -> Exit {
     prepare();
-    let source = Source { config, self_signed: Some(self_signed()), ..Source::default() };
+    let source = Source {
+        config,
+        self_signed: Some(self_signed()),
+        ..Source::default()
+    };
     match portcullis_proxy::start(source, Shutdown::Signals) {
         Ok(running) => {
             running.wait();
@@ -36,7 +40,10 @@ pub(crate) fn self_signed() -> SelfSigned {
         let mut names: Vec<Name> = own.iter().chain([&host]).filter_map(|name| name.parse().ok()).collect();
         names.dedup();
         let issued = self_signed_pair(&names).map_err(|e| e.to_string())?;
-        let pem = |issued: Issued| PemPair { chain: issued.chain_pem.into(), key: issued.key_pem.as_bytes().to_vec().into() };
+        let pem = |issued: Issued| PemPair {
+            chain: issued.chain_pem.into(),
+            key: issued.key_pem.as_bytes().to_vec().into(),
+        };
         Ok(issued.into_iter().map(pem).collect())
     })
 }
@@ -45,7 +52,13 @@ pub(crate) fn self_signed() -> SelfSigned {
 fn prepare() {
     let limit = getrlimit(Resource::Nofile);
     // a lower limit means fewer connections, which `status` shows: no reason not to start
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    );
     // a kernel without it leaves core dumps to the operator's limits
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }

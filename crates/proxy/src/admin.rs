@@ -296,7 +296,7 @@ impl State {
             "/readyz" if get => return self.ready(),
             _ => {}
         }
-        if let Err(refusal) = self.admits(&request) {
+        if let Some(refusal) = self.refuses(&request) {
             return refusal;
         }
         match (path, request.method()) {
@@ -318,9 +318,9 @@ impl State {
     }
 
     /// The token where one is needed, and a Host that a browser was not tricked into.
-    fn admits(&self, request: &Request<Incoming>) -> Result<(), Reply> {
+    fn refuses(&self, request: &Request<Incoming>) -> Option<Reply> {
         let Access::Token(token) = &self.access else {
-            return Ok(());
+            return None;
         };
         let host = request
             .headers()
@@ -329,7 +329,7 @@ impl State {
             .unwrap_or_default();
         if !is_own_host(host) {
             let error = "host is neither an address nor localhost";
-            return Err(reply(StatusCode::MISDIRECTED_REQUEST, &json!({ "error": error })));
+            return Some(reply(StatusCode::MISDIRECTED_REQUEST, &json!({ "error": error })));
         }
         let given = request
             .headers()
@@ -338,12 +338,12 @@ impl State {
             .unwrap_or_default();
         let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
         if !same(given, token) {
-            return Err(reply(
+            return Some(reply(
                 StatusCode::UNAUTHORIZED,
                 &json!({ "error": "bearer token missing or wrong" }),
             ));
         }
-        Ok(())
+        None
     }
 
     fn metrics(&self) -> Reply {

@@ -17,7 +17,9 @@ pub(crate) fn unix_now() -> i64 {
 /// A moment in seconds since 1970, RFC 3339 in UTC.
 pub(crate) fn date(seconds: i64) -> String {
     let moment = OffsetDateTime::from_unix_timestamp(seconds);
-    let text = moment.ok().and_then(|m| m.format(&time::format_description::well_known::Rfc3339).ok());
+    let text = moment
+        .ok()
+        .and_then(|m| m.format(&time::format_description::well_known::Rfc3339).ok());
     text.unwrap_or_else(|| "beyond the calendar".into())
 }
 
@@ -32,6 +34,6 @@ mod tests {
     #[test]
     fn a_timestamp_has_milliseconds_and_a_z() {
         let moment = time::OffsetDateTime::from_unix_timestamp_nanos(1_793_000_000_123_456_789).unwrap();
-        assert_eq!(super::format(moment), "2026-10-26T06:13:20.123Z");
+        assert_eq!(super::format(moment), "2026-10-26T07:33:20.123Z");
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     },
     peek::{self, NoHello, Peeked},
     record::Record,
-    relay::{Downstream, relay},
+    relay::{Downstream, Idle, relay},
     site::Site,
     socket::Socket,
 };
@@ -21,8 +21,8 @@ use portcullis_tls::{
     server::{Choice, Refusal, Server},
 };
 use portcullis_wire::{Hello, alert::Alert};
-use std::{future::Future, rc::Rc, sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout_at};
+use std::{rc::Rc, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// Serves an accepted connection to its end.
 pub(crate) async fn run(core: Rc<Core>, socket: Attachable, accepted: Accepted) {
@@ -64,7 +64,10 @@ async fn admit(
     let limits = &listener.plan.limits;
     let (for_all, for_hello) = (deadline(record, limits.handshake), deadline(record, limits.hello));
     record.reach(Stage::Hello);
-    let hello = within(earlier(for_hello, for_all), peek::hello(&mut socket)).await;
+    let hello = core
+        .wheel
+        .within(earlier(for_hello, for_all), peek::hello(core, &mut socket))
+        .await;
     let Peeked { hello, bytes } = hello.ok_or_else(|| NoHello::Failed(slow(Stage::Hello)))??;
     record.reach(Stage::Route);
     record.offered(&hello);
@@ -74,6 +77,7 @@ async fn admit(
         .and_then(|site| Some((site, site.tls.as_ref()?)));
     let Some((site, _)) = found else {
         return Err(turn_away(
+            core,
             &mut socket,
             Failure::refused(Stage::Route, Fault::Client, "no site of that name"),
             Alert::UNRECOGNIZED_NAME,
@@ -116,13 +120,16 @@ async fn handshake(
     let mut tls = ServerConnection::new(choice.config.clone()).map_err(|e| tls_failure(Stage::Handshake, &e))?;
     tls.set_buffer_limit(None);
     let mut stream = Box::new(TlsStream::new(socket, tls));
-    let shaken = within(deadline, stream.handshake(bytes, |read| core.scratch(read))).await;
+    let shaken = core
+        .wheel
+        .within(deadline, stream.handshake(bytes, |read| core.scratch(read)))
+        .await;
     record.handshake_bytes = stream.wire;
     match shaken {
         None => return Err(slow(Stage::Handshake)),
         Some(Err(failure)) => {
             let words = stream.last_words();
-            farewell::say(&mut stream.socket, &words).await;
+            farewell::say(&core.wheel, &mut stream.socket, &words).await;
             return Err(failure);
         }
         Some(Ok(())) => {}
@@ -130,7 +137,7 @@ async fn handshake(
     match judge(core, site, server, (&hello, &choice, &stream), record) {
         Ok(()) => Ok(stream),
         Err(failure) => {
-            farewell::say(&mut stream.socket, &[]).await;
+            farewell::say(&core.wheel, &mut stream.socket, &[]).await;
             Err(failure)
         }
     }
@@ -171,12 +178,11 @@ fn judge(
 /// After admission: connect, tell who asked, relay.
 async fn serve(core: &Core, (down, site, idle): Admitted, record: &mut Record) -> Result<(), Failure> {
     record.reach(Stage::Connect);
-    let upstream = site.upstream.connect().await?;
+    let upstream = site.upstream.connect(&core.wheel).await?;
     record.connected(&site.upstream.name, &upstream.server);
-    if let Some(address) = upstream.socket.local_address() {
-        core.admitted(address, record);
-    }
+    core.admitted(&upstream.socket, record);
     record.reach(Stage::Relay);
+    let idle = idle.map(|limit| Idle::new(limit, &core.wheel));
     // held until the relay is over
     let _open = upstream.open;
     relay((down, upstream.socket), idle, &mut record.bytes, |read| {
@@ -199,7 +205,7 @@ async fn plain(core: &Core, socket: Socket, listener: Arc<Listener>, record: &mu
 /// A hello that no configuration fits: the right alert, and the reason in metrics and record.
 async fn refuse(socket: &mut Socket, (core, site): (&Core, &Site), hello: &Hello, refusal: Refusal) -> Failure {
     let alert = refusal.alert();
-    farewell::say(socket, &alert.fatal_record()).await;
+    farewell::say(&core.wheel, socket, &alert.fatal_record()).await;
     let failure = match refusal {
         Refusal::Policy(rule) => {
             core.books()
@@ -242,8 +248,8 @@ fn offers(rule: RuleName, hello: &Hello) -> String {
     }
 }
 
-async fn turn_away(socket: &mut Socket, failure: Failure, alert: Alert) -> NoHello {
-    farewell::say(socket, &alert.fatal_record()).await;
+async fn turn_away(core: &Core, socket: &mut Socket, failure: Failure, alert: Alert) -> NoHello {
+    farewell::say(&core.wheel, socket, &alert.fatal_record()).await;
     NoHello::Failed(failure.answering(alert))
 }
 
@@ -259,14 +265,6 @@ fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
-    }
-}
-
-/// The future's result, or None when the deadline came first.
-async fn within<T>(deadline: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
-    match deadline {
-        Some(deadline) => timeout_at(deadline, future).await.ok(),
-        None => Some(future.await),
     }
 }
 

@@ -121,6 +121,7 @@ impl Control {
                 command = inbox.recv() => command.unwrap_or(Command::End),
                 _ = resolve.tick() => {
                     self.resolve();
+                    self.shared.tickets.rotate();
                     continue;
                 }
             };

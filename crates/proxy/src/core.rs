@@ -8,16 +8,17 @@ use crate::{
     },
     record::{Books, Peer, Record},
     relay::SCRATCH,
-    snapshot::Door,
-    snapshot::Live,
+    snapshot::{Door, Live},
+    socket::Socket,
     start::{Admitted, Hook},
+    wheel::Wheel,
 };
 use portcullis_tls::tickets::Tickets;
 use std::{
     cell::RefCell,
     collections::HashMap,
     io,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     rc::Rc,
     sync::{
         Arc,
@@ -73,6 +74,7 @@ pub(crate) enum ListenSocket {
 pub(crate) struct Core {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) wheel: Rc<Wheel>,
     scratch: RefCell<Box<[u8]>>,
 }
 
@@ -177,8 +179,9 @@ impl Core {
     }
 
     /// Tells the library's user, if it asked, what stands behind a connection its backend is about to see.
-    pub(crate) fn admitted(&self, from: SocketAddr, record: &Record) {
-        if let Some(hook) = &self.shared.hook {
+    pub(crate) fn admitted(&self, upstream: &Socket, record: &Record) {
+        let Some(hook) = &self.shared.hook else { return };
+        if let Some(from) = upstream.local_address() {
             hook(&Admitted {
                 from,
                 negotiated: record.negotiated(),
@@ -205,7 +208,12 @@ pub(crate) fn start(
         match runtime() {
             Ok(runtime) => {
                 let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
-                let core = Rc::new(Core { index, shared, scratch });
+                let core = Rc::new(Core {
+                    index,
+                    shared,
+                    wheel: Wheel::new(),
+                    scratch,
+                });
                 runtime.block_on(run(core, orders));
             }
             Err(error) => tracing::error!(core = index as u64, error = %error, "event loop not started"),
@@ -215,6 +223,8 @@ pub(crate) fn start(
 
 async fn run(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<Order>) {
     let mut listening: HashMap<Door, (oneshot::Sender<()>, tokio::task::JoinHandle<()>)> = HashMap::new();
+    // ends with the runtime
+    spawn_local(core.wheel.clone().turn());
     while let Some(order) = orders.recv().await {
         match order {
             Order::Serve(socket, accepted) => core.serve(socket, *accepted),

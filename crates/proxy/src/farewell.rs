@@ -1,7 +1,7 @@
 //! Last words to a client that is turned away, so that they arrive.
-use crate::socket::Socket;
-use std::{future::poll_fn, io, time::Duration};
-use tokio::time::timeout;
+use crate::{socket::Socket, wheel::Wheel};
+use std::{future::poll_fn, io, rc::Rc, time::Duration};
+use tokio::time::Instant;
 
 /// How long a client may take to read them.
 const LINGER: Duration = Duration::from_secs(1);
@@ -10,8 +10,8 @@ const MAX_UNREAD: usize = 64 * 1024;
 
 /// Writes the words, says that no more will come, and reads what is still on its way. Bounded, and never an error:
 /// the connection's fate is decided.
-pub(crate) async fn say(socket: &mut Socket, words: &[u8]) {
-    let _ = timeout(LINGER, part(socket, words)).await;
+pub(crate) async fn say(wheel: &Rc<Wheel>, socket: &mut Socket, words: &[u8]) {
+    let _ = wheel.within(Some(Instant::now() + LINGER), part(socket, words)).await;
 }
 
 async fn part(socket: &mut Socket, mut words: &[u8]) -> io::Result<()> {

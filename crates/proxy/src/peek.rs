@@ -1,5 +1,6 @@
 //! The ClientHello, read once and whole, however it is cut; and a decent word to what is not TLS.
 use crate::{
+    core::Core,
     failure::{Failure, Stage},
     farewell,
     socket::Socket,
@@ -10,12 +11,10 @@ use portcullis_wire::{
     client_hello::{self, HelloError, MAX_HELLO, MAX_RECORDS, Progress},
     sniff::{Sniffed, sniff},
 };
-use std::{future::poll_fn, io};
+use std::{future::poll_fn, io, task::Poll};
 
 /// What a connection may send before its hello is whole: the hello and the headers of its records.
 const MAX_BUFFER: usize = MAX_HELLO + MAX_RECORDS * 5;
-/// A post-quantum hello with one share is 1.7 to 2 kB; most arrive in one read of this.
-const FIRST_READ: usize = 4 * 1024;
 
 /// What was read.
 pub(crate) struct Peeked {
@@ -32,17 +31,19 @@ pub(crate) enum NoHello {
 }
 
 /// Reads the hello. The caller holds the deadline.
-pub(crate) async fn hello(socket: &mut Socket) -> Result<Peeked, NoHello> {
+pub(crate) async fn hello(core: &Core, socket: &mut Socket) -> Result<Peeked, NoHello> {
     let mut bytes = Vec::new();
     loop {
         let read = poll_fn(|cx| {
-            // the buffer appears with the first byte, not with the connection
-            let mut piece = [0; FIRST_READ];
-            let room = FIRST_READ.min(MAX_BUFFER - bytes.len());
-            socket.poll_read(cx, &mut piece[..room]).map_ok(|n| {
-                bytes.extend_from_slice(&piece[..n]);
-                n
-            })
+            let mut result = Poll::Pending;
+            let room = MAX_BUFFER - bytes.len();
+            core.scratch(&mut |piece| {
+                result = socket.poll_read(cx, &mut piece[..room]).map_ok(|n| {
+                    bytes.extend_from_slice(&piece[..n]);
+                    n
+                });
+            });
+            result
         });
         let read = read.await.map_err(|e| unreadable(bytes.is_empty(), &e))?;
         if read == 0 {
@@ -51,8 +52,8 @@ pub(crate) async fn hello(socket: &mut Socket) -> Result<Peeked, NoHello> {
         match client_hello::from_records(&bytes) {
             Ok(Progress::Complete(hello)) => return Ok(Peeked { hello, bytes }),
             Ok(Progress::Incomplete) if bytes.len() < MAX_BUFFER => {}
-            Ok(Progress::Incomplete) => return Err(refuse(socket, &bytes, HelloError::TooLong).await),
-            Err(error) => return Err(refuse(socket, &bytes, error).await),
+            Ok(Progress::Incomplete) => return Err(refuse(core, socket, &bytes, HelloError::TooLong).await),
+            Err(error) => return Err(refuse(core, socket, &bytes, error).await),
         }
     }
 }
@@ -76,16 +77,16 @@ fn unreadable(nothing_yet: bool, error: &io::Error) -> NoHello {
 }
 
 /// Says why not, as far as the peer's own protocol allows.
-async fn refuse(socket: &mut Socket, bytes: &[u8], error: HelloError) -> NoHello {
+async fn refuse(core: &Core, socket: &mut Socket, bytes: &[u8], error: HelloError) -> NoHello {
     let what = match sniff(bytes) {
         Sniffed::Tls => {
             let alert = error.alert();
-            farewell::say(socket, &alert.fatal_record()).await;
+            farewell::say(&core.wheel, socket, &alert.fatal_record()).await;
             let failure = Failure::failed(Stage::Hello, Fault::Client, error.to_string());
             return NoHello::Failed(failure.answering(alert));
         }
         Sniffed::Http1 => {
-            farewell::say(socket, HTTP_400.as_bytes()).await;
+            farewell::say(&core.wheel, socket, HTTP_400.as_bytes()).await;
             "a plain http request on a tls port"
         }
         Sniffed::Http2 => "a plain http/2 preface on a tls port",

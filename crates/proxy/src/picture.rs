@@ -126,18 +126,31 @@ impl Snapshot {
         let now = clock::unix_now();
         let listeners = self.plan.listeners.iter().map(listener).collect();
         let mut warnings = Vec::new();
-        let sites = (0..self.plan.sites.len()).map(|index| self.site(index, now, &mut warnings)).collect();
-        Picture { listeners, sites, warnings }
+        let sites = (0..self.plan.sites.len())
+            .map(|index| self.site(index, now, &mut warnings))
+            .collect();
+        Picture {
+            listeners,
+            sites,
+            warnings,
+        }
     }
 
     fn site(&self, index: usize, now: i64, warnings: &mut Vec<Warning>) -> SitePicture {
         let plan = &self.plan.sites[index];
         let upstream = &self.plan.upstreams[plan.upstream];
         let on: Vec<&ListenerPlan> = plan.listeners.iter().map(|&l| &self.plan.listeners[l]).collect();
-        let policy = on.iter().filter_map(|l| l.policy).fold(plan.policy, Policy::tightened_by);
+        let policy = on
+            .iter()
+            .filter_map(|l| l.policy)
+            .fold(plan.policy, Policy::tightened_by);
         let server = self.server(index);
         let identities = &self.identities[index];
-        let certificates: Vec<_> = identities.iter().enumerate().map(|(at, i)| certificate(plan, (at, i), server)).collect();
+        let certificates: Vec<_> = identities
+            .iter()
+            .enumerate()
+            .map(|(at, i)| certificate(plan, (at, i), server))
+            .collect();
         warn(plan, policy, (identities, &certificates, now), warnings);
         SitePicture {
             site: plan.name.clone(),
@@ -163,7 +176,9 @@ impl Snapshot {
     fn server(&self, site: usize) -> Option<&Server> {
         let name = &*self.plan.sites[site].name;
         let on = self.plan.sites[site].listeners.iter().map(|&l| &self.listeners[l]);
-        on.flat_map(|l| l.sites.all()).filter(|s| &*s.name.0 == name).find_map(|s| s.tls.as_ref())
+        on.flat_map(|l| l.sites.all())
+            .filter(|s| &*s.name.0 == name)
+            .find_map(|s| s.tls.as_ref())
     }
 }
 
@@ -202,9 +217,21 @@ fn certificate(site: &SitePlan, (at, identity): (usize, &Identity), server: Opti
 
 /// In words: the schemes that lead to it, and where it stands.
 fn serves(site: &SitePlan, at: usize, identity: &Identity) -> String {
-    let schemes: Vec<String> = identity.schemes().into_iter().filter(|s| site.tls.signatures.contains(s)).map(|s| s.to_string()).collect();
-    let which = if at == 0 { "clients" } else { "clients that take none before it and" };
-    let versions = match (identity.leaf().key.is_some_and(|k| k.is_ml_dsa()), site.tls.versions.contains(&Version::Tls12)) {
+    let schemes: Vec<String> = identity
+        .schemes()
+        .into_iter()
+        .filter(|s| site.tls.signatures.contains(s))
+        .map(|s| s.to_string())
+        .collect();
+    let which = if at == 0 {
+        "clients"
+    } else {
+        "clients that take none before it and"
+    };
+    let versions = match (
+        identity.leaf().key.is_some_and(|k| k.is_ml_dsa()),
+        site.tls.versions.contains(&Version::Tls12),
+    ) {
         (true, _) => " on TLS 1.3",
         (false, true) => " on TLS 1.3, and TLS 1.2 clients",
         (false, false) => " on TLS 1.3",
@@ -214,9 +241,20 @@ fn serves(site: &SitePlan, at: usize, identity: &Identity) -> String {
 
 fn flights(site: &SitePlan, identity: &Identity, server: &Server) -> Vec<Flight> {
     let same = |other: &Identity| std::ptr::eq(other.leaf(), identity.leaf());
-    let Some(index) = server.identities().iter().position(|i| same(i)) else { return Vec::new() };
-    let each = site.tls.groups.iter().filter_map(|&group| Some((group, server.flight_len(index, group)?)));
-    each.map(|(group, bytes)| Flight { group: group.to_string(), bytes, fits: bytes <= TEN_SEGMENTS }).collect()
+    let Some(index) = server.identities().iter().position(|i| same(i)) else {
+        return Vec::new();
+    };
+    let each = site
+        .tls
+        .groups
+        .iter()
+        .filter_map(|&group| Some((group, server.flight_len(index, group)?)));
+    each.map(|(group, bytes)| Flight {
+        group: group.to_string(),
+        bytes,
+        fits: bytes <= TEN_SEGMENTS,
+    })
+    .collect()
 }
 
 fn warn(
@@ -226,23 +264,52 @@ fn warn(
     warnings: &mut Vec<Warning>,
 ) {
     let mut say = |message: String, hint: &str| {
-        warnings.push(Warning { site: site.name.clone(), message, hint: hint.to_owned() });
+        warnings.push(Warning {
+            site: site.name.clone(),
+            message,
+            hint: hint.to_owned(),
+        });
     };
     for (identity, picture) in identities.iter().zip(pictures) {
         for problem in identity.problems(now) {
-            say(format!("{}: {problem}", picture.file), "`openssl x509 -noout -text` shows a certificate's parts");
+            say(
+                format!("{}: {problem}", picture.file),
+                "`openssl x509 -noout -text` shows a certificate's parts",
+            );
         }
         let left = identity.leaf().not_after - now;
         if (0..SOON).contains(&left) {
-            say(format!("{}: ends in {} days, {}", picture.file, left / 86_400, picture.not_after), "renew it now");
+            say(
+                format!(
+                    "{}: ends in {} days, {}",
+                    picture.file,
+                    left / 86_400,
+                    picture.not_after
+                ),
+                "renew it now",
+            );
         }
-        let uncovered: Vec<&str> = site.names.iter().filter(|n| !covers(identity, n)).map(String::as_str).collect();
+        let uncovered: Vec<&str> = site
+            .names
+            .iter()
+            .filter(|n| !covers(identity, n))
+            .map(String::as_str)
+            .collect();
         if !uncovered.is_empty() {
-            say(format!("{}: does not cover {}", picture.file, uncovered.join(", ")), "clients that ask for these names will refuse it");
+            say(
+                format!("{}: does not cover {}", picture.file, uncovered.join(", ")),
+                "clients that ask for these names will refuse it",
+            );
         }
         if let Some(first) = picture.flights.first().filter(|f| !f.fits) {
-            let message = format!("{}: a first flight of {} bytes with {} does not fit ten segments", picture.file, first.bytes, first.group);
-            say(message, "it costs a round trip on a fresh connection: a shorter chain or ML-DSA-44 would not");
+            let message = format!(
+                "{}: a first flight of {} bytes with {} does not fit ten segments",
+                picture.file, first.bytes, first.group
+            );
+            say(
+                message,
+                "it costs a round trip on a fresh connection: a shorter chain or ML-DSA-44 would not",
+            );
         }
     }
     about_order(site, identities, &mut say);
@@ -255,7 +322,9 @@ fn covers(identity: &Identity, name: &str) -> bool {
 }
 
 fn about_order(site: &SitePlan, identities: &[std::sync::Arc<Identity>], say: &mut impl FnMut(String, &str)) {
-    let first_is_pq = identities.first().is_some_and(|i| i.authentication() == Authentication::Pq);
+    let first_is_pq = identities
+        .first()
+        .is_some_and(|i| i.authentication() == Authentication::Pq);
     if let Some(name) = site.names.iter().find(|name| is_public(name)).filter(|_| first_is_pq) {
         say(
             format!("an ML-DSA chain stands first, and {name} looks like a public name"),
@@ -264,17 +333,28 @@ fn about_order(site: &SitePlan, identities: &[std::sync::Arc<Identity>], say: &m
     }
     let all_pq = !identities.is_empty() && identities.iter().all(|i| i.authentication() == Authentication::Pq);
     if all_pq && site.policy.authentication != Stance::Require {
-        say("only ML-DSA certificates: clients that cannot verify them are locked out".into(), "add an ECDSA or RSA certificate after it");
+        say(
+            "only ML-DSA certificates: clients that cannot verify them are locked out".into(),
+            "add an ECDSA or RSA certificate after it",
+        );
     }
 }
 
-fn about_policy(site: &SitePlan, policy: Policy, identities: &[std::sync::Arc<Identity>], say: &mut impl FnMut(String, &str)) {
+fn about_policy(
+    site: &SitePlan,
+    policy: Policy,
+    identities: &[std::sync::Arc<Identity>],
+    say: &mut impl FnMut(String, &str),
+) {
     let safe = |g: &GroupId| g.key_exchange().is_some_and(|k| k.is_quantum_safe());
     if identities.is_empty() {
         return;
     }
     if !site.tls.groups.iter().any(safe) {
-        say("no quantum-safe group is offered".into(), "add X25519MLKEM768 to tls.groups, first");
+        say(
+            "no quantum-safe group is offered".into(),
+            "add X25519MLKEM768 to tls.groups, first",
+        );
     }
     if policy.key_exchange == Stance::Require && site.tls.versions.contains(&Version::Tls12) {
         say(
@@ -282,14 +362,31 @@ fn about_policy(site: &SitePlan, policy: Policy, identities: &[std::sync::Arc<Id
             "tls.versions = [\"1.3\"] or profile = \"modern\" says what is meant",
         );
     }
-    if site.client_auth.as_ref().is_some_and(|c| c.mode == ClientAuthMode::Optional) {
-        say("clients without a certificate are admitted".into(), "client_auth.mode = \"required\" refuses them");
+    if site
+        .client_auth
+        .as_ref()
+        .is_some_and(|c| c.mode == ClientAuthMode::Optional)
+    {
+        say(
+            "clients without a certificate are admitted".into(),
+            "client_auth.mode = \"required\" refuses them",
+        );
     }
 }
 
 /// A name that the public resolves: not one of the endings kept for private use.
 fn is_public(name: &str) -> bool {
-    const PRIVATE: [&str; 9] = ["localhost", "local", "internal", "lan", "home.arpa", "test", "example", "invalid", "corp"];
-    let private = |ending: &&str| *name == **ending || name.ends_with(&format!(".{ending}"));
-    name.contains('.') && name.parse::<std::net::IpAddr>().is_err() && !PRIVATE.iter().any(|e| private(&e))
+    const PRIVATE: [&str; 9] = [
+        "localhost",
+        "local",
+        "internal",
+        "lan",
+        "home.arpa",
+        "test",
+        "example",
+        "invalid",
+        "corp",
+    ];
+    let private = |ending: &str| name == ending || name.ends_with(&format!(".{ending}"));
+    name.contains('.') && name.parse::<std::net::IpAddr>().is_err() && !PRIVATE.iter().any(|e| private(e))
 }

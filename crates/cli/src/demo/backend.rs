@@ -21,30 +21,30 @@ use tokio::{
 
 /// What a visitor negotiated with the proxy, in the words of the access log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// `1.3`
-    pub version: String,
+    pub(crate) version: String,
     /// `X25519MLKEM768`
-    pub group: String,
+    pub(crate) group: String,
     /// `hybrid`, `pq` or `classical`
-    pub key_exchange: String,
+    pub(crate) key_exchange: String,
     /// `TLS_AES_128_GCM_SHA256`
-    pub cipher: String,
+    pub(crate) cipher: String,
     /// `mldsa65`; empty when resumed.
-    pub signature: String,
+    pub(crate) signature: String,
     /// `pq` or `classical`
-    pub authentication: String,
+    pub(crate) authentication: String,
     /// `full`, `confidential` or `none`
-    pub safety: String,
+    pub(crate) safety: String,
     /// The proxy asked the client again.
-    pub retry: bool,
+    pub(crate) retry: bool,
     /// An earlier session was resumed.
-    pub resumed: bool,
+    pub(crate) resumed: bool,
 }
 
 impl Facts {
     /// What the proxy negotiated, in words.
-    pub fn of(facts: &Negotiated) -> Facts {
+    pub(crate) fn of(facts: &Negotiated) -> Facts {
         Facts {
             version: facts.version.as_str().to_owned(),
             group: facts.group.map(|group| group.to_string()).unwrap_or_default(),
@@ -60,11 +60,11 @@ impl Facts {
 }
 
 /// The running services; they end with it.
-pub struct Backend {
+pub(crate) struct Backend {
     /// Where the page is.
-    pub page: SocketAddr,
+    pub(crate) page: SocketAddr,
     /// Where the echo is.
-    pub echo: SocketAddr,
+    pub(crate) echo: SocketAddr,
     _services: JoinSet<()>,
 }
 
@@ -77,7 +77,7 @@ impl Backend {
     /// Starts both on free ports of the loopback. `lookup` says what the connection negotiated whose upstream
     /// side has the given address: the proxy sees it as its own, we see it as our peer. It is asked once for each
     /// connection: at its first request, or at its end.
-    pub async fn start<L>(lookup: L) -> io::Result<Backend>
+    pub(crate) async fn start<L>(lookup: L) -> io::Result<Backend>
     where
         L: Fn(SocketAddr) -> Option<Facts> + Clone + Send + Sync + 'static,
     {
@@ -205,11 +205,11 @@ fn response(status: StatusCode, kind: &'static str, body: String) -> Response<Fu
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use tokio::io::AsyncReadExt;
 
-    fn facts() -> Facts {
+    pub(in crate::demo) fn facts() -> Facts {
         Facts {
             version: "1.3".to_owned(),
             group: "X25519MLKEM768".to_owned(),

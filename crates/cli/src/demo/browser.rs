@@ -8,7 +8,7 @@ use std::{
 
 /// Whether to open a browser.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Browser {
+pub(crate) enum Browser {
     /// Where there is a display, on a terminal.
     Open,
     /// `--no-open`

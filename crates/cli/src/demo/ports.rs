@@ -6,11 +6,11 @@ use std::{
 
 /// Where the demo listens; every address of a service has the same port.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Ports {
+pub(crate) struct Ports {
     /// The page's addresses.
-    pub page: Vec<SocketAddr>,
+    pub(crate) page: Vec<SocketAddr>,
     /// The echo's addresses.
-    pub echo: Vec<SocketAddr>,
+    pub(crate) echo: Vec<SocketAddr>,
 }
 
 /// The ports of SPEC 9.
@@ -19,11 +19,20 @@ const ECHO: u16 = 8444;
 
 impl Ports {
     /// Takes the known ports where they are free, others where not; the second value says so for people.
-    pub fn choose() -> io::Result<(Ports, Vec<String>)> {
+    pub(crate) fn choose() -> io::Result<(Ports, Vec<String>)> {
         let (page, page_notice) = addresses("page", PAGE)?;
         let (echo, echo_notice) = addresses("echo", ECHO)?;
         let notices = page_notice.into_iter().chain(echo_notice).collect();
         Ok((Ports { page, echo }, notices))
+    }
+
+    /// Any free ones: tests run side by side.
+    #[cfg(test)]
+    pub(super) fn any() -> io::Result<Ports> {
+        Ok(Ports {
+            page: free(0)?,
+            echo: free(0)?,
+        })
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn to_try(ports: &Ports, world: &World) -> String {
             format!("https://localhost:{page}/"),
         ),
         (
-            "what curl negotiates",
+            "what curl negotiates: X25519MLKEM768 if it stands on OpenSSL 3.5 or later, else X25519",
             format!("curl --cacert {ca} https://localhost:{page}/api/negotiated"),
         ),
         (
@@ -65,7 +65,7 @@ pub(super) fn to_try(ports: &Ports, world: &World) -> String {
         ),
         (
             "a line for each connection",
-            format!("tail -f {}", shell_word(&world.access_log())),
+            format!("tail -f {}", shell_word(&world.log())),
         ),
     ];
     let lines = examples.map(|(what, command)| format!("  # {what}\n  {command}\n"));

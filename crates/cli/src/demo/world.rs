@@ -3,8 +3,9 @@ use super::{Ports, backend::Backend};
 use anyhow::Context;
 use portcullis_certs::{Algorithm, Authority, Name, RootSpec, ServerSpec, write_certificate, write_issued};
 use std::{
-    fs,
+    fs::{self, Permissions},
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,7 +16,7 @@ const VALID: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 const CA: &str = "ca.pem";
 const CONFIG: &str = "portcullis.toml";
-const ACCESS_LOG: &str = "access.log";
+const LOG: &str = "portcullis.log";
 
 /// The folder; it goes when this goes.
 pub(super) struct World {
@@ -25,8 +26,11 @@ pub(super) struct World {
 impl World {
     /// Makes all of it.
     pub(super) fn make(ports: &Ports, backend: &Backend) -> anyhow::Result<World> {
-        let folder = tempfile::Builder::new().prefix("portcullis-demo-").tempdir();
-        let folder = folder.context("cannot make a temporary folder")?;
+        let folder = tempfile::Builder::new()
+            .prefix("portcullis-demo-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()
+            .context("cannot make a temporary folder")?;
         make_certificates(folder.path())?;
         let config = config_toml(folder.path(), ports, (backend.page, backend.echo));
         let path = folder.path().join(CONFIG);
@@ -46,14 +50,15 @@ impl World {
         self.folder().join(CONFIG)
     }
 
-    pub(super) fn access_log(&self) -> PathBuf {
-        self.folder().join(ACCESS_LOG)
+    /// Where the proxy's lines go, so that they do not run through what the demo says.
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder().join(LOG)
     }
 }
 
 /// The demo's configuration: a page with the classical certificate first, as on the web, where clients that offer
 /// ML-DSA may still not trust a private root; an echo with ML-DSA first, as in a fleet whose clients do.
-pub fn config_toml(folder: &Path, ports: &Ports, (page, echo): (SocketAddr, SocketAddr)) -> String {
+pub(crate) fn config_toml(folder: &Path, ports: &Ports, (page, echo): (SocketAddr, SocketAddr)) -> String {
     let certificate = |algorithm: Algorithm| {
         let stem = algorithm.word();
         format!("{{ chain = \"{stem}.pem\", key = \"{stem}.key\" }}")
@@ -62,7 +67,7 @@ pub fn config_toml(folder: &Path, ports: &Ports, (page, echo): (SocketAddr, Sock
     let admin = quoted(&format!("unix:{}", folder.join("admin.sock").display()));
     let head = format!(
         "# made by `portcullis demo`\n\
-         log      = {{ level = \"warn\", format = \"text\", access = \"{ACCESS_LOG}\" }}\n\
+         log      = {{ level = \"info\", format = \"text\", access = \"-\" }}\n\
          admin    = {{ listen = {admin} }}\n\
          shutdown = {{ delay = \"0s\", grace = \"2s\" }}\n"
     );

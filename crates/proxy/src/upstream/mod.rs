@@ -5,6 +5,7 @@ use crate::{
     metrics::{Label, Metrics},
     plan::{Address, UpstreamPlan},
     socket::Socket,
+    wheel::Wheel,
 };
 use arc_swap::ArcSwap;
 use portcullis_tls::failure::Fault;
@@ -13,16 +14,14 @@ use std::{
     io,
     net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
-use tokio::{
-    net::{TcpStream, UnixStream},
-    time::timeout,
-};
+use tokio::net::{TcpStream, UnixStream};
 
 /// A server whose connect failed is tried last for so long: a dead one then costs one connection in a
 /// while its time-out, not every one.
@@ -88,14 +87,14 @@ impl Upstream {
     }
 
     /// Connects to the next server in turn, or to the first after it that answers.
-    pub(crate) async fn connect(&self) -> Result<Connected, Failure> {
+    pub(crate) async fn connect(&self, wheel: &Rc<Wheel>) -> Result<Connected, Failure> {
         let first = self.next.fetch_add(1, Relaxed);
         let in_turn = || (0..self.servers.len()).map(|i| &self.servers[first.wrapping_add(i) % self.servers.len()]);
         let now = self.made.elapsed().as_millis() as u64;
         let (rested, resting): (Vec<_>, Vec<_>) = in_turn().partition(|s| s.rests_until.load(Relaxed) <= now);
         let mut problem = None;
         for server in rested.into_iter().chain(resting) {
-            match server.connect(self.plan.connect_timeout).await {
+            match server.connect(wheel, self.plan.connect_timeout).await {
                 Ok(socket) => {
                     server.rests_until.store(0, Relaxed);
                     self.open.inc();
@@ -167,19 +166,21 @@ impl Server {
         }
     }
 
-    async fn connect(&self, limit: Duration) -> io::Result<Socket> {
+    async fn connect(&self, wheel: &Rc<Wheel>, limit: Duration) -> io::Result<Socket> {
         match &self.target {
-            Target::Ip(address) => tcp(*address, limit).await,
+            Target::Ip(address) => tcp(wheel, *address, limit).await,
             Target::Unix(path) => {
-                let connected = timeout(limit, UnixStream::connect(path)).await;
+                let connected = wheel
+                    .within(Some(tokio::time::Instant::now() + limit), UnixStream::connect(path))
+                    .await;
                 connected
-                    .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+                    .unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
                     .map(Socket::Unix)
             }
             Target::Name { found, .. } => {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, "name not resolved");
                 for address in found.load_full().iter() {
-                    match tcp(*address, limit).await {
+                    match tcp(wheel, *address, limit).await {
                         Ok(socket) => return Ok(socket),
                         Err(error) => last = error,
                     }
@@ -190,10 +191,15 @@ impl Server {
     }
 }
 
-async fn tcp(address: SocketAddr, limit: Duration) -> io::Result<Socket> {
-    let connected = timeout(limit, TcpStream::connect(address)).await;
-    let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+async fn tcp(wheel: &Rc<Wheel>, address: SocketAddr, limit: Duration) -> io::Result<Socket> {
+    let connected = wheel
+        .within(Some(tokio::time::Instant::now() + limit), TcpStream::connect(address))
+        .await;
+    let stream = connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))?;
     stream.set_nodelay(true)?;
-    socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive())?;
+    // on this machine a peer cannot vanish without a word, and four system calls are saved
+    if !address.ip().is_loopback() {
+        socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive())?;
+    }
     Ok(Socket::Tcp(stream))
 }

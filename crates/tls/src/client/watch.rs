@@ -15,7 +15,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
-/// What was seen of a connection.
+/// What was seen of a lane's latest full handshake; a session resumed from it is of the same two.
 #[derive(Debug, Default)]
 pub(super) struct Note {
     /// The scheme plus one; zero for none.
@@ -24,11 +24,6 @@ pub(super) struct Note {
 }
 
 impl Note {
-    /// What a certificate proved stays: a resumed session is still the client's that showed it.
-    pub(super) fn forget_signature(&self) {
-        self.signature.store(0, Ordering::Relaxed);
-    }
-
     pub(super) fn signature(&self) -> Option<SchemeId> {
         let noted = self.signature.load(Ordering::Relaxed).checked_sub(1)?;
         u16::try_from(noted).ok().map(SchemeId)
@@ -144,16 +139,10 @@ pub(super) struct AskedFor {
 }
 
 impl ResolvesClientCert for AskedFor {
-    fn resolve(
-        &self,
-        _root_hint_subjects: &[&[u8]],
-        schemes: &[SignatureScheme],
-    ) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, _root_hint_subjects: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         // Without a scheme in common rustls sends none.
         self.certified.key.choose_scheme(schemes)?;
-        self.note
-            .asked_for_certificate
-            .store(true, Ordering::Relaxed);
+        self.note.asked_for_certificate.store(true, Ordering::Relaxed);
         Some(Arc::clone(&self.certified))
     }
 

@@ -56,8 +56,7 @@ pub struct Certificate {
 impl Certificate {
     /// Reads one; the error is a sentence for people.
     pub fn from_der(der: &[u8]) -> Result<Certificate, String> {
-        let (rest, parsed) = X509Certificate::from_der(der)
-            .map_err(|_| "not a certificate we can read".to_owned())?;
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| "not a certificate we can read".to_owned())?;
         if !rest.is_empty() {
             return Err(format!("{} bytes after its end", rest.len()));
         }
@@ -92,17 +91,14 @@ impl Certificate {
     pub(super) fn refuse_dead_key(&self, index: usize) -> Result<(), IdentityError> {
         let dead = self.key.is_none();
         let instead = match Oid::find(&self.key_algorithm).map(|oid| oid.class) {
-            Some(OidClass::Dead(instead)) => format!(": {instead}"),
+            Some(OidClass::Dead(successor)) => format!("; {successor} is what to use instead"),
             _ => String::new(),
         };
         match dead {
             false => Ok(()),
             true => Err(IdentityError::BadCertificate {
                 index,
-                problem: format!(
-                    "its key is {}, which TLS does not use{instead}",
-                    self.key_label()
-                ),
+                problem: format!("its key is {}, which TLS does not use{instead}", self.key_label()),
             }),
         }
     }
@@ -111,12 +107,10 @@ impl Certificate {
     /// takes neither.
     pub(super) fn refuse_weak_key(&self) -> Result<(), IdentityError> {
         match (self.key, self.key_bits) {
-            (Some(KeyKind::Rsa), bits) if !(2048..=8192).contains(&bits) => {
-                Err(IdentityError::BadKey {
-                    problem: format!("RSA of {bits} bits"),
-                    hint: "RSA keys have 2048 to 8192 bits here",
-                })
-            }
+            (Some(KeyKind::Rsa), bits) if !(2048..=8192).contains(&bits) => Err(IdentityError::BadKey {
+                problem: format!("RSA of {bits} bits"),
+                hint: "RSA keys have 2048 to 8192 bits here",
+            }),
             _ => Ok(()),
         }
     }
@@ -215,14 +209,8 @@ fn key_bits(spki: &SubjectPublicKeyInfo<'_>) -> usize {
 }
 
 pub(super) fn bits(integer: &[u8]) -> usize {
-    let significant: Vec<u8> = integer
-        .iter()
-        .copied()
-        .skip_while(|byte| *byte == 0)
-        .collect();
-    let unused = significant
-        .first()
-        .map_or(0, |byte| byte.leading_zeros() as usize);
+    let significant: Vec<u8> = integer.iter().copied().skip_while(|byte| *byte == 0).collect();
+    let unused = significant.first().map_or(0, |byte| byte.leading_zeros() as usize);
     8 * significant.len() - unused
 }
 
@@ -316,6 +304,27 @@ mod tests {
     fn what_is_no_certificate_is_refused() {
         for der in [&[][..], &[0x30], b"-----BEGIN", &[0x30, 3, 1, 2, 3]] {
             assert!(Certificate::from_der(der).is_err());
+        }
+    }
+
+    #[test]
+    fn a_certificate_with_a_dead_key_is_refused_by_name() {
+        let pem = include_bytes!("../../testdata/p256.pem");
+        let facts = super::super::certificates_from_pem(pem).unwrap().remove(0).1;
+        assert_eq!(facts.refuse_dead_key(1), Ok(()));
+        let dead = Certificate {
+            key: None,
+            key_algorithm: "1.3.6.1.4.1.2.267.7.6.5".into(),
+            ..facts
+        };
+        match dead.refuse_dead_key(2) {
+            Err(IdentityError::BadCertificate { index: 2, problem }) => {
+                assert!(
+                    problem.contains("Dilithium3 (draft)") && problem.contains("mldsa65"),
+                    "{problem}"
+                );
+            }
+            other => panic!("{other:?}"),
         }
     }
 }

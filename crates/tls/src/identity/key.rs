@@ -52,8 +52,7 @@ enum Form {
     Pkcs1,
 }
 
-const DECRYPT: &str =
-    "encrypted keys are not in this version; decrypt it with `openssl pkey -in FILE -out FILE.pem`";
+const DECRYPT: &str = "encrypted keys are not in this version; decrypt it with `openssl pkey -in FILE -out FILE.pem`";
 
 impl Form {
     fn of(section: &Section<'_>) -> Result<Form, IdentityError> {
@@ -68,10 +67,7 @@ impl Form {
                 "an OpenSSH key",
                 "convert it with `ssh-keygen -p -m pem -f FILE`, or make one for TLS",
             )),
-            "DSA PRIVATE KEY" => Err(bad(
-                "a DSA key",
-                "TLS 1.3 has no DSA; make ECDSA P-256 or ML-DSA-65",
-            )),
+            "DSA PRIVATE KEY" => Err(bad("a DSA key", "TLS 1.3 has no DSA; make ECDSA P-256 or ML-DSA-65")),
             other => Err(bad(&format!("{other:?} is no form we know"), REWRITE)),
         }
     }
@@ -153,18 +149,19 @@ fn check_kind(algorithm: &str) -> Result<(), IdentityError> {
             "make a plain RSA key: TLS 1.3 signs with PSS anyway",
         )),
         Some(_) => Ok(()),
-        None => {
-            let oid = Oid::find(algorithm);
-            let label = oid.map_or(algorithm, |oid| oid.name);
-            let hint = match oid.map(|oid| oid.class) {
-                Some(OidClass::Dead(instead)) => instead,
-                _ => CURVES,
-            };
-            Err(bad(
-                &format!("{label} is not an algorithm TLS signs with here"),
-                hint,
-            ))
-        }
+        None => Err(unusable(algorithm)),
+    }
+}
+
+fn unusable(algorithm: &str) -> IdentityError {
+    let oid = Oid::find(algorithm);
+    let label = oid.map_or(algorithm, |oid| oid.name);
+    match oid.map(|oid| oid.class) {
+        Some(OidClass::Dead(successor)) => bad(
+            &format!("{label} is no algorithm of TLS; {successor} is what to use instead"),
+            "make a new key and have it certified",
+        ),
+        _ => bad(&format!("{label} is not an algorithm TLS signs with here"), CURVES),
     }
 }
 
@@ -184,7 +181,8 @@ fn check_rsa(pkcs1: &[u8]) -> Result<(), IdentityError> {
     }
 }
 
-const FORMS: &str = "write it in a standard form with `openssl pkey -in FILE -out FILE.pem -provparam ml-dsa.output_formats=seed-priv`";
+const FORMS: &str =
+    "write it in a standard form with `openssl pkey -in FILE -out FILE.pem -provparam ml-dsa.output_formats=seed-priv`";
 
 /// RFC 9881 knows three forms: a seed, the expanded key, or both, each with its own tag. OpenSSL also writes three
 /// without: bare seed, bare key, and the key with the public one behind it (of liboqs).
@@ -264,13 +262,43 @@ mod tests {
         assert_eq!(take(&[0x04, 1, 5], OCTET_STRING), Some((&[5][..], &[][..])));
         assert_eq!(take(&[0x04, 2, 5], OCTET_STRING), None);
         assert_eq!(take(&[0x04, 1, 5], INTEGER), None);
-        for cut in [
-            &[][..],
-            &[0x04],
-            &[0x04, 0x82, 1],
-            &[0x04, 0x84, 0, 0, 0, 1, 5],
-        ] {
+        for cut in [&[][..], &[0x04], &[0x04, 0x82, 1], &[0x04, 0x84, 0, 0, 0, 1, 5]] {
             assert_eq!(take(cut, OCTET_STRING), None);
         }
+    }
+
+    /// A PKCS#8 key of this algorithm, with a content that no test looks into.
+    fn pkcs8(oid: &[u8]) -> Vec<u8> {
+        let algorithm = [&[SEQUENCE, oid.len() as u8 + 2, OBJECT, oid.len() as u8], oid].concat();
+        let body = [&[INTEGER, 1, 0], &algorithm[..], &[OCTET_STRING, 1, 7]].concat();
+        [&[SEQUENCE, body.len() as u8], &body[..]].concat()
+    }
+
+    #[test]
+    fn dead_algorithms_are_named_with_what_to_make_instead() {
+        let dilithium3 = [0x2b, 6, 1, 4, 1, 2, 0x82, 0x0b, 7, 6, 5];
+        let refused = PrivateKeyInfo::read(&pkcs8(&dilithium3)).unwrap().check();
+        match refused {
+            Err(IdentityError::BadKey { problem, hint }) => {
+                assert!(problem.contains("Dilithium3 (draft)"), "{problem}");
+                assert!(problem.contains("mldsa65"), "{problem}");
+                assert!(!hint.is_empty());
+            }
+            other => panic!("{other:?}"),
+        }
+        let unknown = PrivateKeyInfo::read(&pkcs8(&[0x2a, 3])).unwrap().check();
+        assert!(matches!(unknown, Err(IdentityError::BadKey { problem, .. }) if problem.contains("1.2.3")));
+        let ml_dsa_65 = [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 0x12];
+        assert!(PrivateKeyInfo::read(&pkcs8(&ml_dsa_65)).unwrap().check().is_ok());
+    }
+
+    #[test]
+    fn broken_der_is_no_panic() {
+        let whole = pkcs8(&[0x2a, 3]);
+        for at in 0..whole.len() {
+            assert!(PrivateKeyInfo::read(&whole[..at]).is_none());
+        }
+        assert!(check_rsa(&[SEQUENCE, 0]).is_err());
+        assert_eq!(sec1_curve(&[SEQUENCE, 3, INTEGER, 1, 1]), None);
     }
 }

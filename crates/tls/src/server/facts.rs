@@ -25,7 +25,12 @@ pub(super) fn negotiated(
     let group = group(choice, connection, resumed)?;
     let alpn = alpn(server, hello, connection)?;
     let retry = retry(choice, kind)?;
-    let (client_authentication, client) = client(connection.peer_certificates());
+    let chain = peer_chain(connection.peer_certificates());
+    if resumed {
+        let now = choice.config.time_provider.current_time();
+        still_valid(chain.as_deref().unwrap_or_default(), now.map(|now| now.as_secs()))?;
+    }
+    let (client_authentication, client) = client(chain);
     let suite = connection.negotiated_cipher_suite();
     let suite = suite.ok_or_else(|| mismatch("cipher", "one", "none"))?;
     Ok(Negotiated {
@@ -65,11 +70,7 @@ fn version(choice: &Choice, connection: &ServerConnection) -> Result<Version, Mi
 }
 
 /// A resumed TLS 1.2 session exchanges no keys.
-fn group(
-    choice: &Choice,
-    connection: &ServerConnection,
-    resumed: bool,
-) -> Result<Option<GroupId>, Mismatch> {
+fn group(choice: &Choice, connection: &ServerConnection, resumed: bool) -> Result<Option<GroupId>, Mismatch> {
     let found = connection.negotiated_key_exchange_group();
     let found = found.map(|group| GroupId(group.name().into()));
     match found {
@@ -93,39 +94,49 @@ fn retry(choice: &Choice, kind: HandshakeKind) -> Result<bool, Mismatch> {
     }
 }
 
-fn alpn(
-    server: &Server,
-    hello: &Hello,
-    connection: &ServerConnection,
-) -> Result<Option<Vec<u8>>, Mismatch> {
+fn alpn(server: &Server, hello: &Hello, connection: &ServerConnection) -> Result<Option<Vec<u8>>, Mismatch> {
     let expected = server.alpn.iter().find(|ours| hello.alpn.contains(ours));
     let expected = expected.map(Vec::as_slice);
     let found = connection.alpn_protocol();
     match found == expected {
         true => Ok(found.map(<[u8]>::to_vec)),
         false => {
-            let text =
-                |protocol: Option<&[u8]>| shown(protocol.map(|bytes| Escaped(bytes).to_string()));
+            let text = |protocol: Option<&[u8]>| shown(protocol.map(|bytes| Escaped(bytes).to_string()));
             Err(mismatch("alpn", text(expected), text(found)))
         }
     }
 }
 
-type Client = (ClientAuthentication, Option<Box<ClientCertificate>>);
-
 /// rustls verified the chain; what it is called we read ourselves. One that only rustls can read has no names here.
-fn client(chain: Option<&[CertificateDer<'_>]>) -> Client {
-    let Some(chain) = chain.filter(|chain| !chain.is_empty()) else {
+fn peer_chain(chain: Option<&[CertificateDer<'_>]>) -> Option<Vec<Certificate>> {
+    let chain = chain.filter(|chain| !chain.is_empty())?;
+    let read: Result<Vec<Certificate>, String> = chain.iter().map(|der| Certificate::from_der(der)).collect();
+    Some(read.unwrap_or_default())
+}
+
+/// A resumed session verifies nothing, and each one brings new tickets: without this a client would outlive its
+/// certificate for as long as it keeps coming.
+fn still_valid(chain: &[Certificate], now: Option<u64>) -> Result<(), Mismatch> {
+    let now = now.and_then(|now| i64::try_from(now).ok()).unwrap_or(i64::MAX);
+    match chain.iter().any(|certificate| certificate.not_after < now) {
+        true => Err(mismatch(
+            "client certificate",
+            "valid",
+            "expired since its session began",
+        )),
+        false => Ok(()),
+    }
+}
+
+fn client(chain: Option<Vec<Certificate>>) -> (ClientAuthentication, Option<Box<ClientCertificate>>) {
+    let Some(chain) = chain else {
         return (ClientAuthentication::None, None);
     };
-    let read: Result<Vec<Certificate>, String> =
-        chain.iter().map(|der| Certificate::from_der(der)).collect();
-    let read = read.unwrap_or_default();
-    let class = match class_of(&read) {
+    let class = match class_of(&chain) {
         Authentication::Pq => ClientAuthentication::Pq,
         Authentication::Classical | Authentication::Unknown => ClientAuthentication::Classical,
     };
-    let leaf = read.into_iter().next();
+    let leaf = chain.into_iter().next();
     let certificate = leaf.map_or_else(ClientCertificate::default, |leaf| ClientCertificate {
         subject: leaf.subject,
         issuer: leaf.issuer,
@@ -146,5 +157,31 @@ fn mismatch(what: &'static str, expected: impl Display, found: impl Display) -> 
         what,
         expected: expected.to_string(),
         found: found.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resumed_client_does_not_outlive_its_certificate() {
+        let pem = include_bytes!("../../testdata/p256.pem");
+        let leaf = crate::identity::certificates_from_pem(pem).unwrap().remove(0).1;
+        let end = u64::try_from(leaf.not_after).unwrap();
+        assert_eq!(still_valid(&[], None), Ok(()));
+        assert_eq!(still_valid(std::slice::from_ref(&leaf), Some(end)), Ok(()));
+        let expired = still_valid(&[leaf], Some(end + 1)).unwrap_err();
+        assert_eq!(expired.what, "client certificate");
+    }
+
+    #[test]
+    fn a_chain_that_cannot_be_read_is_still_a_client() {
+        let der = CertificateDer::from(vec![0x30, 0]);
+        let (class, certificate) = client(peer_chain(Some(&[der])));
+        assert_eq!(class, ClientAuthentication::Classical);
+        assert_eq!(certificate, Some(Box::default()));
+        assert_eq!(client(peer_chain(None)), (ClientAuthentication::None, None));
+        assert_eq!(client(peer_chain(Some(&[]))), (ClientAuthentication::None, None));
     }
 }

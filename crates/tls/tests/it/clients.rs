@@ -1,0 +1,129 @@
+//! What our own client offers, trusts and tells.
+use crate::lab::{
+    Ca, ML_DSA_65, P256, Unfinished, client_params, connect, groups, identity, offer, outgoing, read, schemes, server,
+    server_params, shake, spec,
+};
+use portcullis_tls::{
+    client::{Client, ClientSpec, Trust},
+    negotiated::{ClientAuthentication, Version},
+    rustls::{CertificateError, Error, pki_types::ServerName},
+    server::{ClientAuth, ClientAuthMode, ServerSpec},
+};
+use portcullis_wire::GroupId;
+
+#[test]
+fn the_offer_is_what_was_asked_for() {
+    let list = groups(&["secp384r1", "X25519MLKEM768", "MLKEM1024", "X25519"]);
+    let wanted = schemes(&["ecdsa_secp256r1_sha256", "mldsa65"]);
+    let mut client = connect(ClientSpec {
+        versions: vec![Version::Tls13],
+        groups: list.clone(),
+        schemes: Some(wanted.clone()),
+        alpn: vec![b"h2".to_vec()],
+        ..offer()
+    });
+    let hello = read(&outgoing(&mut client.tls));
+    assert_eq!(hello.groups, list);
+    assert_eq!(hello.key_shares.len(), 1);
+    assert_eq!(hello.key_shares[0].0, list[0]);
+    assert_eq!(hello.versions, [0x0304]);
+    assert_eq!(hello.alpn, [b"h2"]);
+    let mut offered = hello.schemes;
+    offered.sort();
+    assert_eq!(offered, wanted);
+    assert!(client.negotiated().is_none());
+}
+
+#[test]
+fn a_hybrid_brings_its_classical_half_as_a_second_share() {
+    for (hybrid, half) in [
+        ("X25519MLKEM768", "X25519"),
+        ("SecP256r1MLKEM768", "secp256r1"),
+        ("SecP384r1MLKEM1024", "secp384r1"),
+    ] {
+        let list = groups(&[hybrid, half]);
+        let mut client = connect(ClientSpec {
+            groups: list.clone(),
+            ..offer()
+        });
+        let hello = read(&outgoing(&mut client.tls));
+        let shares: Vec<GroupId> = hello.key_shares.iter().map(|share| share.0).collect();
+        assert_eq!(shares, list);
+        // and a server that knows only the half takes it without a retry
+        let overrides = portcullis_tls::profile::Overrides {
+            groups: Some(vec![list[1]]),
+            ..Default::default()
+        };
+        let server = server(ServerSpec {
+            settings: crate::lab::settings(portcullis_tls::profile::Profile::Modern, &overrides),
+            ..spec(&[&identity(&P256)])
+        });
+        let mut client = connect(ClientSpec {
+            groups: list.clone(),
+            ..offer()
+        });
+        let done = shake(&server, &mut client.tls).unwrap();
+        assert_eq!((done.facts.group, done.facts.retry), (Some(list[1]), false));
+        assert_eq!(client.negotiated().unwrap(), done.facts);
+    }
+}
+
+#[test]
+fn an_unknown_group_is_no_offer() {
+    let unknown = Client::build(ClientSpec {
+        groups: vec![GroupId(0x0200)],
+        ..offer()
+    });
+    assert!(unknown.is_err());
+}
+
+#[test]
+fn only_trusted_roots_and_covered_names_are_accepted() {
+    let ca = Ca::new(&ML_DSA_65, "root");
+    let server = server(spec(&[&ca.issue(&ML_DSA_65, server_params()).identity()]));
+    let come = |root: &Ca, name: &'static str| {
+        let client = Client::build(ClientSpec {
+            trust: Trust::Roots(vec![root.der()]),
+            ..offer()
+        });
+        let mut connection = client.unwrap().connect(ServerName::try_from(name).unwrap()).unwrap();
+        match shake(&server, &mut connection.tls) {
+            Ok(_) => None,
+            Err(Unfinished::Client(Error::InvalidCertificate(error))) => Some(error),
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(come(&ca, "localhost"), None);
+    assert_eq!(come(&ca, "a.example.com"), None);
+    assert_eq!(come(&ca, "127.0.0.1"), None);
+    let wrong = come(&ca, "example.com");
+    assert!(matches!(wrong, Some(CertificateError::NotValidForNameContext { .. })));
+    let stranger = Ca::new(&ML_DSA_65, "stranger");
+    assert_eq!(come(&stranger, "localhost"), Some(CertificateError::UnknownIssuer));
+}
+
+#[test]
+fn a_certificate_is_told_only_where_one_was_asked_for() {
+    let ca = Ca::new(&ML_DSA_65, "clients");
+    let agent = ca.issue(&ML_DSA_65, client_params()).identity();
+    let asking = ServerSpec {
+        client_auth: Some(ClientAuth {
+            mode: ClientAuthMode::Optional,
+            roots: vec![ca.der()],
+        }),
+        ..spec(&[&identity(&P256)])
+    };
+    let table = [
+        (server(asking), ClientAuthentication::Pq),
+        (server(spec(&[&identity(&P256)])), ClientAuthentication::None),
+    ];
+    for (server, expected) in table {
+        let mut client = connect(ClientSpec {
+            identity: Some(agent.clone()),
+            ..offer()
+        });
+        let done = shake(&server, &mut client.tls).unwrap();
+        assert_eq!(done.facts.client_authentication, expected);
+        assert_eq!(client.negotiated().unwrap().client_authentication, expected);
+    }
+}
