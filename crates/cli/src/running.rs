@@ -40,7 +40,7 @@ pub(crate) enum Ask {
 pub(crate) fn run(admin: &AdminPlan, ask: Ask) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let answer = runtime.context("cannot start an event loop").and_then(|runtime| {
-        let asked = runtime.block_on(timeout(PATIENCE, put(admin, ask)));
+        let asked = runtime.block_on(async { timeout(PATIENCE, put(admin, ask)).await });
         asked.unwrap_or_else(|_| bail!("no answer from {} in {} s", admin.listen, PATIENCE.as_secs()))
     });
     match answer {
