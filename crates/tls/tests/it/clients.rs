@@ -18,7 +18,7 @@ use portcullis_tls::{
     },
     server::{ClientAuth, ClientAuthMode, ServerSpec},
 };
-use portcullis_wire::GroupId;
+use portcullis_wire::{GroupId, SchemeId};
 use std::sync::Arc;
 
 #[test]
@@ -125,15 +125,24 @@ fn only_trusted_roots_and_covered_names_are_accepted() {
 fn a_certificate_is_told_only_where_one_was_asked_for() {
     let ca = Ca::new(&ML_DSA_65, "clients");
     let agent = ca.issue(&ML_DSA_65, client_params()).identity();
-    let asking = ServerSpec {
+    let asking = |signatures: Option<Vec<SchemeId>>| ServerSpec {
+        settings: settings(
+            Profile::Default,
+            &Overrides {
+                signatures,
+                ..Overrides::default()
+            },
+        ),
         client_auth: Some(ClientAuth {
             mode: ClientAuthMode::Optional,
             roots: vec![ca.der()],
         }),
         ..spec(&[&identity(&P256)])
     };
+    let classical = schemes(&["ecdsa_secp256r1_sha256"]);
     let table = [
-        (server(asking), ClientAuthentication::Pq),
+        (server(asking(None)), ClientAuthentication::Pq),
+        (server(asking(Some(classical))), ClientAuthentication::None),
         (
             server(spec(&[&identity(&P256)])),
             ClientAuthentication::None,
