@@ -1,1 +1,22 @@
-//! .
+//! Asks a TLS server what it negotiates, by real handshakes over a socket, and judges the answers.
+//!
+//! A [`SelfTest`] makes one handshake per [`Offer`]; [`judge`] holds what was [`Seen`] against what the
+//! [`Expectation`] promises, by rules of its own: it shares no decision with the server it tests.
+
+mod expectation;
+mod handshake;
+mod judge;
+mod offer;
+mod promise;
+mod report;
+mod selftest;
+pub mod table;
+mod target;
+
+pub use expectation::{Expectation, Held, Site};
+pub use handshake::{Failure, Outcome, Seen};
+pub use judge::judge;
+pub use offer::{Offer, Question, Schemes};
+pub use report::{Report, Row, Summary, TargetRow, TargetVerdict};
+pub use selftest::{SelfTest, Trust};
+pub use target::{Address, BadTarget, Target};

@@ -90,6 +90,8 @@ pub struct AdminPlan {
     pub listen: Address,
     /// File with the bearer token, needed on an address, not on a Unix socket.
     pub token_file: Option<PathBuf>,
+    /// Nobody named it: it may be missing.
+    pub is_default: bool,
 }
 
 /// Metrics: how many site names become labels, and a listener of their own.
@@ -115,6 +117,15 @@ pub struct ShutdownPlan {
 pub enum Mode {
     /// Terminates TLS and relays bytes.
     Tcp,
+}
+
+impl Mode {
+    /// `tcp`
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Tcp => "tcp",
+        }
+    }
 }
 
 /// A listener.

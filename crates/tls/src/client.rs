@@ -84,16 +84,10 @@ impl Client {
         let ciphers: Vec<CipherId> = Cipher::all().iter().map(|cipher| cipher.id).collect();
         let provider = provider::provider(&spec.groups, &ciphers);
         if provider.kx_groups.len() != spec.groups.len() {
-            return Err(Error::General(
-                "a group that this build does not have".into(),
-            ));
+            return Err(Error::General("a group that this build does not have".into()));
         }
         let verifier = verifier(&spec.trust, &provider)?;
-        let versions: Vec<_> = spec
-            .versions
-            .iter()
-            .map(|version| version.to_rustls())
-            .collect();
+        let versions: Vec<_> = spec.versions.iter().map(|version| version.to_rustls()).collect();
         let mut template = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)?
             .dangerous()
@@ -106,11 +100,7 @@ impl Client {
             None => true,
         };
         Ok(Client {
-            schemes: verifier
-                .supported_verify_schemes()
-                .into_iter()
-                .filter(wanted)
-                .collect(),
+            schemes: verifier.supported_verify_schemes().into_iter().filter(wanted).collect(),
             spec,
             template,
             verifier,
@@ -120,38 +110,25 @@ impl Client {
 
     /// A connection to be driven by the caller; it notes the signature for itself.
     pub fn connect(&self, name: ServerName<'static>) -> Result<Connection, Error> {
-        let kept = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let lane = kept.unwrap_or_else(|| self.lane());
         let tls = ClientConnection::new(Arc::clone(&lane.config), name)?;
         let home = Arc::clone(&self.idle);
         Ok(Connection {
             tls,
-            lane: Borrowed {
-                lane: Some(lane),
-                home,
-            },
-            client_class: self
-                .spec
-                .identity
-                .as_ref()
-                .map(|identity| identity.authentication()),
+            lane: Borrowed { lane: Some(lane), home },
+            client_class: self.spec.identity.as_ref().map(|identity| identity.authentication()),
         })
     }
 
     fn lane(&self) -> Lane {
         let note = Arc::new(Note::default());
         let mut config = self.template.clone();
-        config
-            .dangerous()
-            .set_certificate_verifier(Arc::new(Watched {
-                inner: Arc::clone(&self.verifier),
-                schemes: self.schemes.clone(),
-                note: Arc::clone(&note),
-            }));
+        config.dangerous().set_certificate_verifier(Arc::new(Watched {
+            inner: Arc::clone(&self.verifier),
+            schemes: self.schemes.clone(),
+            note: Arc::clone(&note),
+        }));
         if let Some(identity) = &self.spec.identity {
             config.client_auth_cert_resolver = Arc::new(AskedFor {
                 certified: Arc::clone(&identity.certified),
@@ -220,10 +197,7 @@ impl Drop for Borrowed {
     }
 }
 
-fn verifier(
-    trust: &Trust,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+fn verifier(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
     let Trust::Roots(certificates) = trust else {
         return Ok(Arc::new(Anyone(provider.signature_verification_algorithms)));
     };
@@ -231,8 +205,7 @@ fn verifier(
     for certificate in certificates {
         roots.add(certificate.clone())?;
     }
-    let builder =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     match builder.build() {
         Ok(verifier) => Ok(verifier),
         Err(error) => Err(Error::General(error.to_string())),

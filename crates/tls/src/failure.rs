@@ -88,9 +88,7 @@ fn fault(error: &Error) -> Fault {
 fn sent(error: &Error) -> Option<AlertDescription> {
     use AlertDescription as A;
     match error {
-        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
-            Some(A::UnexpectedMessage)
-        }
+        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => Some(A::UnexpectedMessage),
         Error::InvalidMessage(problem) => Some(A::from(*problem)),
         Error::InvalidCertificate(problem) => Some(A::from(problem.clone())),
         Error::NoCertificatesPresented => Some(A::CertificateRequired),
@@ -111,9 +109,7 @@ fn sent_to_incompatible(problem: &PeerIncompatible) -> AlertDescription {
         | P::Tls12NotOfferedOrEnabled
         | P::SupportedVersionsExtensionRequired
         | P::Tls13RequiredForQuic => AlertDescription::ProtocolVersion,
-        P::NullCompressionRequired | P::UncompressedEcPointsRequired => {
-            AlertDescription::IllegalParameter
-        }
+        P::NullCompressionRequired | P::UncompressedEcPointsRequired => AlertDescription::IllegalParameter,
         _ => AlertDescription::HandshakeFailure,
     }
 }
@@ -123,9 +119,9 @@ fn sent_to_misbehaved(problem: &PeerMisbehaved) -> Option<AlertDescription> {
     use AlertDescription as A;
     use PeerMisbehaved as P;
     match problem {
-        P::MissingPskExtensionInSecondClientHello
-        | P::MissingPskModesExtension
-        | P::MissingQuicTransportParameters => Some(A::MissingExtension),
+        P::MissingPskExtensionInSecondClientHello | P::MissingPskModesExtension | P::MissingQuicTransportParameters => {
+            Some(A::MissingExtension)
+        }
         P::MissingBinderInPskExtension => Some(A::DecodeError),
         P::IncorrectBinder => Some(A::DecryptError),
         P::TooMuchEarlyDataReceived

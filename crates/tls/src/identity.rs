@@ -69,9 +69,7 @@ impl IdentityError {
             IdentityError::Misplaced { hint, .. } | IdentityError::BadKey { hint, .. } => {
                 Some(hint).copied().filter(|hint| !hint.is_empty())
             }
-            IdentityError::KeyMismatch => {
-                Some("the chain must hold the key's own certificate, leaf first")
-            }
+            IdentityError::KeyMismatch => Some("the chain must hold the key's own certificate, leaf first"),
             _ => None,
         }
     }
@@ -163,9 +161,7 @@ impl fmt::Debug for Identity {
 }
 
 /// Reads certificates from PEM (a CA file, a chain) for people and for trust.
-pub fn certificates_from_pem(
-    pem: &[u8],
-) -> Result<Vec<(CertificateDer<'static>, Certificate)>, IdentityError> {
+pub fn certificates_from_pem(pem: &[u8]) -> Result<Vec<(CertificateDer<'static>, Certificate)>, IdentityError> {
     let mut read = Vec::new();
     for section in pem::sections(pem).filter(pem::Section::is_certificate) {
         let bad = |problem: String| IdentityError::BadCertificate {
@@ -183,10 +179,7 @@ pub fn certificates_from_pem(
 }
 
 /// Which certificate the key belongs to.
-fn owner(
-    read: &[(CertificateDer<'static>, Certificate)],
-    key: &Arc<dyn rustls::sign::SigningKey>,
-) -> Option<usize> {
+fn owner(read: &[(CertificateDer<'static>, Certificate)], key: &Arc<dyn rustls::sign::SigningKey>) -> Option<usize> {
     let belongs = |(der, _): &(CertificateDer<'static>, Certificate)| {
         let pair = CertifiedKey::new(vec![der.clone()], Arc::clone(key));
         pair.keys_match().is_ok()

@@ -110,23 +110,16 @@ pub fn choose_version(hello: &Hello, versions: &[Version]) -> Option<Version> {
 /// looks nowhere else. So a TLS 1.2 hello without that extension gets none.
 pub fn choose_group(hello: &Hello, rule: &Rule) -> Option<GroupChoice> {
     let classical_only = |group: GroupId| group_fits(group, Version::Tls12);
-    match (
-        choose_version(hello, &rule.versions)?,
-        rule.policy.key_exchange,
-    ) {
+    match (choose_version(hello, &rule.versions)?, rule.policy.key_exchange) {
         (Version::Tls12, Stance::Require) => None,
         (Version::Tls12, Stance::Prefer) => ours(hello, rule)
             .find(|group| classical_only(*group))
             .map(GroupChoice::direct),
-        (Version::Tls12, Stance::Observe) => {
-            theirs(hello, rule, classical_only).map(GroupChoice::direct)
-        }
+        (Version::Tls12, Stance::Observe) => theirs(hello, rule, classical_only).map(GroupChoice::direct),
         (Version::Tls13, Stance::Observe) => theirs(hello, rule, |group| hello.has_share(group))
             .map(GroupChoice::direct)
             .or_else(|| theirs(hello, rule, |_| true).map(GroupChoice::by_retry)),
-        (Version::Tls13, Stance::Prefer) => {
-            quantum_safe(hello, rule).or_else(|| classical(hello, rule))
-        }
+        (Version::Tls13, Stance::Prefer) => quantum_safe(hello, rule).or_else(|| classical(hello, rule)),
         (Version::Tls13, Stance::Require) => quantum_safe(hello, rule),
     }
 }
@@ -149,10 +142,7 @@ pub fn decide(hello: &Hello, negotiated: Option<&Negotiated>, rule: &Rule) -> De
 
 impl GroupChoice {
     fn direct(group: GroupId) -> GroupChoice {
-        GroupChoice {
-            group,
-            retry: false,
-        }
+        GroupChoice { group, retry: false }
     }
 
     fn by_retry(group: GroupId) -> GroupChoice {
@@ -196,18 +186,13 @@ fn classical(hello: &Hello, rule: &Rule) -> Option<GroupChoice> {
 }
 
 fn is_quantum_safe(group: GroupId) -> bool {
-    group
-        .key_exchange()
-        .is_some_and(|class| class.is_quantum_safe())
+    group.key_exchange().is_some_and(|class| class.is_quantum_safe())
 }
 
 /// ML-DSA signs in TLS 1.3 only.
 fn can_verify_pq(hello: &Hello, rule: &Rule) -> bool {
     choose_version(hello, &rule.versions) == Some(Version::Tls13)
-        && rule
-            .pq_schemes
-            .iter()
-            .any(|scheme| hello.schemes.contains(scheme))
+        && rule.pq_schemes.iter().any(|scheme| hello.schemes.contains(scheme))
 }
 
 impl Stance {
@@ -406,10 +391,7 @@ pub(crate) mod tests {
                 ("*X25519, *X25519MLKEM768", direct(X25519)),
                 ("*X25519", direct(X25519)),
                 ("*secp521r1, secp256r1, X25519MLKEM768", retry(P256)),
-                (
-                    "*secp521r1, X25519MLKEM768, secp256r1",
-                    retry(X25519_ML_KEM),
-                ),
+                ("*secp521r1, X25519MLKEM768, secp256r1", retry(X25519_ML_KEM)),
                 ("*secp521r1", None),
             ],
         );
@@ -458,11 +440,7 @@ pub(crate) mod tests {
         ];
         for (stance, hello, expected) in table {
             let decision = decide(&hello, None, &rule(stance));
-            assert_eq!(
-                decision.key_exchange, expected,
-                "{stance:?} {:?}",
-                hello.groups
-            );
+            assert_eq!(decision.key_exchange, expected, "{stance:?} {:?}", hello.groups);
             assert_eq!(decision.authentication, Admitted);
         }
     }

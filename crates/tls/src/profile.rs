@@ -182,15 +182,9 @@ impl Profile {
     }
 
     fn groups(self) -> Vec<GroupId> {
-        let offered = || {
-            Group::all()
-                .iter()
-                .filter(|group| group.standing == Standing::Default)
-        };
+        let offered = || Group::all().iter().filter(|group| group.standing == Standing::Default);
         match self {
-            Profile::Default | Profile::Modern | Profile::Fips => {
-                offered().map(|group| group.id).collect()
-            }
+            Profile::Default | Profile::Modern | Profile::Fips => offered().map(|group| group.id).collect(),
             Profile::PqOnly => offered()
                 .filter(|group| group.class.is_quantum_safe())
                 .map(|group| group.id)
@@ -388,12 +382,7 @@ mod tests {
         };
         let settings = Profile::Default.settings(&overrides).expect("1.3 works");
         assert_eq!(settings.versions, [Version::Tls13]);
-        assert!(
-            settings
-                .ciphers
-                .iter()
-                .all(|id| cipher_fits(*id, Version::Tls13))
-        );
+        assert!(settings.ciphers.iter().all(|id| cipher_fits(*id, Version::Tls13)));
     }
 
     #[test]

@@ -128,9 +128,7 @@ impl Refusal {
     pub fn alert(self) -> Alert {
         match self {
             Refusal::NoCommonVersion => Alert::PROTOCOL_VERSION,
-            Refusal::NoCommonCipher | Refusal::NoCommonGroup | Refusal::NoCertificate => {
-                Alert::HANDSHAKE_FAILURE
-            }
+            Refusal::NoCommonCipher | Refusal::NoCommonGroup | Refusal::NoCertificate => Alert::HANDSHAKE_FAILURE,
             Refusal::Policy(_) => Alert::INSUFFICIENT_SECURITY,
         }
     }
@@ -143,11 +141,7 @@ impl fmt::Display for Refusal {
             Refusal::NoCommonCipher => f.write_str("no cipher suite in common"),
             Refusal::NoCommonGroup => f.write_str("no group in common"),
             Refusal::NoCertificate => f.write_str("no certificate the client can verify"),
-            Refusal::Policy(rule) => write!(
-                f,
-                "nothing offered satisfies the policy on {}",
-                rule.as_str()
-            ),
+            Refusal::Policy(rule) => write!(f, "nothing offered satisfies the policy on {}", rule.as_str()),
         }
     }
 }
@@ -189,10 +183,7 @@ impl Server {
         }
         let (offer, scheme) = self.certificate(hello, version)?;
         let chosen = policy::choose_group(hello, &self.rule).ok_or(Refusal::NoCommonGroup)?;
-        let prepared = offer
-            .configs
-            .iter()
-            .find(|(group, _)| *group == chosen.group);
+        let prepared = offer.configs.iter().find(|(group, _)| *group == chosen.group);
         let (_, config) = prepared.ok_or(Refusal::NoCommonGroup)?;
         Ok(Choice {
             config: Arc::clone(config),

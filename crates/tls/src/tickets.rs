@@ -213,12 +213,7 @@ impl Sealer {
 
     fn forget_keys_before(&self, now: Duration) {
         let period = self.rotor.period_at(now);
-        if self
-            .keys
-            .load()
-            .as_ref()
-            .is_some_and(|keys| keys.period < period)
-        {
+        if self.keys.load().as_ref().is_some_and(|keys| keys.period < period) {
             self.keys.store(None);
         }
     }
@@ -339,19 +334,9 @@ mod tests {
             let (tickets, time) = at(made);
             let sealer = tickets.sealer([1; 32], HOUR);
             let ticket = sealer.encrypt(b"session").unwrap();
-            for (age, opens) in [
-                (0, true),
-                (1800, true),
-                (3600, true),
-                (3601, false),
-                (7200, false),
-            ] {
+            for (age, opens) in [(0, true), (1800, true), (3600, true), (3601, false), (7200, false)] {
                 time.store(made + age, Ordering::Relaxed);
-                assert_eq!(
-                    sealer.decrypt(&ticket).is_some(),
-                    opens,
-                    "made {made}, age {age}"
-                );
+                assert_eq!(sealer.decrypt(&ticket).is_some(), opens, "made {made}, age {age}");
             }
         }
     }
@@ -361,10 +346,7 @@ mod tests {
         let (tickets, _) = at(0);
         let ticket = tickets.sealer([1; 32], HOUR).encrypt(b"session").unwrap();
         assert_eq!(tickets.sealer([2; 32], HOUR).decrypt(&ticket), None);
-        assert_eq!(
-            tickets.sealer([1; 32], HOUR).decrypt(&ticket).unwrap(),
-            b"session"
-        );
+        assert_eq!(tickets.sealer([1; 32], HOUR).decrypt(&ticket).unwrap(), b"session");
         assert_eq!(at(0).0.sealer([1; 32], HOUR).decrypt(&ticket), None);
     }
 
@@ -391,13 +373,7 @@ mod tests {
         let old = sealer.encrypt(b"session").unwrap();
         time.store(7200, Ordering::Relaxed);
         sealer.encrypt(b"session").unwrap();
-        assert!(
-            lock(&sealer.rotor.secrets)
-                .as_ref()
-                .unwrap()
-                .previous
-                .is_none()
-        );
+        assert!(lock(&sealer.rotor.secrets).as_ref().unwrap().previous.is_none());
         // even with the clock back where the ticket was fresh
         time.store(0, Ordering::Relaxed);
         assert_eq!(sealer.decrypt(&old), None);

@@ -93,14 +93,11 @@ impl Head {
 /// The next record: what has arrived of its payload, and how long that will be.
 fn next_record(rest: &[u8]) -> Result<Option<(&[u8], usize)>, HelloError> {
     if rest.first().is_some_and(|kind| *kind != record::HANDSHAKE)
-        || rest
-            .get(1)
-            .is_some_and(|major| *major != record::VERSION_MAJOR)
+        || rest.get(1).is_some_and(|major| *major != record::VERSION_MAJOR)
     {
         return Err(HelloError::NotAClientHello);
     }
-    let Some((&[_, _, _, high, low], payload)) = rest.split_first_chunk::<{ record::HEADER }>()
-    else {
+    let Some((&[_, _, _, high, low], payload)) = rest.split_first_chunk::<{ record::HEADER }>() else {
         return Ok(None);
     };
     match usize::from(u16::from_be_bytes([high, low])) {

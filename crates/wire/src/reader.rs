@@ -67,11 +67,7 @@ impl<'a> Reader<'a> {
 
     /// Nothing may be left.
     pub(crate) fn end(self) -> Result<(), HelloError> {
-        if self.is_empty() {
-            Ok(())
-        } else {
-            Err(self.malformed())
-        }
+        if self.is_empty() { Ok(()) } else { Err(self.malformed()) }
     }
 
     /// At least something must be left.
@@ -92,8 +88,5 @@ impl<'a> Reader<'a> {
 pub(crate) fn first_twice<T: Copy + Ord>(items: impl IntoIterator<Item = T>) -> Option<T> {
     let mut sorted: Vec<T> = items.into_iter().collect();
     sorted.sort_unstable();
-    sorted
-        .array_windows()
-        .find(|[a, b]| a == b)
-        .map(|[a, _]| *a)
+    sorted.array_windows().find(|[a, b]| a == b).map(|[a, _]| *a)
 }

@@ -61,32 +61,23 @@ const KEY_SHARE: u16 = 51;
 
 /// SHA-256 of "HelloRetryRequest": the random that makes a ServerHello one (RFC 8446 section 4.1.3).
 const RETRY_RANDOM: [u8; handshake::RANDOM] = [
-    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
-    0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11,
+    0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
 
 /// A plaintext alert stands alone in its record (RFC 8446 section 5.1).
 fn alert(buffer: &[u8]) -> Result<Progress, HelloError> {
     const HEADER_OF_ALERT: [u8; 2] = [0, 2];
-    if buffer
-        .get(1)
-        .is_some_and(|major| *major != record::VERSION_MAJOR)
-    {
+    if buffer.get(1).is_some_and(|major| *major != record::VERSION_MAJOR) {
         return Err(HelloError::NotAClientHello);
     }
     let len = buffer.get(3..).unwrap_or_default();
-    if len
-        .iter()
-        .zip(HEADER_OF_ALERT)
-        .any(|(is, must)| *is != must)
-    {
+    if len.iter().zip(HEADER_OF_ALERT).any(|(is, must)| *is != must) {
         return Err(HelloError::Decode("alert"));
     }
     match buffer {
         [_, _, _, _, _, 1 | 2, description, ..] => Ok(Progress::Alert(Alert(*description))),
-        [_, _, _, _, _, level, ..] if !matches!(level, 1 | 2) => {
-            Err(HelloError::Illegal("alert level"))
-        }
+        [_, _, _, _, _, level, ..] if !matches!(level, 1 | 2) => Err(HelloError::Illegal("alert level")),
         _ => Ok(Progress::Incomplete),
     }
 }

@@ -76,9 +76,7 @@ fn http(first: &[u8]) -> Sniffed {
     }
     match first.get(letters) {
         None => Sniffed::Unsure,
-        Some(b' ') if letters >= SHORTEST_METHOD => {
-            target(&first[..letters], &first[letters + 1..])
-        }
+        Some(b' ') if letters >= SHORTEST_METHOD => target(&first[..letters], &first[letters + 1..]),
         Some(_) => Sniffed::Other,
     }
 }
@@ -88,9 +86,7 @@ fn target(method: &[u8], target: &[u8]) -> Sniffed {
     match target.first() {
         None => Sniffed::Unsure,
         Some(b'/' | b'*') => Sniffed::Http1,
-        Some(b'[' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z') if method == b"CONNECT" => {
-            Sniffed::Http1
-        }
+        Some(b'[' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z') if method == b"CONNECT" => Sniffed::Http1,
         Some(_) => {
             let n = target.len().min(HTTP_SCHEME.len());
             let lower = target[..n].to_ascii_lowercase();

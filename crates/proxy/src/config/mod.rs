@@ -1,6 +1,42 @@
-//! Text, flags and environment -> one spanned tree -> a [`Plan`](crate::plan::Plan), with every problem at once.
-use crate::plan::Plan;
-use std::path::PathBuf;
+//! Text, flags and environment -> one spanned tree -> a [`Plan`], with every problem at once.
+//!
+//! A value of the file, a flag and a variable become entries of the same tree, each with its [`Origin`]. Readers
+//! take keys out of it; what is left over is unknown, and a name whose meaning this version lacks is refused.
+use crate::plan::{AdminPlan, Plan};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+mod address;
+mod certificates;
+mod check;
+mod client_auth;
+mod document;
+mod environment;
+pub mod flags;
+mod footing;
+mod later;
+mod listener;
+mod named;
+mod names;
+mod policy;
+mod process;
+mod reader;
+mod report;
+mod settings;
+mod site;
+mod tree;
+mod typed;
+mod upstream;
+mod values;
+
+use reader::{Place, Reader};
+use report::{Fault, Report};
+use tree::{Table, Value};
+
+/// The file that is read when nothing names one.
+pub const USUAL_FILE: &str = "portcullis.toml";
 
 /// Where a configuration comes from. Precedence: flag, environment, file, default.
 #[derive(Clone, Debug, Default)]
@@ -36,13 +72,13 @@ pub struct Explained {
 }
 
 /// Where a value stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
     /// `--listen`
     Flag(String),
     /// `PORTCULLIS_LISTEN`
     Environment(String),
-    /// `portcullis.toml:14`
+    /// `portcullis.toml:14`; line 0 is the file as a whole.
     File(PathBuf, usize),
     /// The default.
     Default,
@@ -59,7 +95,183 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+impl Source {
+    /// Flags and environment with the file they name, else the usual one if it is there and no flag describes a site.
+    pub fn find(
+        flags: Vec<(String, Vec<String>)>,
+        environment: Vec<(String, String)>,
+        is_there: impl FnOnce(&Path) -> bool,
+    ) -> Source {
+        let mut source = Source {
+            file: None,
+            flags,
+            environment,
+        };
+        let usual = Path::new(USUAL_FILE);
+        let describes_a_site = source.flags.iter().any(|(name, _)| flags::describes_a_site(name));
+        source.file = source.named_file();
+        if source.file.is_none() && !describes_a_site && is_there(usual) {
+            source.file = Some(usual.to_owned());
+        }
+        source
+    }
+
+    /// The file that a flag, else a variable, names.
+    fn named_file(&self) -> Option<PathBuf> {
+        let is_file = |flag: &flags::Flag| flag.meaning == flags::Meaning::File;
+        let by_flag = self
+            .flags
+            .iter()
+            .rev()
+            .filter(|(name, _)| flags::by_name(name).is_some_and(is_file));
+        let by_variable = self
+            .environment
+            .iter()
+            .filter(|(name, text)| environment::flag_of(name).is_some_and(is_file) && !text.is_empty());
+        let mut texts = by_flag
+            .filter_map(|(_, texts)| texts.last())
+            .chain(by_variable.map(|(_, text)| text));
+        texts.next().map(PathBuf::from)
+    }
+}
+
 /// Reads and checks everything. The only I/O is reading the file itself.
-pub fn load(_source: &Source) -> Result<Loaded, Vec<Problem>> {
-    todo!()
+pub fn load(source: &Source) -> Result<Loaded, Vec<Problem>> {
+    let file = source.file.clone().or_else(|| source.named_file());
+    understand(
+        source,
+        file.as_deref().map_or_else(|| Ok(Table::default()), document::read),
+    )
+}
+
+/// The same for a file whose text is at hand; `source.file` only names it.
+pub fn load_text(source: &Source, text: &str) -> Result<Loaded, Vec<Problem>> {
+    let file = source.file.as_deref().unwrap_or(Path::new(USUAL_FILE));
+    understand(source, document::parse(text, file))
+}
+
+fn understand(source: &Source, document: Result<Table, Vec<Problem>>) -> Result<Loaded, Vec<Problem>> {
+    let mut report = Report::default();
+    let given = typed::collect(source, &mut report);
+    let plan = match document {
+        Ok(document) => Some(plan(
+            joined(document, given, &mut report),
+            &source.environment,
+            &mut report,
+        )),
+        Err(problems) => {
+            report.errors.extend(problems);
+            None
+        }
+    };
+    let Report {
+        mut errors,
+        mut notices,
+        explained,
+        ..
+    } = report;
+    errors.sort_by(|a, b| a.origin.cmp(&b.origin));
+    notices.sort_by(|a, b| a.origin.cmp(&b.origin));
+    match plan {
+        Some(plan) if errors.is_empty() => Ok(Loaded {
+            plan,
+            notices,
+            explained,
+        }),
+        _ => Err(errors),
+    }
+}
+
+/// The running proxy's admin listener, for commands that speak to it: `--admin`, else PORTCULLIS_ADMIN, else what the
+/// file says, else the default. Nothing else of the file needs to be good.
+pub fn admin(source: &Source) -> Result<Option<AdminPlan>, Vec<Problem>> {
+    let mut report = Report::default();
+    let given = typed::collect(source, &mut report);
+    let is_typed = source.flags.iter().any(|(name, _)| name == "admin");
+    let file = source.file.as_deref().filter(|_| !is_typed);
+    let mut tree = file.map_or_else(|| Ok(Table::default()), document::read)?;
+    tree.overlay(given.process);
+    let admin = process::admin(&mut Reader::new(tree, Place::root(), &mut report), &source.environment);
+    if report.errors.is_empty() {
+        Ok(admin.map(|admin| admin.value))
+    } else {
+        Err(report.errors)
+    }
+}
+
+/// Problems as a person reads them, each with its hint below it.
+pub fn render(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("{problem}\n")).collect()
+}
+
+/// The file's tree under what flags and environment say.
+fn joined(mut document: Table, given: typed::Given, report: &mut Report) -> Table {
+    let own = ["listener", "site"]
+        .into_iter()
+        .find_map(|key| document.peek(key).map(|value| (key, value)));
+    match own {
+        Some((key, Value { origin, .. })) => {
+            for flag in &given.described_by {
+                let message = format!("describes a listener and a site, but {origin} has [[{key}]] of its own");
+                report.error(
+                    "",
+                    Fault::whole(flag.clone(), message).hint("write it there, or leave the file out"),
+                );
+            }
+            document.overlay(given.process);
+        }
+        None => {
+            document.overlay(given.process.clone());
+            document.overlay(given.into_served());
+        }
+    }
+    document
+}
+
+/// The tree's meaning; where the report has errors it is filled with defaults and must not be used.
+fn plan(tree: Table, environment: &[(String, String)], report: &mut Report) -> Plan {
+    let mut root = Reader::new(tree, Place::root(), report);
+    let process = process::read(&mut root, environment);
+    let listeners = listener::read_all(&mut root);
+    let upstreams = upstream::read_all(&mut root);
+    let sites = site::read_all(&mut root, &footing::Neighbours::new(&listeners, &upstreams));
+    root.finish();
+    check::Drafts {
+        process: &process,
+        listeners: &listeners,
+        sites: &sites,
+        upstreams: &upstreams,
+    }
+    .check(report);
+    Plan {
+        workers: process.workers,
+        log: process.log,
+        admin: process.admin.map(|admin| admin.value),
+        metrics: process.metrics,
+        shutdown: process.shutdown,
+        listeners: listeners.into_iter().map(listener::Draft::into_plan).collect(),
+        sites: sites.into_iter().map(|site| site.plan).collect(),
+        upstreams: upstreams.into_iter().map(|upstream| upstream.plan).collect(),
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Flag(name) | Origin::Environment(name) => f.write_str(name),
+            Origin::File(path, 0) => path.display().fmt(f),
+            Origin::File(path, line) => write!(f, "{}:{line}", path.display()),
+            Origin::Default => f.write_str("default"),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.origin {
+            Origin::Default => f.write_str(&self.message)?,
+            ref origin => write!(f, "{origin}: {}", self.message)?,
+        }
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
+    }
 }

@@ -139,16 +139,10 @@ pub(super) struct AskedFor {
 }
 
 impl ResolvesClientCert for AskedFor {
-    fn resolve(
-        &self,
-        _root_hint_subjects: &[&[u8]],
-        schemes: &[SignatureScheme],
-    ) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, _root_hint_subjects: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         // Without a scheme in common rustls sends none.
         self.certified.key.choose_scheme(schemes)?;
-        self.note
-            .asked_for_certificate
-            .store(true, Ordering::Relaxed);
+        self.note.asked_for_certificate.store(true, Ordering::Relaxed);
         Some(Arc::clone(&self.certified))
     }
 

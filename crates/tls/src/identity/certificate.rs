@@ -56,8 +56,7 @@ pub struct Certificate {
 impl Certificate {
     /// Reads one; the error is a sentence for people.
     pub fn from_der(der: &[u8]) -> Result<Certificate, String> {
-        let (rest, parsed) = X509Certificate::from_der(der)
-            .map_err(|_| "not a certificate we can read".to_owned())?;
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|_| "not a certificate we can read".to_owned())?;
         if !rest.is_empty() {
             return Err(format!("{} bytes after its end", rest.len()));
         }
@@ -99,10 +98,7 @@ impl Certificate {
             false => Ok(()),
             true => Err(IdentityError::BadCertificate {
                 index,
-                problem: format!(
-                    "its key is {}, which TLS does not use{instead}",
-                    self.key_label()
-                ),
+                problem: format!("its key is {}, which TLS does not use{instead}", self.key_label()),
             }),
         }
     }
@@ -111,12 +107,10 @@ impl Certificate {
     /// takes neither.
     pub(super) fn refuse_weak_key(&self) -> Result<(), IdentityError> {
         match (self.key, self.key_bits) {
-            (Some(KeyKind::Rsa), bits) if !(2048..=8192).contains(&bits) => {
-                Err(IdentityError::BadKey {
-                    problem: format!("RSA of {bits} bits"),
-                    hint: "RSA keys have 2048 to 8192 bits here",
-                })
-            }
+            (Some(KeyKind::Rsa), bits) if !(2048..=8192).contains(&bits) => Err(IdentityError::BadKey {
+                problem: format!("RSA of {bits} bits"),
+                hint: "RSA keys have 2048 to 8192 bits here",
+            }),
             _ => Ok(()),
         }
     }
@@ -215,14 +209,8 @@ fn key_bits(spki: &SubjectPublicKeyInfo<'_>) -> usize {
 }
 
 pub(super) fn bits(integer: &[u8]) -> usize {
-    let significant: Vec<u8> = integer
-        .iter()
-        .copied()
-        .skip_while(|byte| *byte == 0)
-        .collect();
-    let unused = significant
-        .first()
-        .map_or(0, |byte| byte.leading_zeros() as usize);
+    let significant: Vec<u8> = integer.iter().copied().skip_while(|byte| *byte == 0).collect();
+    let unused = significant.first().map_or(0, |byte| byte.leading_zeros() as usize);
     8 * significant.len() - unused
 }
 
@@ -322,10 +310,7 @@ mod tests {
     #[test]
     fn a_certificate_with_a_dead_key_is_refused_by_name() {
         let pem = include_bytes!("../../testdata/p256.pem");
-        let facts = super::super::certificates_from_pem(pem)
-            .unwrap()
-            .remove(0)
-            .1;
+        let facts = super::super::certificates_from_pem(pem).unwrap().remove(0).1;
         assert_eq!(facts.refuse_dead_key(1), Ok(()));
         let dead = Certificate {
             key: None,

@@ -52,8 +52,7 @@ enum Form {
     Pkcs1,
 }
 
-const DECRYPT: &str =
-    "encrypted keys are not in this version; decrypt it with `openssl pkey -in FILE -out FILE.pem`";
+const DECRYPT: &str = "encrypted keys are not in this version; decrypt it with `openssl pkey -in FILE -out FILE.pem`";
 
 impl Form {
     fn of(section: &Section<'_>) -> Result<Form, IdentityError> {
@@ -68,10 +67,7 @@ impl Form {
                 "an OpenSSH key",
                 "convert it with `ssh-keygen -p -m pem -f FILE`, or make one for TLS",
             )),
-            "DSA PRIVATE KEY" => Err(bad(
-                "a DSA key",
-                "TLS 1.3 has no DSA; make ECDSA P-256 or ML-DSA-65",
-            )),
+            "DSA PRIVATE KEY" => Err(bad("a DSA key", "TLS 1.3 has no DSA; make ECDSA P-256 or ML-DSA-65")),
             other => Err(bad(&format!("{other:?} is no form we know"), REWRITE)),
         }
     }
@@ -165,10 +161,7 @@ fn unusable(algorithm: &str) -> IdentityError {
             &format!("{label} is no algorithm of TLS; {successor} is what to use instead"),
             "make a new key and have it certified",
         ),
-        _ => bad(
-            &format!("{label} is not an algorithm TLS signs with here"),
-            CURVES,
-        ),
+        _ => bad(&format!("{label} is not an algorithm TLS signs with here"), CURVES),
     }
 }
 
@@ -188,7 +181,8 @@ fn check_rsa(pkcs1: &[u8]) -> Result<(), IdentityError> {
     }
 }
 
-const FORMS: &str = "write it in a standard form with `openssl pkey -in FILE -out FILE.pem -provparam ml-dsa.output_formats=seed-priv`";
+const FORMS: &str =
+    "write it in a standard form with `openssl pkey -in FILE -out FILE.pem -provparam ml-dsa.output_formats=seed-priv`";
 
 /// RFC 9881 knows three forms: a seed, the expanded key, or both, each with its own tag. OpenSSL also writes three
 /// without: bare seed, bare key, and the key with the public one behind it (of liboqs).
@@ -268,23 +262,14 @@ mod tests {
         assert_eq!(take(&[0x04, 1, 5], OCTET_STRING), Some((&[5][..], &[][..])));
         assert_eq!(take(&[0x04, 2, 5], OCTET_STRING), None);
         assert_eq!(take(&[0x04, 1, 5], INTEGER), None);
-        for cut in [
-            &[][..],
-            &[0x04],
-            &[0x04, 0x82, 1],
-            &[0x04, 0x84, 0, 0, 0, 1, 5],
-        ] {
+        for cut in [&[][..], &[0x04], &[0x04, 0x82, 1], &[0x04, 0x84, 0, 0, 0, 1, 5]] {
             assert_eq!(take(cut, OCTET_STRING), None);
         }
     }
 
     /// A PKCS#8 key of this algorithm, with a content that no test looks into.
     fn pkcs8(oid: &[u8]) -> Vec<u8> {
-        let algorithm = [
-            &[SEQUENCE, oid.len() as u8 + 2, OBJECT, oid.len() as u8],
-            oid,
-        ]
-        .concat();
+        let algorithm = [&[SEQUENCE, oid.len() as u8 + 2, OBJECT, oid.len() as u8], oid].concat();
         let body = [&[INTEGER, 1, 0], &algorithm[..], &[OCTET_STRING, 1, 7]].concat();
         [&[SEQUENCE, body.len() as u8], &body[..]].concat()
     }
@@ -302,16 +287,9 @@ mod tests {
             other => panic!("{other:?}"),
         }
         let unknown = PrivateKeyInfo::read(&pkcs8(&[0x2a, 3])).unwrap().check();
-        assert!(
-            matches!(unknown, Err(IdentityError::BadKey { problem, .. }) if problem.contains("1.2.3"))
-        );
+        assert!(matches!(unknown, Err(IdentityError::BadKey { problem, .. }) if problem.contains("1.2.3")));
         let ml_dsa_65 = [0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 0x12];
-        assert!(
-            PrivateKeyInfo::read(&pkcs8(&ml_dsa_65))
-                .unwrap()
-                .check()
-                .is_ok()
-        );
+        assert!(PrivateKeyInfo::read(&pkcs8(&ml_dsa_65)).unwrap().check().is_ok());
     }
 
     #[test]

@@ -113,10 +113,7 @@ fn described(label: &str) -> Option<(&'static str, &'static str)> {
             "a CA must sign it first; the file that comes back is the certificate",
         ),
         "X509 CRL" => ("a revocation list", "revocation lists are not certificates"),
-        "PUBLIC KEY" | "RSA PUBLIC KEY" => (
-            "a public key",
-            "the private key was written when the pair was made",
-        ),
+        "PUBLIC KEY" | "RSA PUBLIC KEY" => ("a public key", "the private key was written when the pair was made"),
         "TRUSTED CERTIFICATE" => (
             "an OpenSSL trusted certificate",
             "convert it with `openssl x509 -in FILE -out FILE.pem`",
@@ -125,10 +122,9 @@ fn described(label: &str) -> Option<(&'static str, &'static str)> {
             "a PKCS#7 bundle",
             "convert it with `openssl pkcs7 -print_certs -in FILE -out FILE.pem`",
         ),
-        label if label.ends_with("PRIVATE KEY") => (
-            "a private key",
-            "give the certificate's file, or one that holds both",
-        ),
+        label if label.ends_with("PRIVATE KEY") => {
+            ("a private key", "give the certificate's file, or one that holds both")
+        }
         _ => return None,
     })
 }
@@ -146,8 +142,7 @@ fn label(block: &[u8]) -> Option<&str> {
 }
 
 fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
-    text.windows(needle.len())
-        .position(|window| window == needle)
+    text.windows(needle.len()).position(|window| window == needle)
 }
 
 fn contains(text: &[u8], needle: &[u8]) -> bool {
@@ -159,9 +154,7 @@ mod tests {
     use super::*;
 
     fn labels(text: &str) -> Vec<&str> {
-        sections(text.as_bytes())
-            .map(|section| section.label)
-            .collect()
+        sections(text.as_bytes()).map(|section| section.label).collect()
     }
 
     #[test]
@@ -170,10 +163,7 @@ mod tests {
                     -----BEGIN B C-----\nAAAA\n-----END B C-----";
         assert_eq!(labels(text), ["A", "B C"]);
         assert_eq!(labels("nothing here"), Vec::<&str>::new());
-        assert_eq!(
-            labels("-----BEGIN \n-----BEGIN A-----\n-----END A-----"),
-            ["A"]
-        );
+        assert_eq!(labels("-----BEGIN \n-----BEGIN A-----\n-----END A-----"), ["A"]);
     }
 
     #[test]
@@ -197,8 +187,7 @@ mod tests {
             IdentityError::Misplaced { found, hint, .. } if !hint.is_empty() => found,
             other => panic!("{other:?}"),
         };
-        let section =
-            |label: &str| format!("-----BEGIN {label}-----\nAQID\n-----END {label}-----\n");
+        let section = |label: &str| format!("-----BEGIN {label}-----\nAQID\n-----END {label}-----\n");
         assert_eq!(
             found(section("CERTIFICATE REQUEST").as_bytes()),
             "a certificate request"
@@ -209,10 +198,7 @@ mod tests {
         assert_eq!(found(section("PKCS7").as_bytes()), "a PKCS#7 bundle");
         assert_eq!(found(&[0x30, 0x82, 1, 0]), "binary DER");
         for text in ["", "hello"] {
-            assert_eq!(
-                instead_of_certificates(text.as_bytes()),
-                IdentityError::NoCertificate
-            );
+            assert_eq!(instead_of_certificates(text.as_bytes()), IdentityError::NoCertificate);
             assert_eq!(instead_of_key(text.as_bytes()), IdentityError::NoKey);
         }
     }

@@ -102,9 +102,7 @@ fn of_leaf(leaf: &Certificate) -> impl Iterator<Item = Problem> {
 
 fn of_one(certificate: &Certificate, index: usize, now: i64) -> impl Iterator<Item = Problem> {
     let Certificate {
-        not_before,
-        not_after,
-        ..
+        not_before, not_after, ..
     } = *certificate;
     let signature = certificate.signature.to_ascii_lowercase();
     let weak = signature.contains("sha1") || signature.contains("md5");
@@ -113,10 +111,7 @@ fn of_one(certificate: &Certificate, index: usize, now: i64) -> impl Iterator<It
         (now > not_after, Problem::Expired { index, not_after }),
         (now < not_before, Problem::NotYetValid { index, not_before }),
         (root, Problem::RootIncluded { index }),
-        (
-            weak && !certificate.is_self_issued,
-            Problem::WeakSignature { index },
-        ),
+        (weak && !certificate.is_self_issued, Problem::WeakSignature { index }),
     ];
     claims
         .into_iter()

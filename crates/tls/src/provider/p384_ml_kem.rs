@@ -77,10 +77,7 @@ impl ActiveKeyExchange for Started {
         Some((self.point.group(), self.point.pub_key()))
     }
 
-    fn complete_hybrid_component(
-        self: Box<Self>,
-        peer_share: &[u8],
-    ) -> Result<SharedSecret, Error> {
+    fn complete_hybrid_component(self: Box<Self>, peer_share: &[u8]) -> Result<SharedSecret, Error> {
         self.point.complete(peer_share)
     }
 
@@ -117,9 +114,7 @@ mod tests {
     fn both_sides_come_to_the_same_secret() {
         let client = SECP384R1MLKEM1024.start().unwrap();
         assert_eq!(client.pub_key().len(), 97 + 1568);
-        let server = SECP384R1MLKEM1024
-            .start_and_complete(client.pub_key())
-            .unwrap();
+        let server = SECP384R1MLKEM1024.start_and_complete(client.pub_key()).unwrap();
         assert_eq!(server.pub_key.len(), 97 + 1568);
         let secret = client.complete(&server.pub_key).unwrap();
         assert_eq!(secret.secret_bytes(), server.secret.secret_bytes());
@@ -141,13 +136,7 @@ mod tests {
         let client = SECP384R1MLKEM1024.start().unwrap();
         let share = client.pub_key().to_vec();
         let longer = [&share[..], &[0]].concat();
-        for wrong in [
-            &[][..],
-            &share[..96],
-            &share[..97],
-            &share[..share.len() - 1],
-            &longer,
-        ] {
+        for wrong in [&[][..], &share[..96], &share[..97], &share[..share.len() - 1], &longer] {
             let refused = SECP384R1MLKEM1024.start_and_complete(wrong).err();
             let expected = Error::PeerMisbehaved(PeerMisbehaved::InvalidKeyShare);
             assert_eq!(refused, Some(expected), "{} bytes", wrong.len());

@@ -105,10 +105,7 @@ mod tests {
         key.seal(b"bound", b"session", &mut sealed).unwrap();
         assert_eq!(key.open(b"bound", &sealed).unwrap(), b"session");
         assert_eq!(key.open(b"other", &sealed), None);
-        assert_eq!(
-            secret.derive(&[2; 32]).unwrap().open(b"bound", &sealed),
-            None
-        );
+        assert_eq!(secret.derive(&[2; 32]).unwrap().open(b"bound", &sealed), None);
         let other = Secret::random().unwrap().derive(&[1; 32]).unwrap();
         assert_eq!(other.open(b"bound", &sealed), None);
         for at in 0..sealed.len() {

@@ -44,10 +44,7 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
     }
     Ok(Server {
         rule: rule(spec, &offers),
-        identities: offers
-            .iter()
-            .map(|offer| Arc::clone(&offer.identity))
-            .collect(),
+        identities: offers.iter().map(|offer| Arc::clone(&offer.identity)).collect(),
         offers,
         ciphers: spec.settings.ciphers.clone(),
         alpn: spec.alpn.clone(),
@@ -57,16 +54,11 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
 /// Under `require` nothing else is even prepared.
 fn usable_groups(spec: &ServerSpec) -> Vec<GroupId> {
     let admissible = |group: &&GroupId| {
-        let quantum_safe = group
-            .key_exchange()
-            .is_some_and(|class| class.is_quantum_safe());
+        let quantum_safe = group.key_exchange().is_some_and(|class| class.is_quantum_safe());
         spec.policy.key_exchange != Stance::Require || quantum_safe
     };
     let groups = spec.settings.groups.iter().filter(admissible);
-    groups
-        .copied()
-        .filter(|id| provider::group(*id).is_some())
-        .collect()
+    groups.copied().filter(|id| provider::group(*id).is_some()).collect()
 }
 
 /// SPEC 5.5: `observe` keeps the order, `prefer` moves ML-DSA first, `require` takes nothing else.
@@ -131,8 +123,7 @@ fn template(
         .iter()
         .map(|version| version.to_rustls())
         .collect();
-    let builder =
-        ServerConfig::builder_with_provider(provider).with_protocol_versions(&versions)?;
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&versions)?;
     let builder = match verifier {
         Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
         None => builder.with_no_client_auth(),
@@ -147,12 +138,7 @@ fn template(
 }
 
 /// The template with one certificate and the context that its class belongs to.
-fn finished(
-    spec: &ServerSpec,
-    template: &ServerConfig,
-    offer: &Offer,
-    tickets: &Tickets,
-) -> ServerConfig {
+fn finished(spec: &ServerSpec, template: &ServerConfig, offer: &Offer, tickets: &Tickets) -> ServerConfig {
     let mut config = template.clone();
     let certified = signing::narrowed(&offer.identity, &spec.settings.signatures);
     config.cert_resolver = Arc::new(SingleCertAndKey::from(certified));
@@ -171,9 +157,7 @@ fn finished(
 /// What must be the same for a session to be resumed.
 fn context(spec: &ServerSpec, class: Authentication) -> [u8; 32] {
     let versions = spec.settings.versions.iter();
-    let versions: Vec<u8> = versions
-        .flat_map(|version| version.number().to_be_bytes())
-        .collect();
+    let versions: Vec<u8> = versions.flat_map(|version| version.number().to_be_bytes()).collect();
     let digest = Digest::new()
         .part(spec.context.as_bytes())
         .part(class.as_str().as_bytes())
@@ -193,22 +177,14 @@ fn client_digest(digest: Digest, auth: &ClientAuth, signatures: &[SchemeId]) -> 
         super::ClientAuthMode::Required => "required",
         super::ClientAuthMode::Optional => "optional",
     };
-    let schemes: Vec<u8> = signatures
-        .iter()
-        .flat_map(|scheme| scheme.0.to_be_bytes())
-        .collect();
+    let schemes: Vec<u8> = signatures.iter().flat_map(|scheme| scheme.0.to_be_bytes()).collect();
     let digest = digest.part(mode.as_bytes()).part(&schemes);
-    auth.roots
-        .iter()
-        .fold(digest, |digest, root| digest.part(root))
+    auth.roots.iter().fold(digest, |digest, root| digest.part(root))
 }
 
 fn rule(spec: &ServerSpec, offers: &[Offer]) -> Rule {
     let is_pq = |offer: &&Offer| offer.authentication == Authentication::Pq;
-    let schemes = offers
-        .iter()
-        .filter(is_pq)
-        .flat_map(|offer| offer.schemes_13.clone());
+    let schemes = offers.iter().filter(is_pq).flat_map(|offer| offer.schemes_13.clone());
     Rule {
         policy: spec.policy,
         versions: spec.settings.versions.clone(),

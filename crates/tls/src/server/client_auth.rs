@@ -3,8 +3,7 @@ use super::{BuildError, ClientAuth, ClientAuthMode};
 use crate::provider;
 use portcullis_wire::SchemeId;
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved,
-    RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved, RootCertStore, SignatureScheme,
     client::danger::HandshakeSignatureValid,
     pki_types::{CertificateDer, UnixTime},
     server::{
@@ -19,10 +18,7 @@ use std::sync::Arc;
 const MAX_CHAIN: usize = 10;
 
 /// The verifier of a site's client certificates, which may sign with these schemes.
-pub(super) fn verifier(
-    auth: &ClientAuth,
-    schemes: &[SchemeId],
-) -> Result<Arc<dyn ClientCertVerifier>, BuildError> {
+pub(super) fn verifier(auth: &ClientAuth, schemes: &[SchemeId]) -> Result<Arc<dyn ClientCertVerifier>, BuildError> {
     let mut roots = RootCertStore::empty();
     for (root, index) in auth.roots.iter().zip(1..) {
         let added = roots.add(root.clone());
@@ -79,8 +75,7 @@ impl ClientCertVerifier for Bounded {
         if intermediates.len() >= MAX_CHAIN {
             return Err(CertificateError::ApplicationVerificationFailure.into());
         }
-        self.inner
-            .verify_client_cert(end_entity, intermediates, now)
+        self.inner.verify_client_cert(end_entity, intermediates, now)
     }
 
     fn verify_tls12_signature(

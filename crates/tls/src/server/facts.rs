@@ -28,10 +28,7 @@ pub(super) fn negotiated(
     let chain = peer_chain(connection.peer_certificates());
     if resumed {
         let now = choice.config.time_provider.current_time();
-        still_valid(
-            chain.as_deref().unwrap_or_default(),
-            now.map(|now| now.as_secs()),
-        )?;
+        still_valid(chain.as_deref().unwrap_or_default(), now.map(|now| now.as_secs()))?;
     }
     let (client_authentication, client) = client(chain);
     let suite = connection.negotiated_cipher_suite();
@@ -73,11 +70,7 @@ fn version(choice: &Choice, connection: &ServerConnection) -> Result<Version, Mi
 }
 
 /// A resumed TLS 1.2 session exchanges no keys.
-fn group(
-    choice: &Choice,
-    connection: &ServerConnection,
-    resumed: bool,
-) -> Result<Option<GroupId>, Mismatch> {
+fn group(choice: &Choice, connection: &ServerConnection, resumed: bool) -> Result<Option<GroupId>, Mismatch> {
     let found = connection.negotiated_key_exchange_group();
     let found = found.map(|group| GroupId(group.name().into()));
     match found {
@@ -101,19 +94,14 @@ fn retry(choice: &Choice, kind: HandshakeKind) -> Result<bool, Mismatch> {
     }
 }
 
-fn alpn(
-    server: &Server,
-    hello: &Hello,
-    connection: &ServerConnection,
-) -> Result<Option<Vec<u8>>, Mismatch> {
+fn alpn(server: &Server, hello: &Hello, connection: &ServerConnection) -> Result<Option<Vec<u8>>, Mismatch> {
     let expected = server.alpn.iter().find(|ours| hello.alpn.contains(ours));
     let expected = expected.map(Vec::as_slice);
     let found = connection.alpn_protocol();
     match found == expected {
         true => Ok(found.map(<[u8]>::to_vec)),
         false => {
-            let text =
-                |protocol: Option<&[u8]>| shown(protocol.map(|bytes| Escaped(bytes).to_string()));
+            let text = |protocol: Option<&[u8]>| shown(protocol.map(|bytes| Escaped(bytes).to_string()));
             Err(mismatch("alpn", text(expected), text(found)))
         }
     }
@@ -122,17 +110,14 @@ fn alpn(
 /// rustls verified the chain; what it is called we read ourselves. One that only rustls can read has no names here.
 fn peer_chain(chain: Option<&[CertificateDer<'_>]>) -> Option<Vec<Certificate>> {
     let chain = chain.filter(|chain| !chain.is_empty())?;
-    let read: Result<Vec<Certificate>, String> =
-        chain.iter().map(|der| Certificate::from_der(der)).collect();
+    let read: Result<Vec<Certificate>, String> = chain.iter().map(|der| Certificate::from_der(der)).collect();
     Some(read.unwrap_or_default())
 }
 
 /// A resumed session verifies nothing, and each one brings new tickets: without this a client would outlive its
 /// certificate for as long as it keeps coming.
 fn still_valid(chain: &[Certificate], now: Option<u64>) -> Result<(), Mismatch> {
-    let now = now
-        .and_then(|now| i64::try_from(now).ok())
-        .unwrap_or(i64::MAX);
+    let now = now.and_then(|now| i64::try_from(now).ok()).unwrap_or(i64::MAX);
     match chain.iter().any(|certificate| certificate.not_after < now) {
         true => Err(mismatch(
             "client certificate",
@@ -143,9 +128,7 @@ fn still_valid(chain: &[Certificate], now: Option<u64>) -> Result<(), Mismatch> 
     }
 }
 
-fn client(
-    chain: Option<Vec<Certificate>>,
-) -> (ClientAuthentication, Option<Box<ClientCertificate>>) {
+fn client(chain: Option<Vec<Certificate>>) -> (ClientAuthentication, Option<Box<ClientCertificate>>) {
     let Some(chain) = chain else {
         return (ClientAuthentication::None, None);
     };
@@ -184,10 +167,7 @@ mod tests {
     #[test]
     fn a_resumed_client_does_not_outlive_its_certificate() {
         let pem = include_bytes!("../../testdata/p256.pem");
-        let leaf = crate::identity::certificates_from_pem(pem)
-            .unwrap()
-            .remove(0)
-            .1;
+        let leaf = crate::identity::certificates_from_pem(pem).unwrap().remove(0).1;
         let end = u64::try_from(leaf.not_after).unwrap();
         assert_eq!(still_valid(&[], None), Ok(()));
         assert_eq!(still_valid(std::slice::from_ref(&leaf), Some(end)), Ok(()));
@@ -202,9 +182,6 @@ mod tests {
         assert_eq!(class, ClientAuthentication::Classical);
         assert_eq!(certificate, Some(Box::default()));
         assert_eq!(client(peer_chain(None)), (ClientAuthentication::None, None));
-        assert_eq!(
-            client(peer_chain(Some(&[]))),
-            (ClientAuthentication::None, None)
-        );
+        assert_eq!(client(peer_chain(Some(&[]))), (ClientAuthentication::None, None));
     }
 }

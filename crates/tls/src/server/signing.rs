@@ -12,11 +12,7 @@ use std::sync::Arc;
 /// The identity's key, kept to these schemes. The identity's own, where they take nothing away from it: a copy
 /// would hold the chain a second time.
 pub(super) fn narrowed(identity: &Identity, allowed: &[SchemeId]) -> Arc<CertifiedKey> {
-    if identity
-        .schemes()
-        .iter()
-        .all(|scheme| allowed.contains(scheme))
-    {
+    if identity.schemes().iter().all(|scheme| allowed.contains(scheme)) {
         return Arc::clone(&identity.certified);
     }
     let key = Narrowed {

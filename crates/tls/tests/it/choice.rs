@@ -1,7 +1,7 @@
 //! Which certificate a hello gets, and why it gets none.
 use crate::lab::{
-    Ca, ML_DSA_65, ML_DSA_87, P256, P384, Pair, RSA, Unfinished, connect, group, groups, identity,
-    offer, policy, schemes, server, server_params, settings, shake, spec,
+    Ca, ML_DSA_65, ML_DSA_87, P256, P384, Pair, RSA, Unfinished, connect, group, groups, identity, offer, policy,
+    schemes, server, server_params, settings, shake, spec,
 };
 use portcullis_tls::{
     client::ClientSpec,
@@ -42,11 +42,7 @@ const ALL: &[&str] = &[
 
 #[test]
 fn the_first_certificate_that_the_client_can_verify_is_sent() {
-    let server = server(spec(&[
-        &identity(&ML_DSA_65),
-        &identity(&P256),
-        &identity(&RSA),
-    ]));
+    let server = server(spec(&[&identity(&ML_DSA_65), &identity(&P256), &identity(&RSA)]));
     use Version::{Tls12, Tls13};
     let table = [
         (Tls13, ALL, Ok("mldsa65")),
@@ -63,33 +59,19 @@ fn the_first_certificate_that_the_client_can_verify_is_sent() {
         (Tls12, &["mldsa65"], Err(Refusal::NoCertificate)),
         (Tls13, &["ed25519"], Err(Refusal::NoCertificate)),
         // rustls wants a P-256 key's own scheme, in TLS 1.2 as well
-        (
-            Tls12,
-            &["ecdsa_secp384r1_sha384"],
-            Err(Refusal::NoCertificate),
-        ),
+        (Tls12, &["ecdsa_secp384r1_sha384"], Err(Refusal::NoCertificate)),
     ];
     for (version, verifies, expected) in table {
         let came = signed(&server, version, verifies);
-        assert_eq!(
-            came,
-            expected.map(str::to_owned),
-            "{version:?} {verifies:?}"
-        );
+        assert_eq!(came, expected.map(str::to_owned), "{version:?} {verifies:?}");
     }
 }
 
 #[test]
 fn the_operators_order_decides() {
     let server = server(spec(&[&identity(&P256), &identity(&ML_DSA_65)]));
-    assert_eq!(
-        signed(&server, Version::Tls13, ALL).unwrap(),
-        "ecdsa_secp256r1_sha256"
-    );
-    assert_eq!(
-        signed(&server, Version::Tls13, &["mldsa65"]).unwrap(),
-        "mldsa65"
-    );
+    assert_eq!(signed(&server, Version::Tls13, ALL).unwrap(), "ecdsa_secp256r1_sha256");
+    assert_eq!(signed(&server, Version::Tls13, &["mldsa65"]).unwrap(), "mldsa65");
 }
 
 #[test]
@@ -102,8 +84,7 @@ fn authentication_moves_or_keeps_ml_dsa() {
         })
     };
     let kept = |server: &Server| -> Vec<usize> {
-        let index =
-            |identity: &Arc<Identity>| pair.iter().position(|ours| Arc::ptr_eq(ours, identity));
+        let index = |identity: &Arc<Identity>| pair.iter().position(|ours| Arc::ptr_eq(ours, identity));
         server.identities().iter().filter_map(index).collect()
     };
     assert_eq!(kept(&with(Stance::Observe)), [0, 1, 2]);
@@ -114,10 +95,7 @@ fn authentication_moves_or_keeps_ml_dsa() {
     assert_eq!(signed(&require, Version::Tls13, ALL).unwrap(), "mldsa65");
     let refused = Err(Refusal::Policy(RuleName::Authentication));
     assert_eq!(signed(&require, Version::Tls12, ALL), refused);
-    assert_eq!(
-        signed(&require, Version::Tls13, &["ecdsa_secp256r1_sha256"]),
-        refused
-    );
+    assert_eq!(signed(&require, Version::Tls13, &["ecdsa_secp256r1_sha256"]), refused);
     // of another level than ours
     assert_eq!(signed(&require, Version::Tls13, &["mldsa87"]), refused);
     let prefer = with(Stance::Prefer);
@@ -132,12 +110,8 @@ fn a_profile_filters_chains() {
     let strong = identity(&ML_DSA_87);
     let medium = identity(&ML_DSA_65);
     let classical = identity(&P256);
-    let mixed = Ca::new(&ML_DSA_65, "65")
-        .issue(&ML_DSA_87, server_params())
-        .identity();
-    let weak_key = Ca::new(&ML_DSA_87, "87")
-        .issue(&ML_DSA_65, server_params())
-        .identity();
+    let mixed = Ca::new(&ML_DSA_65, "65").issue(&ML_DSA_87, server_params()).identity();
+    let weak_key = Ca::new(&ML_DSA_87, "87").issue(&ML_DSA_65, server_params()).identity();
     let all = [&classical, &medium, &mixed, &weak_key, &strong];
     let count = |profile: Profile| {
         let server = server(ServerSpec {
@@ -186,19 +160,10 @@ fn signatures_narrow_what_a_key_signs_with() {
     };
     let server = server(narrowed(&["rsa_pss_rsae_sha256", "ecdsa_secp256r1_sha256"]));
     let pss = &["rsa_pss_rsae_sha512", "rsa_pss_rsae_sha256"];
-    assert_eq!(
-        signed(&server, Version::Tls13, pss).unwrap(),
-        "rsa_pss_rsae_sha256"
-    );
-    assert_eq!(
-        signed(&server, Version::Tls12, pss).unwrap(),
-        "rsa_pss_rsae_sha256"
-    );
+    assert_eq!(signed(&server, Version::Tls13, pss).unwrap(), "rsa_pss_rsae_sha256");
+    assert_eq!(signed(&server, Version::Tls12, pss).unwrap(), "rsa_pss_rsae_sha256");
     let sha512 = &["rsa_pss_rsae_sha512"];
-    assert_eq!(
-        signed(&server, Version::Tls13, sha512),
-        Err(Refusal::NoCertificate)
-    );
+    assert_eq!(signed(&server, Version::Tls13, sha512), Err(Refusal::NoCertificate));
 
     let only_rsa = crate::lab::server(narrowed(&["rsa_pss_rsae_sha256"]));
     assert_eq!(only_rsa.identities().len(), 1);
@@ -216,20 +181,11 @@ fn a_suite_of_tls_12_fits_the_key() {
         settings: settings(Profile::Default, &overrides),
         ..spec(&[&identity(&P256), &identity(&RSA)])
     });
-    assert_eq!(
-        signed(&server, Version::Tls13, ALL).unwrap(),
-        "ecdsa_secp256r1_sha256"
-    );
+    assert_eq!(signed(&server, Version::Tls13, ALL).unwrap(), "ecdsa_secp256r1_sha256");
     // only an RSA suite is left in TLS 1.2
-    assert_eq!(
-        signed(&server, Version::Tls12, ALL).unwrap(),
-        "rsa_pss_rsae_sha256"
-    );
+    assert_eq!(signed(&server, Version::Tls12, ALL).unwrap(), "rsa_pss_rsae_sha256");
     let ecdsa = &["ecdsa_secp256r1_sha256"];
-    assert_eq!(
-        signed(&server, Version::Tls12, ecdsa),
-        Err(Refusal::NoCertificate)
-    );
+    assert_eq!(signed(&server, Version::Tls12, ecdsa), Err(Refusal::NoCertificate));
 }
 
 #[test]
@@ -245,10 +201,7 @@ fn the_order_of_suites_is_the_clients_unless_we_say_so() {
             settings: settings(Profile::Modern, &overrides),
             ..spec(&[&identity])
         });
-        shake(&server, &mut connect(offer()).tls)
-            .unwrap()
-            .facts
-            .cipher
+        shake(&server, &mut connect(offer()).tls).unwrap().facts.cipher
     };
     assert_eq!(suite(None), CipherId(0x1301));
     assert_eq!(suite(Some(CipherOrder::Client)), CipherId(0x1301));
@@ -332,10 +285,7 @@ fn a_server_that_could_serve_nobody_is_not_built() {
         ..spec(&[&identity(&P256)])
     };
     assert!(matches!(build(no_group), Err(BuildError::NoUsableGroup)));
-    assert!(matches!(
-        build(spec(&[])),
-        Err(BuildError::NoUsableCertificate)
-    ));
+    assert!(matches!(build(spec(&[])), Err(BuildError::NoUsableCertificate)));
     let no_pq = ServerSpec {
         policy: policy(Stance::Observe, Stance::Require),
         ..spec(&[&identity(&P256)])

@@ -1,7 +1,7 @@
 //! Client certificates.
 use crate::lab::{
-    Algorithm, Ca, Finished, ML_DSA_65, P256, P384, Pair, RSA, Unfinished, client_params, connect,
-    identity, offer, schemes, server, server_params, settings, shake, spec,
+    Algorithm, Ca, Finished, ML_DSA_65, P256, P384, Pair, RSA, Unfinished, client_params, connect, identity, offer,
+    schemes, server, server_params, settings, shake, spec,
 };
 use portcullis_tls::{
     client::ClientSpec,
@@ -23,11 +23,7 @@ fn asking(mode: ClientAuthMode, roots: Vec<CertificateDer<'static>>) -> ServerSp
     }
 }
 
-fn visit(
-    server: &Server,
-    version: Version,
-    agent: Option<&Arc<Identity>>,
-) -> Result<Finished, Unfinished> {
+fn visit(server: &Server, version: Version, agent: Option<&Arc<Identity>>) -> Result<Finished, Unfinished> {
     let mut client = connect(ClientSpec {
         versions: vec![version],
         identity: agent.cloned(),
@@ -60,10 +56,7 @@ fn a_certificate_of_the_ca_enters_and_is_named() {
         let server = server(asking(mode, vec![ca.der()]));
         for version in VERSIONS {
             let done = visit(&server, version, Some(&agent)).unwrap();
-            assert_eq!(
-                done.facts.client_authentication,
-                ClientAuthentication::Classical
-            );
+            assert_eq!(done.facts.client_authentication, ClientAuthentication::Classical);
             let client = done.facts.client.unwrap();
             assert_eq!(client.subject, "CN=agent-7,O=Lab");
             assert_eq!(client.issuer, "CN=clients,O=Lab");
@@ -76,11 +69,7 @@ fn a_certificate_of_the_ca_enters_and_is_named() {
 fn none_is_refused_where_required_and_admitted_where_optional() {
     let ca = Ca::new(&P256, "clients");
     for version in VERSIONS {
-        let (error, alert) = refused(visit(
-            &server(asking(Required, vec![ca.der()])),
-            version,
-            None,
-        ));
+        let (error, alert) = refused(visit(&server(asking(Required, vec![ca.der()])), version, None));
         assert_eq!(error, rustls::Error::NoCertificatesPresented);
         assert_eq!(alert, Alert::CERTIFICATE_REQUIRED);
         let done = visit(&server(asking(Optional, vec![ca.der()])), version, None).unwrap();

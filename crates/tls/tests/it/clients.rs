@@ -1,7 +1,7 @@
 //! What our own client offers, trusts and tells.
 use crate::lab::{
-    Ca, ML_DSA_65, P256, Pair, RSA, Unfinished, client_params, connect, feed, groups, identity,
-    offer, outgoing, read, schemes, server, server_params, settings, shake, spec,
+    Ca, ML_DSA_65, P256, Pair, RSA, Unfinished, client_params, connect, feed, groups, identity, offer, outgoing, read,
+    schemes, server, server_params, settings, shake, spec,
 };
 use portcullis_tls::{
     client::{Client, ClientSpec, Trust},
@@ -10,8 +10,8 @@ use portcullis_tls::{
     negotiated::{ClientAuthentication, Version},
     profile::{Overrides, Profile},
     rustls::{
-        CertificateError, ClientConfig, ClientConnection, Error, PeerMisbehaved, RootCertStore,
-        ServerConnection, SignatureAlgorithm, SignatureScheme,
+        CertificateError, ClientConfig, ClientConnection, Error, PeerMisbehaved, RootCertStore, ServerConnection,
+        SignatureAlgorithm, SignatureScheme,
         crypto::CryptoProvider,
         pki_types::{PrivateKeyDer, ServerName, pem::PemObject},
         sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey},
@@ -96,10 +96,7 @@ fn only_trusted_roots_and_covered_names_are_accepted() {
             trust: Trust::Roots(vec![root.der()]),
             ..offer()
         });
-        let mut connection = client
-            .unwrap()
-            .connect(ServerName::try_from(name).unwrap())
-            .unwrap();
+        let mut connection = client.unwrap().connect(ServerName::try_from(name).unwrap()).unwrap();
         match shake(&server, &mut connection.tls) {
             Ok(_) => None,
             Err(Unfinished::Client(Error::InvalidCertificate(error))) => Some(error),
@@ -110,15 +107,9 @@ fn only_trusted_roots_and_covered_names_are_accepted() {
     assert_eq!(come(&ca, "a.example.com"), None);
     assert_eq!(come(&ca, "127.0.0.1"), None);
     let wrong = come(&ca, "example.com");
-    assert!(matches!(
-        wrong,
-        Some(CertificateError::NotValidForNameContext { .. })
-    ));
+    assert!(matches!(wrong, Some(CertificateError::NotValidForNameContext { .. })));
     let stranger = Ca::new(&ML_DSA_65, "stranger");
-    assert_eq!(
-        come(&stranger, "localhost"),
-        Some(CertificateError::UnknownIssuer)
-    );
+    assert_eq!(come(&stranger, "localhost"), Some(CertificateError::UnknownIssuer));
 }
 
 #[test]
@@ -143,10 +134,7 @@ fn a_certificate_is_told_only_where_one_was_asked_for() {
     let table = [
         (server(asking(None)), ClientAuthentication::Pq),
         (server(asking(Some(classical))), ClientAuthentication::None),
-        (
-            server(spec(&[&identity(&P256)])),
-            ClientAuthentication::None,
-        ),
+        (server(spec(&[&identity(&P256)])), ClientAuthentication::None),
     ];
     for (server, expected) in table {
         let mut client = connect(ClientSpec {
@@ -192,10 +180,7 @@ fn a_server_that_signs_as_nobody_asked_is_refused() {
         schemes: Some(schemes(&[name])),
         ..offer()
     };
-    for (name, served) in [
-        ("rsa_pss_rsae_sha512", true),
-        ("rsa_pss_rsae_sha256", false),
-    ] {
+    for (name, served) in [("rsa_pss_rsae_sha512", true), ("rsa_pss_rsae_sha256", false)] {
         let mut client = connect(wants(name));
         let bytes = outgoing(&mut client.tls);
         let mut config = (*server.choose(&read(&bytes)).unwrap().config).clone();
@@ -206,11 +191,7 @@ fn a_server_that_signs_as_nobody_asked_is_refused() {
         feed(&mut tls, &bytes).unwrap();
         let refused = feed(&mut client.tls, &outgoing(&mut tls)).err();
         let lie = PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme;
-        assert_eq!(
-            refused,
-            (!served).then_some(Error::PeerMisbehaved(lie)),
-            "{name}"
-        );
+        assert_eq!(refused, (!served).then_some(Error::PeerMisbehaved(lie)), "{name}");
     }
 }
 
@@ -220,10 +201,7 @@ fn a_client_that_signs_as_nobody_asked_is_refused() {
     let pair = ca.issue(&RSA, client_params());
     let home = Ca::new(&P256, "root");
     let identity = home.issue(&P256, server_params()).identity();
-    for (name, served) in [
-        ("rsa_pss_rsae_sha512", true),
-        ("rsa_pss_rsae_sha256", false),
-    ] {
+    for (name, served) in [("rsa_pss_rsae_sha512", true), ("rsa_pss_rsae_sha256", false)] {
         let overrides = Overrides {
             signatures: Some(schemes(&["ecdsa_secp256r1_sha256", name])),
             ..Overrides::default()
@@ -237,13 +215,7 @@ fn a_client_that_signs_as_nobody_asked_is_refused() {
             ..spec(&[&identity])
         });
         let bytes = outgoing(&mut connect(offer()).tls);
-        let provider = Arc::clone(
-            server
-                .choose(&read(&bytes))
-                .unwrap()
-                .config
-                .crypto_provider(),
-        );
+        let provider = Arc::clone(server.choose(&read(&bytes)).unwrap().config.crypto_provider());
         let scheme = SignatureScheme::RSA_PSS_SHA512;
         let certified = stubborn(&pair, &provider, scheme);
         let mut roots = RootCertStore::empty();

@@ -1,7 +1,7 @@
 //! Handshakes that fail, the alert that really went out, and whose fault it was.
 use crate::lab::{
-    Ca, ML_DSA_65, P256, Unfinished, connect, deliver, feed, groups, identity, offer, outgoing,
-    read, server, server_params, settings, shake, spec,
+    Ca, ML_DSA_65, P256, Unfinished, connect, deliver, feed, groups, identity, offer, outgoing, read, server,
+    server_params, settings, shake, spec,
 };
 use portcullis_tls::{
     client::{ClientSpec, Trust},
@@ -9,8 +9,7 @@ use portcullis_tls::{
     negotiated::Version,
     profile::{Overrides, Profile},
     rustls::{
-        AlertDescription, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved, ServerConfig,
-        ServerConnection,
+        AlertDescription, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved, ServerConfig, ServerConnection,
     },
     server::{Server, ServerSpec},
 };
@@ -148,8 +147,7 @@ fn what_is_not_in_common_is_told_as_foreseen() {
         let mut client = connect(client);
         let bytes = outgoing(&mut client.tls);
         let mut tls = ServerConnection::new(Arc::clone(&config)).unwrap();
-        let Err(Unfinished::Server(error, alert)) = deliver(&mut tls, &bytes, &mut client.tls)
-        else {
+        let Err(Unfinished::Server(error, alert)) = deliver(&mut tls, &bytes, &mut client.tls) else {
             panic!("{expected}");
         };
         assert_eq!((&error, alert), (&expected, Some(Alert(number))));
@@ -259,10 +257,7 @@ fn a_client_that_trusts_the_root_is_served() {
 
 #[test]
 fn leaving_is_nobodys_fault() {
-    for alert in [
-        AlertDescription::CloseNotify,
-        AlertDescription::UserCanceled,
-    ] {
+    for alert in [AlertDescription::CloseNotify, AlertDescription::UserCanceled] {
         let blamed = blame(&Error::AlertReceived(alert));
         assert_eq!(blamed.fault, Fault::Closed);
         assert_eq!(blamed.alert_in, Some(Alert(alert.into())));
@@ -306,10 +301,7 @@ fn retried() -> (ServerConnection, Vec<u8>) {
     feed(&mut client.tls, &outgoing(&mut tls)).unwrap();
     let second = outgoing(&mut client.tls);
     // RFC 8446 D.4: a record that changes nothing goes before it
-    (
-        tls,
-        second.strip_prefix(&[20, 3, 3, 0, 1, 1]).unwrap().to_vec(),
-    )
+    (tls, second.strip_prefix(&[20, 3, 3, 0, 1, 1]).unwrap().to_vec())
 }
 
 #[test]
@@ -322,10 +314,7 @@ fn a_name_that_changes_after_the_retry_ends_without_an_alert() {
     let name = second.windows(9).position(|window| window == b"localhost");
     second[name.unwrap()] = b'x';
     let error = feed(&mut tls, &second).unwrap_err();
-    assert_eq!(
-        error,
-        Error::PeerMisbehaved(PeerMisbehaved::ServerNameDifferedOnRetry)
-    );
+    assert_eq!(error, Error::PeerMisbehaved(PeerMisbehaved::ServerNameDifferedOnRetry));
     assert_eq!(outgoing(&mut tls), []);
     check(&error, None, Fault::Client);
 }

@@ -1,8 +1,7 @@
 //! Groups, signatures and versions in finished handshakes.
 use crate::lab::{
-    Ca, ED25519, ML_DSA_44, ML_DSA_65, ML_DSA_87, P256, P384, Pair, RSA, Unfinished, connect,
-    group, groups, identity, offer, policy, scheme, schemes, server, server_params, settings,
-    shake, spec,
+    Ca, ED25519, ML_DSA_44, ML_DSA_65, ML_DSA_87, P256, P384, Pair, RSA, Unfinished, connect, group, groups, identity,
+    offer, policy, scheme, schemes, server, server_params, settings, shake, spec,
 };
 use portcullis_tls::{
     client::{Client, ClientSpec, Connection},
@@ -20,9 +19,7 @@ use portcullis_wire::{
 use std::time::Duration;
 
 fn offered() -> impl Iterator<Item = &'static Group> {
-    Group::all()
-        .iter()
-        .filter(|group| group.standing != Standing::Never)
+    Group::all().iter().filter(|group| group.standing != Standing::Never)
 }
 
 #[test]
@@ -55,11 +52,7 @@ fn every_group_alone_makes_a_handshake() {
 fn every_group_can_be_asked_for_by_retry() {
     let identity = identity(&P256);
     for row in offered() {
-        let other = if row.name == "secp256r1" {
-            "X25519"
-        } else {
-            "secp256r1"
-        };
+        let other = if row.name == "secp256r1" { "X25519" } else { "secp256r1" };
         let overrides = Overrides {
             groups: Some(vec![row.id]),
             ..Overrides::default()
@@ -120,21 +113,9 @@ fn the_retry_table_holds() {
     const RETRY: Option<(&str, bool)> = Some(("X25519MLKEM768", true));
     const X25519: Option<(&str, bool)> = Some(("X25519", false));
     let rows = [
-        (
-            &["X25519MLKEM768", "X25519"][..],
-            "X25519MLKEM768",
-            [PQ, PQ, PQ, PQ],
-        ),
-        (
-            &["X25519MLKEM768", "X25519"],
-            "X25519",
-            [X25519, RETRY, X25519, RETRY],
-        ),
-        (
-            &["X25519", "X25519MLKEM768"],
-            "X25519",
-            [X25519, RETRY, X25519, RETRY],
-        ),
+        (&["X25519MLKEM768", "X25519"][..], "X25519MLKEM768", [PQ, PQ, PQ, PQ]),
+        (&["X25519MLKEM768", "X25519"], "X25519", [X25519, RETRY, X25519, RETRY]),
+        (&["X25519", "X25519MLKEM768"], "X25519", [X25519, RETRY, X25519, RETRY]),
         (&["X25519"], "X25519", [X25519, X25519, X25519, None]),
     ];
     let identity = identity(&P256);
@@ -177,16 +158,8 @@ fn every_algorithm_signs_in_the_versions_it_knows() {
         (&ML_DSA_44, "mldsa44", None),
         (&ML_DSA_65, "mldsa65", None),
         (&ML_DSA_87, "mldsa87", None),
-        (
-            &P256,
-            "ecdsa_secp256r1_sha256",
-            Some("ecdsa_secp256r1_sha256"),
-        ),
-        (
-            &P384,
-            "ecdsa_secp384r1_sha384",
-            Some("ecdsa_secp384r1_sha384"),
-        ),
+        (&P256, "ecdsa_secp256r1_sha256", Some("ecdsa_secp256r1_sha256")),
+        (&P384, "ecdsa_secp384r1_sha384", Some("ecdsa_secp384r1_sha384")),
         (&ED25519, "ed25519", Some("ed25519")),
         (&RSA, "rsa_pss_rsae_sha512", Some("rsa_pss_rsae_sha512")),
     ];
@@ -202,11 +175,7 @@ fn every_algorithm_signs_in_the_versions_it_knows() {
                 (Ok(done), Some(name)) => {
                     assert_eq!(done.facts.version, version);
                     assert_eq!(done.facts.signature, Some(scheme(name)));
-                    assert_eq!(
-                        client.negotiated().unwrap(),
-                        done.facts,
-                        "{name} {version:?}"
-                    );
+                    assert_eq!(client.negotiated().unwrap(), done.facts, "{name} {version:?}");
                 }
                 (Err(Unfinished::Refused(refusal)), None) => {
                     assert_eq!(refusal, Refusal::NoCertificate, "{in_13}");
@@ -222,11 +191,7 @@ fn a_chain_is_pq_only_if_every_signature_is() {
     let pq = Ca::new(&ML_DSA_65, "pq root");
     let classical = Ca::new(&P256, "classical root");
     let table = [
-        (
-            pq.issue(&ML_DSA_65, server_params()),
-            Authentication::Pq,
-            Safety::Full,
-        ),
+        (pq.issue(&ML_DSA_65, server_params()), Authentication::Pq, Safety::Full),
         (
             classical.issue(&ML_DSA_65, server_params()),
             Authentication::Classical,
@@ -274,9 +239,7 @@ fn tls_12_is_classical_however_the_client_prefers() {
 
 #[test]
 fn a_name_and_a_protocol_are_part_of_the_facts() {
-    let protocols = |list: &[&str]| -> Vec<Vec<u8>> {
-        list.iter().map(|name| name.as_bytes().to_vec()).collect()
-    };
+    let protocols = |list: &[&str]| -> Vec<Vec<u8>> { list.iter().map(|name| name.as_bytes().to_vec()).collect() };
     // ours, theirs, agreed
     let table = [
         (&["h2", "http/1.1"][..], &["http/1.1", "h2"][..], Some("h2")),
@@ -365,12 +328,7 @@ fn the_flight_is_as_long_as_a_client_gets_it() {
         let done = shake(&server, &mut client.tls).unwrap();
         // an ECDSA signature has 70 to 72 bytes, now and then fewer
         let difference = done.first_flight.abs_diff(computed(index));
-        assert!(
-            difference <= 8 * index,
-            "{} and {}",
-            done.first_flight,
-            computed(index)
-        );
+        assert!(difference <= 8 * index, "{} and {}", done.first_flight, computed(index));
     }
     // TLS-NOTES: 16.0 KB and, of a leaf alone, less than 2.5 KB
     assert!((15_000..17_000).contains(&computed(0)), "{}", computed(0));
@@ -389,9 +347,7 @@ fn a_flight_is_known_where_clients_must_show_certificates_and_in_tls_12() {
         ..spec(&[&identity(&ML_DSA_65)])
     };
     let hybrid = group("X25519MLKEM768");
-    let plain = server(spec(&[&identity(&ML_DSA_65)]))
-        .flight_len(0, hybrid)
-        .unwrap();
+    let plain = server(spec(&[&identity(&ML_DSA_65)])).flight_len(0, hybrid).unwrap();
     for mode in [ClientAuthMode::Required, ClientAuthMode::Optional] {
         let asking = server(auth(mode)).flight_len(0, hybrid).unwrap();
         assert!(asking > plain, "{asking} {plain}");

@@ -1,7 +1,7 @@
 //! Chains and keys in every form that people bring along.
 use crate::lab::{
-    Ca, ED25519, ML_DSA_44, ML_DSA_65, ML_DSA_87, P256, P384, P521, Pair, RSA, authority,
-    client_params, connect, offer, scheme, server, server_params, shake, spec,
+    Ca, ED25519, ML_DSA_44, ML_DSA_65, ML_DSA_87, P256, P384, P521, Pair, RSA, authority, client_params, connect,
+    offer, scheme, server, server_params, shake, spec,
 };
 use portcullis_tls::{
     identity::{Certificate, Identity, IdentityError, Problem, certificates_from_pem},
@@ -23,31 +23,11 @@ fn refused(chain: &[u8], key: &[u8]) -> IdentityError {
 #[test]
 fn keys_of_every_form_serve() {
     let table = [
-        (
-            fixture!("mldsa65.pem"),
-            fixture!("mldsa65-seed.key"),
-            "mldsa65",
-        ),
-        (
-            fixture!("mldsa65.pem"),
-            fixture!("mldsa65-expanded.key"),
-            "mldsa65",
-        ),
-        (
-            fixture!("mldsa65.pem"),
-            fixture!("mldsa65-both.key"),
-            "mldsa65",
-        ),
-        (
-            fixture!("mldsa44.pem"),
-            fixture!("mldsa44-expanded.key"),
-            "mldsa44",
-        ),
-        (
-            fixture!("mldsa87.pem"),
-            fixture!("mldsa87-seed.key"),
-            "mldsa87",
-        ),
+        (fixture!("mldsa65.pem"), fixture!("mldsa65-seed.key"), "mldsa65"),
+        (fixture!("mldsa65.pem"), fixture!("mldsa65-expanded.key"), "mldsa65"),
+        (fixture!("mldsa65.pem"), fixture!("mldsa65-both.key"), "mldsa65"),
+        (fixture!("mldsa44.pem"), fixture!("mldsa44-expanded.key"), "mldsa44"),
+        (fixture!("mldsa87.pem"), fixture!("mldsa87-seed.key"), "mldsa87"),
         (
             fixture!("p256.pem"),
             fixture!("p256-sec1.key"),
@@ -102,18 +82,10 @@ fn unusable_keys_are_named_with_what_to_do() {
     let chain = fixture!("p256.pem");
     let table = [
         (fixture!("p256-encrypted.key"), "encrypted", "openssl pkey"),
-        (
-            fixture!("p256-encrypted-sec1.key"),
-            "encrypted",
-            "openssl pkey",
-        ),
+        (fixture!("p256-encrypted-sec1.key"), "encrypted", "openssl pkey"),
         (fixture!("mldsa65-bare-seed.key"), "bare-seed", "seed-priv"),
         (fixture!("mldsa65-bare-priv.key"), "bare-priv", "seed-priv"),
-        (
-            fixture!("mldsa65-oqskeypair.key"),
-            "oqskeypair",
-            "seed-priv",
-        ),
+        (fixture!("mldsa65-oqskeypair.key"), "oqskeypair", "seed-priv"),
         (fixture!("rsa1024.key"), "1024 bits", "2048"),
         (fixture!("secp256k1.key"), "1.3.132.0.10", "P-256"),
         (fixture!("explicit.key"), "explicit", "P-256"),
@@ -172,10 +144,7 @@ fn a_key_of_another_certificate_is_refused() {
     let mismatch = refused(fixture!("p256.pem"), fixture!("rsa2048-pkcs1.key"));
     assert_eq!(mismatch, IdentityError::KeyMismatch);
     let ca = Ca::new(&P256, "root");
-    let (one, two) = (
-        ca.issue(&P256, server_params()),
-        ca.issue(&P256, server_params()),
-    );
+    let (one, two) = (ca.issue(&P256, server_params()), ca.issue(&P256, server_params()));
     let mismatch = refused(one.chain.as_bytes(), two.key.as_bytes());
     assert_eq!(mismatch, IdentityError::KeyMismatch);
     assert!(mismatch.hint().is_some());
@@ -271,10 +240,7 @@ fn problems_of_a_chain_are_found() {
     let leaf = between.issue(&P256, server_params());
     let (one, two, three) = (&*leaf.chain, &*between.pem(), &*root.pem());
     let table = [
-        (
-            vec![one, two, three],
-            vec![Problem::RootIncluded { index: 3 }],
-        ),
+        (vec![one, two, three], vec![Problem::RootIncluded { index: 3 }]),
         (vec![two, one], vec![Problem::LeafNotFirst]),
         (
             vec![one, three, two],
@@ -336,11 +302,7 @@ fn a_leaf_that_is_not_first_is_sent_first() {
     let server = server(spec(&[&pair.identity()]));
     let mut client = connect(offer());
     shake(&server, &mut client.tls).unwrap();
-    let subjects: Vec<String> = client
-        .peer_chain()
-        .into_iter()
-        .map(|one| one.subject)
-        .collect();
+    let subjects: Vec<String> = client.peer_chain().into_iter().map(|one| one.subject).collect();
     assert_eq!(subjects, ["CN=server,O=Lab", "CN=root,O=Lab"]);
 }
 
@@ -355,19 +317,13 @@ fn keys_never_show_in_debug() {
 #[test]
 fn a_text_with_anything_around_its_sections_is_read() {
     let pair = Ca::new(&P256, "root").issue(&P256, server_params());
-    let chain = format!(
-        "Bag Attributes\r\n  friendlyName: x\r\n{}\r\ntrailing",
-        pair.chain
-    );
+    let chain = format!("Bag Attributes\r\n  friendlyName: x\r\n{}\r\ntrailing", pair.chain);
     let key = format!(
         "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{}",
         pair.key
     );
     assert!(Identity::from_pem(chain.as_bytes(), key.as_bytes()).is_ok());
     let windows = |text: &str| text.replace('\n', "\r\n");
-    let read = Identity::from_pem(
-        windows(&pair.chain).as_bytes(),
-        windows(&pair.key).as_bytes(),
-    );
+    let read = Identity::from_pem(windows(&pair.chain).as_bytes(), windows(&pair.key).as_bytes());
     assert!(read.is_ok());
 }

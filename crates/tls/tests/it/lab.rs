@@ -19,16 +19,16 @@ use portcullis_wire::{
     registry::{Group, Scheme},
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, SignatureAlgorithm,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, SignatureAlgorithm,
 };
 use std::{sync::Arc, time::Duration};
 
 pub(crate) type Algorithm = &'static SignatureAlgorithm;
 pub(crate) use rcgen::{
     PKCS_ECDSA_P256_SHA256 as P256, PKCS_ECDSA_P384_SHA384 as P384, PKCS_ECDSA_P521_SHA512 as P521,
-    PKCS_ED25519 as ED25519, PKCS_ML_DSA_44 as ML_DSA_44, PKCS_ML_DSA_65 as ML_DSA_65,
-    PKCS_ML_DSA_87 as ML_DSA_87, PKCS_RSA_SHA256 as RSA,
+    PKCS_ED25519 as ED25519, PKCS_ML_DSA_44 as ML_DSA_44, PKCS_ML_DSA_65 as ML_DSA_65, PKCS_ML_DSA_87 as ML_DSA_87,
+    PKCS_RSA_SHA256 as RSA,
 };
 
 /// A certificate authority.
@@ -84,9 +84,7 @@ fn named(name: &str, sans: &[&str]) -> CertificateParams {
     let sans: Vec<String> = sans.iter().map(|san| (*san).to_owned()).collect();
     let mut params = CertificateParams::new(sans).unwrap();
     params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::OrganizationName, "Lab");
+    params.distinguished_name.push(DnType::OrganizationName, "Lab");
     params.distinguished_name.push(DnType::CommonName, name);
     params
 }
@@ -111,9 +109,7 @@ pub(crate) fn client_params() -> CertificateParams {
 
 /// A server certificate of one algorithm throughout.
 pub(crate) fn identity(algorithm: Algorithm) -> Arc<Identity> {
-    Ca::new(algorithm, "root")
-        .issue(algorithm, server_params())
-        .identity()
+    Ca::new(algorithm, "root").issue(algorithm, server_params()).identity()
 }
 
 pub(crate) fn group(name: &str) -> GroupId {
@@ -149,10 +145,7 @@ pub(crate) fn spec(identities: &[&Arc<Identity>]) -> ServerSpec {
         context: "site".into(),
         settings: settings(Profile::Default, &Overrides::default()),
         policy: Profile::Default.policy(),
-        identities: identities
-            .iter()
-            .map(|identity| Arc::clone(identity))
-            .collect(),
+        identities: identities.iter().map(|identity| Arc::clone(identity)).collect(),
         client_auth: None,
         alpn: Vec::new(),
         ticket_lifetime: Duration::from_secs(3600),
@@ -178,9 +171,7 @@ pub(crate) fn offer() -> ClientSpec {
 
 pub(crate) fn connect(spec: ClientSpec) -> Connection {
     let client = Client::build(spec).unwrap();
-    client
-        .connect(ServerName::try_from("localhost").unwrap())
-        .unwrap()
+    client.connect(ServerName::try_from("localhost").unwrap()).unwrap()
 }
 
 /// Both ends of a finished handshake.
@@ -202,10 +193,7 @@ pub(crate) enum Unfinished {
 }
 
 /// A handshake as the proxy drives it: the hello is read, a configuration chosen, the same bytes fed to it.
-pub(crate) fn shake(
-    server: &Server,
-    client: &mut rustls::ClientConnection,
-) -> Result<Finished, Unfinished> {
+pub(crate) fn shake(server: &Server, client: &mut rustls::ClientConnection) -> Result<Finished, Unfinished> {
     let bytes = outgoing(client);
     let hello = read(&bytes);
     let choice = server.choose(&hello).map_err(Unfinished::Refused)?;
@@ -264,10 +252,7 @@ pub(crate) fn outgoing<Data>(tls: &mut rustls::ConnectionCommon<Data>) -> Vec<u8
     bytes
 }
 
-pub(crate) fn feed<Data>(
-    tls: &mut rustls::ConnectionCommon<Data>,
-    mut bytes: &[u8],
-) -> Result<(), rustls::Error> {
+pub(crate) fn feed<Data>(tls: &mut rustls::ConnectionCommon<Data>, mut bytes: &[u8]) -> Result<(), rustls::Error> {
     while !bytes.is_empty() {
         tls.read_tls(&mut bytes).unwrap();
         tls.process_new_packets()?;

@@ -1,7 +1,7 @@
 //! What is resumed, and above all what is not.
 use crate::lab::{
-    Ca, ML_DSA_65, P256, Unfinished, client_params, feed, groups, identity, offer, outgoing,
-    policy, read, settings, shake, spec,
+    Ca, ML_DSA_65, P256, Unfinished, client_params, feed, groups, identity, offer, outgoing, policy, read, settings,
+    shake, spec,
 };
 use portcullis_tls::{
     client::{Client, ClientSpec},
@@ -28,17 +28,11 @@ use std::{
 };
 
 fn remembering(spec: ClientSpec) -> Client {
-    Client::build(ClientSpec {
-        resumption: 32,
-        ..spec
-    })
-    .unwrap()
+    Client::build(ClientSpec { resumption: 32, ..spec }).unwrap()
 }
 
 fn visit(client: &Client, server: &Server) -> Negotiated {
-    let mut connection = client
-        .connect(ServerName::try_from("localhost").unwrap())
-        .unwrap();
+    let mut connection = client.connect(ServerName::try_from("localhost").unwrap()).unwrap();
     let done = shake(server, &mut connection.tls).unwrap();
     let seen = connection.negotiated().unwrap();
     assert_eq!(seen.resumed, done.facts.resumed);
@@ -164,16 +158,8 @@ fn a_session_without_a_certificate_never_enters_where_one_is_asked_for() {
         ..spec(&[&identity])
     };
     use ClientAuthMode::Optional;
-    assert!(!resumes(
-        spec(&[&identity]),
-        asking(Optional, &[&root]),
-        offer()
-    ));
-    assert!(!resumes(
-        asking(Optional, &[&root]),
-        spec(&[&identity]),
-        offer()
-    ));
+    assert!(!resumes(spec(&[&identity]), asking(Optional, &[&root]), offer()));
+    assert!(!resumes(asking(Optional, &[&root]), spec(&[&identity]), offer()));
     assert!(!resumes(
         asking(Optional, &[&root]),
         asking(Optional, &[&other]),
@@ -185,21 +171,14 @@ fn a_session_without_a_certificate_never_enters_where_one_is_asked_for() {
         offer()
     ));
     for client in [offer(), tls12()] {
-        assert!(resumes(
-            asking(Optional, &[&root]),
-            asking(Optional, &[&root]),
-            client
-        ));
+        assert!(resumes(asking(Optional, &[&root]), asking(Optional, &[&root]), client));
     }
 }
 
 #[test]
 fn an_optional_session_is_no_required_one() {
     let ca = Ca::new(&P256, "clients");
-    let client = |identity: Option<Arc<Identity>>| ClientSpec {
-        identity,
-        ..offer()
-    };
+    let client = |identity: Option<Arc<Identity>>| ClientSpec { identity, ..offer() };
     let agent = ca.issue(&P256, client_params()).identity();
     let asking = |mode| ServerSpec {
         client_auth: auth(mode, &[&ca.der()]),
@@ -211,27 +190,15 @@ fn an_optional_session_is_no_required_one() {
         asking(required),
         client(Some(Arc::clone(&agent)))
     ));
-    assert!(!resumes(
-        asking(required),
-        asking(optional),
-        client(Some(agent))
-    ));
+    assert!(!resumes(asking(required), asking(optional), client(Some(agent))));
 
     let tickets = Tickets::new();
     let open = Server::build(asking(optional), &tickets).unwrap();
     let strict = Server::build(asking(required), &tickets).unwrap();
     let nobody = remembering(client(None));
-    assert_eq!(
-        visit(&nobody, &open).client_authentication,
-        ClientAuthentication::None
-    );
-    let mut again = nobody
-        .connect(ServerName::try_from("localhost").unwrap())
-        .unwrap();
-    assert!(matches!(
-        shake(&strict, &mut again.tls),
-        Err(Unfinished::Server(..))
-    ));
+    assert_eq!(visit(&nobody, &open).client_authentication, ClientAuthentication::None);
+    let mut again = nobody.connect(ServerName::try_from("localhost").unwrap()).unwrap();
+    assert!(matches!(shake(&strict, &mut again.tls), Err(Unfinished::Server(..))));
 }
 
 #[test]
@@ -263,9 +230,7 @@ struct Year2100;
 
 impl TimeProvider for Year2100 {
     fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(Duration::from_secs(
-            4_102_444_800,
-        )))
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(4_102_444_800)))
     }
 }
 
@@ -285,9 +250,7 @@ fn a_resumed_client_does_not_outlive_its_certificate() {
             ..offer()
         });
         visit(&client, &server);
-        let mut connection = client
-            .connect(ServerName::try_from("localhost").unwrap())
-            .unwrap();
+        let mut connection = client.connect(ServerName::try_from("localhost").unwrap()).unwrap();
         let bytes = outgoing(&mut connection.tls);
         let hello = read(&bytes);
         let mut choice = server.choose(&hello).unwrap();
@@ -320,9 +283,7 @@ fn a_clients_chain_stays_here_and_not_in_its_hellos() {
         ..offer()
     });
     visit(&client, &server);
-    let mut next = client
-        .connect(ServerName::try_from("localhost").unwrap())
-        .unwrap();
+    let mut next = client.connect(ServerName::try_from("localhost").unwrap()).unwrap();
     let hello = read(&outgoing(&mut next.tls));
     assert!(hello.psk && hello.len < 2_500, "{}", hello.len);
 }
@@ -330,10 +291,7 @@ fn a_clients_chain_stays_here_and_not_in_its_hellos() {
 #[test]
 fn sessions_are_kept_only_where_tickets_are_not_made() {
     let ca = Ca::new(&P256, "clients");
-    for (client_auth, kept) in [
-        (None, false),
-        (auth(ClientAuthMode::Optional, &[&ca.der()]), true),
-    ] {
+    for (client_auth, kept) in [(None, false), (auth(ClientAuthMode::Optional, &[&ca.der()]), true)] {
         let server = ServerSpec {
             client_auth,
             ..spec(&[&identity(&P256)])
@@ -343,10 +301,7 @@ fn sessions_are_kept_only_where_tickets_are_not_made() {
             .unwrap()
             .connect(ServerName::try_from("localhost").unwrap())
             .unwrap();
-        let config = server
-            .choose(&read(&outgoing(&mut client.tls)))
-            .unwrap()
-            .config;
+        let config = server.choose(&read(&outgoing(&mut client.tls))).unwrap().config;
         assert_eq!(config.session_storage.can_cache(), kept);
         assert_eq!(config.ticketer.enabled(), !kept);
         assert_eq!(config.max_early_data_size, 0);
@@ -358,18 +313,13 @@ fn a_ticket_whose_secret_the_client_lacks_is_refused() {
     let server = Server::build(spec(&[&identity(&P256)]), &Tickets::new()).unwrap();
     let client = remembering(offer());
     visit(&client, &server);
-    let mut connection = client
-        .connect(ServerName::try_from("localhost").unwrap())
-        .unwrap();
+    let mut connection = client.connect(ServerName::try_from("localhost").unwrap()).unwrap();
     let mut bytes = outgoing(&mut connection.tls);
     // the hello ends with the proof
     *bytes.last_mut().unwrap() ^= 1;
     let mut tls = ServerConnection::new(server.choose(&read(&bytes)).unwrap().config).unwrap();
     let error = feed(&mut tls, &bytes).unwrap_err();
-    assert_eq!(
-        error,
-        Error::PeerMisbehaved(PeerMisbehaved::IncorrectBinder)
-    );
+    assert_eq!(error, Error::PeerMisbehaved(PeerMisbehaved::IncorrectBinder));
     assert_eq!(outgoing(&mut tls), Alert(51).fatal_record());
     assert_eq!(blame(&error).alert_out, Some(Alert(51)));
 }
@@ -455,14 +405,10 @@ fn a_client_that_remembers_nothing_resumes_nothing() {
 
 #[test]
 fn connections_at_the_same_time_note_their_own_signatures() {
-    let servers = [&P256, &ML_DSA_65]
-        .map(|algorithm| Server::build(spec(&[&identity(algorithm)]), &Tickets::new()).unwrap());
+    let servers =
+        [&P256, &ML_DSA_65].map(|algorithm| Server::build(spec(&[&identity(algorithm)]), &Tickets::new()).unwrap());
     let client = remembering(offer());
-    let connect = || {
-        client
-            .connect(ServerName::try_from("localhost").unwrap())
-            .unwrap()
-    };
+    let connect = || client.connect(ServerName::try_from("localhost").unwrap()).unwrap();
     let mut both = [connect(), connect()];
     for (server, connection) in servers.iter().zip(&mut both) {
         shake(server, &mut connection.tls).unwrap();

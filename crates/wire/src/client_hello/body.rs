@@ -16,17 +16,8 @@ pub(super) fn read(message: &[u8]) -> Result<Hello, HelloError> {
     if session_id.len() > handshake::MAX_SESSION_ID {
         return Err(HelloError::Decode("session id"));
     }
-    hello.ciphers = reader
-        .vec16()?
-        .named("cipher suites")
-        .u16s()?
-        .map(CipherId)
-        .collect();
-    let compressions = reader
-        .vec8()?
-        .named("compression methods")
-        .not_empty()?
-        .rest();
+    hello.ciphers = reader.vec16()?.named("cipher suites").u16s()?.map(CipherId).collect();
+    let compressions = reader.vec8()?.named("compression methods").not_empty()?.rest();
     // Hellos from before RFC 4366 end here.
     if !reader.is_empty() {
         let list = reader.vec16()?;

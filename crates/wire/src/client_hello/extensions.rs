@@ -47,9 +47,7 @@ fn extension(id: u16, data: Reader<'_>, hello: &mut Hello) -> Result<(), HelloEr
                 .collect();
         }
         SIGNATURE_ALGORITHMS => hello.schemes = schemes(data.named("signature algorithms"))?,
-        SIGNATURE_ALGORITHMS_CERT => {
-            hello.cert_schemes = schemes(data.named("certificate signature algorithms"))?
-        }
+        SIGNATURE_ALGORITHMS_CERT => hello.cert_schemes = schemes(data.named("certificate signature algorithms"))?,
         ALPN => hello.alpn = protocols(data.named("alpn"))?,
         SUPPORTED_VERSIONS => hello.versions = versions(data.named("supported versions"))?,
         KEY_SHARE => hello.key_shares = key_shares(data.named("key share"))?,
@@ -155,8 +153,6 @@ fn shares_are_listed(hello: &Hello) -> Result<(), HelloError> {
         .all(|(group, _)| listed.binary_search(group).is_ok())
     {
         true => Ok(()),
-        false => Err(HelloError::Illegal(
-            "key share for a group that is not listed",
-        )),
+        false => Err(HelloError::Illegal("key share for a group that is not listed")),
     }
 }

@@ -31,10 +31,7 @@ impl Cipher {
     /// A suite by IANA's or OpenSSL's name.
     pub fn by_name(name: &str) -> Result<&'static Cipher, NameError> {
         let called = |cipher: &&Cipher| names::is_one_of(name, cipher.name, cipher.aliases);
-        TABLE
-            .iter()
-            .find(called)
-            .ok_or_else(|| names::no_cipher(name))
+        TABLE.iter().find(called).ok_or_else(|| names::no_cipher(name))
     }
 }
 

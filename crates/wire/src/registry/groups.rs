@@ -54,9 +54,7 @@ pub enum Standing {
 
 /// The groups of the default offer, in its order.
 pub fn default_offer() -> impl Iterator<Item = &'static Group> {
-    TABLE
-        .iter()
-        .filter(|group| group.standing == Standing::Default)
+    TABLE.iter().filter(|group| group.standing == Standing::Default)
 }
 
 impl Group {
@@ -143,18 +141,12 @@ const TABLE: &[Group] = &[
     curve(0x001d, "X25519", 32)
         .offered()
         .aka(&["curve25519", "ecdh_x25519"]),
-    curve(0x0017, "secp256r1", 65).offered().aka(&[
-        "P-256",
-        "NIST P-256",
-        "nistp256",
-        "prime256v1",
-    ]),
-    curve(0x0018, "secp384r1", 97).offered().aka(&[
-        "P-384",
-        "NIST P-384",
-        "nistp384",
-        "ansip384r1",
-    ]),
+    curve(0x0017, "secp256r1", 65)
+        .offered()
+        .aka(&["P-256", "NIST P-256", "prime256v1"]),
+    curve(0x0018, "secp384r1", 97)
+        .offered()
+        .aka(&["P-384", "NIST P-384", "ansip384r1"]),
     kem(0x0201, "MLKEM768", 3, (1184, 1088)).listed(),
     kem(0x0202, "MLKEM1024", 5, (1568, 1568)).listed(),
     kem(0x0200, "MLKEM512", 1, (800, 768)).instead("MLKEM768"),
@@ -163,7 +155,7 @@ const TABLE: &[Group] = &[
     hybrid(0x639a, "SecP256r1Kyber768Draft00", 3, (1249, 1153)).instead("SecP256r1MLKEM768"),
     curve(0x0019, "secp521r1", 133)
         .instead("secp384r1")
-        .aka(&["P-521", "NIST P-521", "nistp521"]),
+        .aka(&["P-521", "NIST P-521"]),
     curve(0x001e, "X448", 56)
         .instead("X25519")
         .aka(&["curve448", "ecdh_x448"]),
@@ -187,9 +179,7 @@ const TABLE: &[Group] = &[
     curve(0x0028, "GC512C", 128).instead("secp384r1"),
     curve(0x0029, "curveSM2", 65).instead("secp256r1"),
     curve(0x0016, "secp256k1", 65).instead("secp256r1"),
-    curve(0x0015, "secp224r1", 57)
-        .instead("secp256r1")
-        .aka(&["P-224"]),
+    curve(0x0015, "secp224r1", 57).instead("secp256r1").aka(&["P-224"]),
     curve(0x0014, "secp224k1", 57).instead("secp256r1"),
     curve(0x0013, "secp192r1", 49)
         .instead("secp256r1")
@@ -198,40 +188,20 @@ const TABLE: &[Group] = &[
     curve(0x0011, "secp160r2", 41).instead("secp256r1"),
     curve(0x0010, "secp160r1", 41).instead("secp256r1"),
     curve(0x000f, "secp160k1", 41).instead("secp256r1"),
-    curve(0x000e, "sect571r1", 145)
-        .instead("secp384r1")
-        .aka(&["B-571"]),
-    curve(0x000d, "sect571k1", 145)
-        .instead("secp384r1")
-        .aka(&["K-571"]),
-    curve(0x000c, "sect409r1", 105)
-        .instead("secp384r1")
-        .aka(&["B-409"]),
-    curve(0x000b, "sect409k1", 105)
-        .instead("secp384r1")
-        .aka(&["K-409"]),
-    curve(0x000a, "sect283r1", 73)
-        .instead("secp256r1")
-        .aka(&["B-283"]),
-    curve(0x0009, "sect283k1", 73)
-        .instead("secp256r1")
-        .aka(&["K-283"]),
+    curve(0x000e, "sect571r1", 145).instead("secp384r1").aka(&["B-571"]),
+    curve(0x000d, "sect571k1", 145).instead("secp384r1").aka(&["K-571"]),
+    curve(0x000c, "sect409r1", 105).instead("secp384r1").aka(&["B-409"]),
+    curve(0x000b, "sect409k1", 105).instead("secp384r1").aka(&["K-409"]),
+    curve(0x000a, "sect283r1", 73).instead("secp256r1").aka(&["B-283"]),
+    curve(0x0009, "sect283k1", 73).instead("secp256r1").aka(&["K-283"]),
     curve(0x0008, "sect239k1", 61).instead("secp256r1"),
-    curve(0x0007, "sect233r1", 61)
-        .instead("secp256r1")
-        .aka(&["B-233"]),
-    curve(0x0006, "sect233k1", 61)
-        .instead("secp256r1")
-        .aka(&["K-233"]),
+    curve(0x0007, "sect233r1", 61).instead("secp256r1").aka(&["B-233"]),
+    curve(0x0006, "sect233k1", 61).instead("secp256r1").aka(&["K-233"]),
     curve(0x0005, "sect193r2", 51).instead("secp256r1"),
     curve(0x0004, "sect193r1", 51).instead("secp256r1"),
-    curve(0x0003, "sect163r2", 43)
-        .instead("secp256r1")
-        .aka(&["B-163"]),
+    curve(0x0003, "sect163r2", 43).instead("secp256r1").aka(&["B-163"]),
     curve(0x0002, "sect163r1", 43).instead("secp256r1"),
-    curve(0x0001, "sect163k1", 43)
-        .instead("secp256r1")
-        .aka(&["K-163"]),
+    curve(0x0001, "sect163k1", 43).instead("secp256r1").aka(&["K-163"]),
 ];
 
 /// ML-KEM and a curve. A hybrid's share is that of its curve and that of ML-KEM (1184, 1088 bytes for 768; 1568 for 1024).

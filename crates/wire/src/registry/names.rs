@@ -63,18 +63,14 @@ pub(super) fn is_dead_group(name: &str) -> bool {
 }
 
 pub(super) fn no_group(typed: &str) -> NameError {
-    let rows = Group::all()
-        .iter()
-        .filter(|group| Group::by_name(group.name).is_ok());
+    let rows = Group::all().iter().filter(|group| Group::by_name(group.name).is_ok());
     gone(typed, DEAD_GROUPS)
         .or_else(|| abandoned(typed, ABANDONED_GROUPS))
         .unwrap_or_else(|| near(typed, rows.map(|group| (group.name, group.aliases))))
 }
 
 pub(super) fn no_scheme(typed: &str) -> NameError {
-    let other = super::schemes::OTHERS
-        .iter()
-        .find(|(_, name)| same(typed, name));
+    let other = super::schemes::OTHERS.iter().find(|(_, name)| same(typed, name));
     let other = other.map(|(_, name)| NameError::NotOffered {
         name,
         instead: instead_of(name),
@@ -89,12 +85,7 @@ pub(super) fn no_scheme(typed: &str) -> NameError {
 }
 
 pub(super) fn no_cipher(typed: &str) -> NameError {
-    near(
-        typed,
-        Cipher::all()
-            .iter()
-            .map(|cipher| (cipher.name, cipher.aliases)),
-    )
+    near(typed, Cipher::all().iter().map(|cipher| (cipher.name, cipher.aliases)))
 }
 
 /// Draft and experimental names, with what they became. Open Quantum Safe wrote hybrids as `curve_kem`.
@@ -176,7 +167,6 @@ const ABANDONED_SCHEMES: &[(&str, &str, &str)] = &[
 /// For a scheme that is registered and not ours.
 fn instead_of(name: &str) -> &'static str {
     match name {
-        name if name.starts_with("slhdsa") => "mldsa65",
         name if name.starts_with("rsa") => "rsa_pss_rsae_sha256",
         _ => "ecdsa_secp256r1_sha256",
     }
@@ -194,10 +184,7 @@ fn abandoned(typed: &str, table: &[(&str, &'static str, &'static str)]) -> Optio
 }
 
 /// The closest name within a third of what was typed: three slips in ten letters are a slip, more is another word.
-fn near(
-    typed: &str,
-    rows: impl Iterator<Item = (&'static str, &'static [&'static str])>,
-) -> NameError {
+fn near(typed: &str, rows: impl Iterator<Item = (&'static str, &'static [&'static str])>) -> NameError {
     let typed: Vec<u8> = letters(typed).take(LONGEST).collect();
     let closest = rows
         .flat_map(|(name, aliases)| {
@@ -229,18 +216,20 @@ fn same(typed: &str, name: &str) -> bool {
     letters(typed).eq(letters(name))
 }
 
-/// Levenshtein's distance: letters to add, drop or change.
+/// Letters to add, drop, change or swap with their neighbour (the "optimal string alignment" distance).
 fn distance(typed: &[u8], name: &str) -> usize {
     let name: Vec<u8> = letters(name).collect();
-    let mut row: Vec<usize> = (0..=name.len()).collect();
+    let mut before = Vec::new();
+    let mut above: Vec<usize> = (0..=name.len()).collect();
     for (i, a) in typed.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+        let mut row = vec![i + 1];
         for (j, b) in name.iter().enumerate() {
-            let change = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+            let change = above[j] + usize::from(a != b);
+            let swapped = i > 0 && j > 0 && *a == name[j - 1] && typed[i - 1] == *b;
+            let swap = if swapped { before[j - 1] + 1 } else { change };
+            row.push(change.min(swap).min(above[j + 1] + 1).min(row[j] + 1));
         }
+        before = std::mem::replace(&mut above, row);
     }
-    row[name.len()]
+    above[name.len()]
 }

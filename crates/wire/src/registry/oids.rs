@@ -1,4 +1,7 @@
 //! Algorithms as certificates name them: keys and signatures share one table.
+//!
+//! From RFC 3279, 4055, 5480, 5758, 8410, 8692, 9802, 9881, 9909 and NIST's register of objects; composites from
+//! draft-ietf-lamps-pq-composite-sigs (its arcs of Entrust's before that); OQS ones from oqs-provider.
 
 /// What the algorithm behind an object identifier is, as certificates name it.
 #[derive(Clone, Copy, Debug)]
@@ -27,11 +30,7 @@ pub enum OidClass {
 impl Oid {
     /// The row of a dotted identifier.
     pub fn find(dotted: &str) -> Option<&'static Oid> {
-        let below = |arc: &&Oid| {
-            dotted
-                .strip_prefix(arc.oid)
-                .is_some_and(|rest| rest.starts_with('.'))
-        };
+        let below = |arc: &&Oid| dotted.strip_prefix(arc.oid).is_some_and(|rest| rest.starts_with('.'));
         TABLE
             .iter()
             .find(|row| row.oid == dotted)
@@ -67,6 +66,10 @@ const TABLE: &[Oid] = &[
     classical("2.16.840.1.101.3.4.3.2", "id-dsa-with-sha256"),
     classical("1.3.101.112", "Ed25519"),
     classical("1.3.101.113", "Ed448"),
+    classical("1.3.6.1.5.5.7.6.30", "RSASSA-PSS-SHAKE128"),
+    classical("1.3.6.1.5.5.7.6.31", "RSASSA-PSS-SHAKE256"),
+    classical("1.3.6.1.5.5.7.6.32", "ecdsa-with-shake128"),
+    classical("1.3.6.1.5.5.7.6.33", "ecdsa-with-shake256"),
     dead("2.16.840.1.101.3.4.3.32", "HashML-DSA-44", 2),
     dead("2.16.840.1.101.3.4.3.33", "HashML-DSA-65", 3),
     dead("2.16.840.1.101.3.4.3.34", "HashML-DSA-87", 5),
@@ -82,6 +85,47 @@ const TABLE: &[Oid] = &[
     dead("2.16.840.1.101.3.4.3.29", "SLH-DSA-SHAKE-192f", 3),
     dead("2.16.840.1.101.3.4.3.30", "SLH-DSA-SHAKE-256s", 5),
     dead("2.16.840.1.101.3.4.3.31", "SLH-DSA-SHAKE-256f", 5),
+    dead("2.16.840.1.101.3.4.3.35", "HashSLH-DSA-SHA2-128s", 1),
+    dead("2.16.840.1.101.3.4.3.36", "HashSLH-DSA-SHA2-128f", 1),
+    dead("2.16.840.1.101.3.4.3.37", "HashSLH-DSA-SHA2-192s", 3),
+    dead("2.16.840.1.101.3.4.3.38", "HashSLH-DSA-SHA2-192f", 3),
+    dead("2.16.840.1.101.3.4.3.39", "HashSLH-DSA-SHA2-256s", 5),
+    dead("2.16.840.1.101.3.4.3.40", "HashSLH-DSA-SHA2-256f", 5),
+    dead("2.16.840.1.101.3.4.3.41", "HashSLH-DSA-SHAKE-128s", 1),
+    dead("2.16.840.1.101.3.4.3.42", "HashSLH-DSA-SHAKE-128f", 1),
+    dead("2.16.840.1.101.3.4.3.43", "HashSLH-DSA-SHAKE-192s", 3),
+    dead("2.16.840.1.101.3.4.3.44", "HashSLH-DSA-SHAKE-192f", 3),
+    dead("2.16.840.1.101.3.4.3.45", "HashSLH-DSA-SHAKE-256s", 5),
+    dead("2.16.840.1.101.3.4.3.46", "HashSLH-DSA-SHAKE-256f", 5),
+    dead("1.3.6.1.5.5.7.6.37", "MLDSA44-RSA2048-PSS-SHA256 (composite)", 2),
+    dead("1.3.6.1.5.5.7.6.38", "MLDSA44-RSA2048-PKCS15-SHA256 (composite)", 2),
+    dead("1.3.6.1.5.5.7.6.39", "MLDSA44-Ed25519-SHA512 (composite)", 2),
+    dead("1.3.6.1.5.5.7.6.40", "MLDSA44-ECDSA-P256-SHA256 (composite)", 2),
+    dead("1.3.6.1.5.5.7.6.41", "MLDSA65-RSA3072-PSS-SHA512 (composite)", 3),
+    dead("1.3.6.1.5.5.7.6.42", "MLDSA65-RSA3072-PKCS15-SHA512 (composite)", 3),
+    dead("1.3.6.1.5.5.7.6.43", "MLDSA65-RSA4096-PSS-SHA512 (composite)", 3),
+    dead("1.3.6.1.5.5.7.6.44", "MLDSA65-RSA4096-PKCS15-SHA512 (composite)", 3),
+    dead("1.3.6.1.5.5.7.6.45", "MLDSA65-ECDSA-P256-SHA512 (composite)", 3),
+    dead("1.3.6.1.5.5.7.6.46", "MLDSA65-ECDSA-P384-SHA512 (composite)", 3),
+    dead(
+        "1.3.6.1.5.5.7.6.47",
+        "MLDSA65-ECDSA-brainpoolP256r1-SHA512 (composite)",
+        3,
+    ),
+    dead("1.3.6.1.5.5.7.6.48", "MLDSA65-Ed25519-SHA512 (composite)", 3),
+    dead("1.3.6.1.5.5.7.6.49", "MLDSA87-ECDSA-P384-SHA512 (composite)", 5),
+    dead(
+        "1.3.6.1.5.5.7.6.50",
+        "MLDSA87-ECDSA-brainpoolP384r1-SHA512 (composite)",
+        5,
+    ),
+    dead("1.3.6.1.5.5.7.6.51", "MLDSA87-Ed448-SHAKE256 (composite)", 5),
+    dead("1.3.6.1.5.5.7.6.52", "MLDSA87-RSA3072-PSS-SHA512 (composite)", 5),
+    dead("1.3.6.1.5.5.7.6.53", "MLDSA87-RSA4096-PSS-SHA512 (composite)", 5),
+    dead("1.3.6.1.5.5.7.6.54", "MLDSA87-ECDSA-P521-SHA512 (composite)", 5),
+    dead("1.3.6.1.5.5.7.6.34", "XMSS", 0),
+    dead("1.3.6.1.5.5.7.6.35", "XMSS^MT", 0),
+    dead("1.2.840.113549.1.9.16.3.17", "HSS/LMS", 0),
     dead("1.3.6.1.4.1.2.267.7.4.4", "Dilithium2 (draft)", 2),
     dead("1.3.6.1.4.1.2.267.7.6.5", "Dilithium3 (draft)", 3),
     dead("1.3.6.1.4.1.2.267.7.8.7", "Dilithium5 (draft)", 5),
@@ -99,17 +143,14 @@ const TABLE: &[Oid] = &[
     dead("1.3.9999.7.6", "RSA-3072 and ML-DSA-44 (OQS)", 2),
     dead("1.3.9999.7.7", "P-384 and ML-DSA-65 (OQS)", 3),
     dead("1.3.9999.7.8", "P-521 and ML-DSA-87 (OQS)", 5),
-    dead("1.3.9999.3.1", "Falcon-512 (OQS)", 1),
     dead("1.3.9999.3.6", "Falcon-512 (OQS)", 1),
-    dead("1.3.9999.3.11", "Falcon-512 (OQS)", 1),
-    dead("1.3.9999.3.4", "Falcon-1024 (OQS)", 5),
     dead("1.3.9999.3.9", "Falcon-1024 (OQS)", 5),
+    dead("1.3.9999.3.11", "Falcon-512 (OQS)", 1),
     dead("1.3.9999.3.14", "Falcon-1024 (OQS)", 5),
 ];
 
 /// Arcs whose every algorithm is a draft or an experiment.
 const ARCS: &[Oid] = &[
-    dead("1.3.6.1.5.5.7.6", "composite signature", 0),
     dead("2.16.840.1.114027.80.8.1", "composite signature (draft)", 0),
     dead("2.16.840.1.114027.80.9.1", "composite signature (draft)", 0),
     dead("1.3.6.1.4.1.2.267.7", "Dilithium (draft)", 0),

@@ -107,12 +107,7 @@ impl SchemeId {
 impl fmt::Display for SchemeId {
     /// The registered name, else `0x1234`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let other = || {
-            OTHERS
-                .iter()
-                .find(|(id, _)| *id == self.0)
-                .map(|(_, name)| *name)
-        };
+        let other = || OTHERS.iter().find(|(id, _)| *id == self.0).map(|(_, name)| *name);
         match self.entry().map(|scheme| scheme.name).or_else(other) {
             Some(name) => f.pad(name),
             None => write!(f, "{:#06x}", self.0),
@@ -153,17 +148,12 @@ const TABLE: &[Scheme] = &[
     ml_dsa(0x0904, "mldsa44", KeyKind::MlDsa44, (2, 1312, 2420)).aka(&["id-ml-dsa-44"]),
     ml_dsa(0x0905, "mldsa65", KeyKind::MlDsa65, (3, 1952, 3309)).aka(&["id-ml-dsa-65"]),
     ml_dsa(0x0906, "mldsa87", KeyKind::MlDsa87, (5, 2592, 4627)).aka(&["id-ml-dsa-87"]),
-    classical(0x0403, "ecdsa_secp256r1_sha256", KeyKind::EcdsaP256)
-        .aka(&["ECDSA+SHA256", "ecdsa_nistp256_sha256"]),
-    classical(0x0503, "ecdsa_secp384r1_sha384", KeyKind::EcdsaP384)
-        .aka(&["ECDSA+SHA384", "ecdsa_nistp384_sha384"]),
+    classical(0x0403, "ecdsa_secp256r1_sha256", KeyKind::EcdsaP256).aka(&["ECDSA+SHA256", "ecdsa_nistp256_sha256"]),
+    classical(0x0503, "ecdsa_secp384r1_sha384", KeyKind::EcdsaP384).aka(&["ECDSA+SHA384", "ecdsa_nistp384_sha384"]),
     classical(0x0807, "ed25519", KeyKind::Ed25519),
-    classical(0x0804, "rsa_pss_rsae_sha256", KeyKind::Rsa)
-        .aka(&["RSA-PSS+SHA256", "rsa_pss_sha256"]),
-    classical(0x0805, "rsa_pss_rsae_sha384", KeyKind::Rsa)
-        .aka(&["RSA-PSS+SHA384", "rsa_pss_sha384"]),
-    classical(0x0806, "rsa_pss_rsae_sha512", KeyKind::Rsa)
-        .aka(&["RSA-PSS+SHA512", "rsa_pss_sha512"]),
+    classical(0x0804, "rsa_pss_rsae_sha256", KeyKind::Rsa).aka(&["RSA-PSS+SHA256", "rsa_pss_sha256"]),
+    classical(0x0805, "rsa_pss_rsae_sha384", KeyKind::Rsa).aka(&["RSA-PSS+SHA384", "rsa_pss_sha384"]),
+    classical(0x0806, "rsa_pss_rsae_sha512", KeyKind::Rsa).aka(&["RSA-PSS+SHA512", "rsa_pss_sha512"]),
     classical(0x0401, "rsa_pkcs1_sha256", KeyKind::Rsa)
         .aka(&["RSA+SHA256"])
         .not_in_tls13(),
@@ -204,18 +194,6 @@ pub(super) const OTHERS: &[(u16, &str)] = &[
     (0x081a, "ecdsa_brainpoolP256r1tls13_sha256"),
     (0x081b, "ecdsa_brainpoolP384r1tls13_sha384"),
     (0x081c, "ecdsa_brainpoolP512r1tls13_sha512"),
-    (0x0911, "slhdsa_sha2_128s"),
-    (0x0912, "slhdsa_sha2_128f"),
-    (0x0913, "slhdsa_sha2_192s"),
-    (0x0914, "slhdsa_sha2_192f"),
-    (0x0915, "slhdsa_sha2_256s"),
-    (0x0916, "slhdsa_sha2_256f"),
-    (0x0917, "slhdsa_shake_128s"),
-    (0x0918, "slhdsa_shake_128f"),
-    (0x0919, "slhdsa_shake_192s"),
-    (0x091a, "slhdsa_shake_192f"),
-    (0x091b, "slhdsa_shake_256s"),
-    (0x091c, "slhdsa_shake_256f"),
 ];
 
 /// Level and sizes from FIPS 204, tables 1 and 2.
@@ -274,9 +252,6 @@ impl Scheme {
     }
 
     const fn not_in_tls13(self) -> Self {
-        Scheme {
-            tls13: false,
-            ..self
-        }
+        Scheme { tls13: false, ..self }
     }
 }

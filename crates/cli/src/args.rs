@@ -1,0 +1,619 @@
+//! The command line: what may be typed, and what it means. No I/O.
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, parser::ValueSource};
+use portcullis_proxy::config::flags::{FLAGS, Flag, Meaning, Shape};
+use portcullis_tls::policy::Stance;
+use std::{ffi::OsString, fmt, path::PathBuf};
+
+/// What was asked for.
+#[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Command {
+    /// Run the proxy
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Typed),
+    /// Everything at once, nothing to set up
+    Demo(Demo),
+    /// Read a configuration and say what it comes to
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(Check),
+    /// Connect to a listener and see that it negotiates what its policy promises
+    #[command(after_help = SELFTEST_EXAMPLES)]
+    Selftest(Selftest),
+    /// What the running proxy does
+    Status(Status),
+    /// Have the running proxy read its configuration again
+    Reload(Admin),
+    /// Have the running proxy finish what runs and end
+    Drain(Admin),
+    /// The tables of groups, signatures and profiles
+    Groups(Groups),
+    #[command(flatten)]
+    Later(Later),
+}
+
+/// Flags of `serve` as `config::Source` takes them: in the order typed, one entry for each time.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Typed {
+    /// Names without dashes, and their values.
+    pub(crate) flags: Vec<(String, Vec<String>)>,
+}
+
+/// Flags of `demo`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Demo {
+    /// Do not open a browser
+    #[arg(long)]
+    pub(crate) no_open: bool,
+}
+
+/// Flags of `check`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Check {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print each value with where it came from
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Exit 1 if there are warnings
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Do not open certificates, keys and CA files
+    #[arg(long)]
+    pub(crate) no_files: bool,
+    #[arg(long, hide = true)]
+    diff: bool,
+    /// The configuration.
+    #[command(flatten)]
+    pub(crate) typed: Typed,
+}
+
+/// Flags of `selftest`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Selftest {
+    /// Host and port of a listener [default: the listeners of the configuration]
+    #[arg(value_name = "TARGET", conflicts_with = "config")]
+    pub(crate) target: Option<String>,
+    /// Test the listeners of this file
+    #[arg(short, long, value_name = "FILE", visible_alias = "config-file")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Expect this policy: observe, prefer or require
+    #[arg(long, value_name = "POLICY", value_parser = stance)]
+    pub(crate) expect: Option<Stance>,
+    /// Trust the certificates of this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Ask for this name instead of the target's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server_name: Option<String>,
+    /// Show this certificate
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// The key of the certificate shown
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub(crate) client_key: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    quic: bool,
+}
+
+/// Flags of `groups`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Groups {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of `status`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Status {
+    /// Print nothing and exit 1 unless it is ready
+    #[arg(long)]
+    pub(crate) ready: bool,
+    /// The proxy spoken to.
+    #[command(flatten)]
+    pub(crate) admin: Admin,
+}
+
+/// The running proxy that a command speaks to.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Admin {
+    /// Where the running proxy's admin listener is [env: PORTCULLIS_ADMIN]
+    #[arg(long, value_name = "ADDR|unix:PATH")]
+    admin: Option<String>,
+    /// Take the admin listener and its token from this file
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        visible_alias = "config-file",
+        conflicts_with = "admin"
+    )]
+    config: Option<String>,
+}
+
+/// Commands of SPEC 3 that a later version brings.
+#[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Later {
+    #[command(hide = true, disable_help_flag = true)]
+    Cert(Anything),
+    #[command(hide = true, disable_help_flag = true)]
+    Probe(Anything),
+    #[command(hide = true, disable_help_flag = true)]
+    Report(Anything),
+    #[command(hide = true, disable_help_flag = true)]
+    Doctor(Anything),
+    #[command(hide = true, disable_help_flag = true)]
+    Bench(Anything),
+    #[command(hide = true, disable_help_flag = true)]
+    Completions(Anything),
+    #[command(hide = true, disable_help_flag = true)]
+    Man(Anything),
+    #[command(hide = true, disable_help_flag = true)]
+    Import(Anything),
+}
+
+/// Whatever follows a command that cannot run.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Anything {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<OsString>,
+}
+
+/// Why nothing can be done.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Help, the version, or a mistake: clap's own words, with its own exit code.
+    Clap(clap::Error),
+    /// A command or flag of a later version.
+    Later(&'static str),
+}
+
+/// What was asked for, or why it cannot be done.
+pub(crate) fn parse<W>(words: impl IntoIterator<Item = W>) -> Result<Command, Refusal>
+where
+    W: Into<OsString> + Clone,
+{
+    let line = Line::try_parse_from(words).map_err(Refusal::Clap)?;
+    match line.command {
+        Command::Later(later) => Err(Refusal::Later(later.name())),
+        Command::Check(Check { diff: true, .. }) => Err(Refusal::Later("check --diff")),
+        Command::Selftest(Selftest { quic: true, .. }) => Err(Refusal::Later("selftest --quic")),
+        command => Ok(command),
+    }
+}
+
+impl Refusal {
+    /// 0 for help that was asked for, else 2: wrong usage.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Refusal::Clap(error) if !error.use_stderr() => 0,
+            Refusal::Clap(_) | Refusal::Later(_) => 2,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Clap(error) => error.fmt(f),
+            Refusal::Later(what) => write!(f, "portcullis {what}: not in this version"),
+        }
+    }
+}
+
+impl Admin {
+    /// As `config::admin` takes it.
+    pub(crate) fn flags(&self) -> Vec<(String, Vec<String>)> {
+        let typed = |name: &str, value: &Option<String>| Some((name.to_owned(), vec![value.clone()?]));
+        typed("admin", &self.admin)
+            .into_iter()
+            .chain(typed("config", &self.config))
+            .collect()
+    }
+}
+
+impl Later {
+    fn name(&self) -> &'static str {
+        match self {
+            Later::Cert(_) => "cert",
+            Later::Probe(_) => "probe",
+            Later::Report(_) => "report",
+            Later::Doctor(_) => "doctor",
+            Later::Bench(_) => "bench",
+            Later::Completions(_) => "completions",
+            Later::Man(_) => "man",
+            Later::Import(_) => "import",
+        }
+    }
+}
+
+impl Args for Typed {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.args(flags().map(argument))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Typed::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Typed {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Typed, clap::Error> {
+        let mut typed: Vec<(usize, &str, String)> = Vec::new();
+        for flag in flags().filter(|flag| was_typed(matches, flag)) {
+            let at = matches.indices_of(flag.name).into_iter().flatten();
+            match flag.shape {
+                Shape::Switch => typed.extend(at.map(|at| (at, flag.name, "true".to_owned()))),
+                _ => {
+                    let values = matches.get_many::<String>(flag.name).into_iter().flatten();
+                    typed.extend(at.zip(values).map(|(at, value)| (at, flag.name, value.clone())));
+                }
+            }
+        }
+        typed.sort_by_key(|(at, ..)| *at);
+        let flags = typed.into_iter().map(|(_, name, value)| (name.to_owned(), vec![value]));
+        Ok(Typed { flags: flags.collect() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Typed::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Post-quantum TLS in front of a service
+#[derive(Parser)]
+#[command(name = "portcullis", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn was_typed(matches: &ArgMatches, flag: &Flag) -> bool {
+    matches.value_source(flag.name) == Some(ValueSource::CommandLine)
+}
+
+/// The flags by their own names: `--config-file` is another name of `--config`.
+fn flags() -> impl Iterator<Item = &'static Flag> {
+    FLAGS.iter().filter(|flag| flag.name != "config-file")
+}
+
+fn argument(flag: &'static Flag) -> Arg {
+    let argument = Arg::new(flag.name).long(flag.name);
+    let argument = match flag.shape {
+        Shape::Switch => argument.action(ArgAction::SetTrue),
+        Shape::Addresses | Shape::Files => argument.action(ArgAction::Append),
+        Shape::Text | Shape::Names | Shape::Marked => argument.action(ArgAction::Set),
+    };
+    let argument = match flag.meaning {
+        Meaning::File => argument.short('c').visible_alias("config-file"),
+        Meaning::Later(_) => argument.hide(true),
+        Meaning::Process(_) | Meaning::Served(_) => argument,
+    };
+    let Some(help) = HELP.iter().find(|help| help.flag == flag.name) else {
+        return argument;
+    };
+    let variable = flag
+        .variable
+        .map_or_else(String::new, |variable| format!(" [env: {variable}]"));
+    let argument = argument
+        .help(format!("{}{variable}", help.text))
+        .help_heading(help.heading);
+    if help.value.is_empty() {
+        argument
+    } else {
+        argument.value_name(help.value)
+    }
+}
+
+fn stance(word: &str) -> Result<Stance, String> {
+    let all = [Stance::Observe, Stance::Prefer, Stance::Require];
+    let found = all.into_iter().find(|stance| stance.as_str() == word);
+    found.ok_or_else(|| "it takes observe, prefer or require".to_owned())
+}
+
+/// What help says of a flag.
+struct Help {
+    flag: &'static str,
+    heading: &'static str,
+    value: &'static str,
+    text: &'static str,
+}
+
+const fn help(flag: &'static str, heading: &'static str, value: &'static str, text: &'static str) -> Help {
+    Help {
+        flag,
+        heading,
+        value,
+        text,
+    }
+}
+
+const WHERE: &str = "Where";
+const WHO: &str = "Certificates";
+const HOW: &str = "TLS and policy";
+const PROCESS: &str = "Process";
+
+/// Every flag that is built; a test holds it against the table of the configuration.
+const HELP: &[Help] = &[
+    help(
+        "listen",
+        WHERE,
+        "ADDR",
+        "Listen here: IP:PORT, :PORT or unix:PATH; may be repeated [default: 0.0.0.0:8443]",
+    ),
+    help(
+        "target",
+        WHERE,
+        "ADDR",
+        "Relay to HOST:PORT or unix:PATH; repeated: in turn, a failed connect tries the next [default: 127.0.0.1:6000]",
+    ),
+    help("mode", WHERE, "MODE", "What a connection carries: tcp [default: tcp]"),
+    help("plain", WHERE, "", "No TLS on the listener"),
+    help(
+        "cert",
+        WHO,
+        "FILE",
+        "Certificate chain, leaf first; may be repeated, the first that a client can verify is sent",
+    ),
+    help(
+        "key",
+        WHO,
+        "FILE",
+        "Key of the certificate in the same place; left out: each --cert file holds both",
+    ),
+    help(
+        "self-signed",
+        WHO,
+        "",
+        "ML-DSA-65 and ECDSA certificates made in memory, for localhost and the host's name",
+    ),
+    help(
+        "ca-cert",
+        WHO,
+        "FILE",
+        "Check client certificates against the certificates of this file",
+    ),
+    help(
+        "client-cert-mode",
+        WHO,
+        "MODE",
+        "required, optional or none [default: none; optional with --ca-cert]",
+    ),
+    help(
+        "profile",
+        HOW,
+        "PROFILE",
+        "default, modern, pq-only or cnsa2 [default: default]",
+    ),
+    help(
+        "groups",
+        HOW,
+        "LIST",
+        "Key exchange groups in order, with commas or colons; OpenSSL's marks are understood",
+    ),
+    help("tls-versions", HOW, "LIST", "1.2, 1.3"),
+    help("ciphers", HOW, "LIST", "Cipher suites in order, with commas or colons"),
+    help(
+        "policy",
+        HOW,
+        "POLICY",
+        "observe, prefer or require quantum-safe key exchange [default: prefer]",
+    ),
+    help(
+        "log-level",
+        PROCESS,
+        "LEVEL",
+        "debug, info, warn or error [default: info]",
+    ),
+    help("log-format", PROCESS, "FORMAT", "text or json [default: text]"),
+    help(
+        "admin",
+        PROCESS,
+        "ADDR",
+        "Admin listener: unix:PATH or off [default: a socket in $RUNTIME_DIRECTORY or $XDG_RUNTIME_DIR]",
+    ),
+    help(
+        "config",
+        PROCESS,
+        "FILE",
+        "Read this file [default: portcullis.toml, if no flag describes a listener]",
+    ),
+];
+
+const EXAMPLES: &str = "Examples:
+  portcullis demo
+  portcullis serve --self-signed --target 127.0.0.1:6000
+  portcullis check -c portcullis.toml --explain
+
+Exit codes: 0 good; 1 what was asked for does not hold; 2 wrong usage or configuration; 3 the system refused";
+
+const SERVE_EXAMPLES: &str = "Examples:
+  portcullis serve --self-signed
+  portcullis serve --listen :8443 --target 127.0.0.1:6000 \\
+      --cert mldsa.crt --key mldsa.key --cert ecdsa.crt --key ecdsa.key \\
+      --ca-cert ca.crt --client-cert-mode required
+  portcullis serve --cert both.pem --policy require --groups X25519MLKEM768:SecP256r1MLKEM768
+  portcullis serve -c portcullis.toml";
+
+const CHECK_EXAMPLES: &str = "Examples:
+  portcullis check
+  portcullis check -c portcullis.toml --strict
+  portcullis check --cert both.pem --groups DEFAULT:-X25519 --explain";
+
+const SELFTEST_EXAMPLES: &str = "Examples:
+  portcullis selftest -c portcullis.toml
+  portcullis selftest localhost:8443 --ca ca.pem --expect require";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn line(line: &str) -> Result<Command, Refusal> {
+        parse(line.split_whitespace())
+    }
+
+    fn typed(flags: &[(&str, &str)]) -> Typed {
+        let entry = |(name, value): &(&str, &str)| ((*name).to_owned(), vec![(*value).to_owned()]);
+        Typed {
+            flags: flags.iter().map(entry).collect(),
+        }
+    }
+
+    #[test]
+    fn flags_keep_their_order_and_repeats() {
+        let words = "portcullis serve --cert a --plain --listen :1 --key b --cert c --listen :2,:3 --key d -c f";
+        let expected = [
+            ("cert", "a"),
+            ("plain", "true"),
+            ("listen", ":1"),
+            ("key", "b"),
+            ("cert", "c"),
+            ("listen", ":2,:3"),
+            ("key", "d"),
+            ("config", "f"),
+        ];
+        assert_eq!(line(words).unwrap(), Command::Serve(typed(&expected)));
+        let alias = line("portcullis serve --config-file=f").unwrap();
+        assert_eq!(alias, Command::Serve(typed(&[("config", "f")])));
+        assert_eq!(line("portcullis serve").unwrap(), Command::Serve(Typed::default()));
+    }
+
+    #[test]
+    fn every_flag_of_the_configuration_can_be_typed_and_is_explained_if_built() {
+        for flag in FLAGS {
+            let value = if flag.shape == Shape::Switch { "" } else { "x" };
+            let name = if flag.name == "config-file" {
+                "config"
+            } else {
+                flag.name
+            };
+            let expected = typed(&[(name, if value.is_empty() { "true" } else { value })]);
+            let words = format!("portcullis serve --{} {value}", flag.name);
+            assert_eq!(line(&words).unwrap(), Command::Serve(expected), "{words}");
+            let is_helped = HELP.iter().any(|help| help.flag == name);
+            assert_eq!(is_helped, !matches!(flag.meaning, Meaning::Later(_)), "{}", flag.name);
+        }
+        assert!(HELP.iter().all(|help| FLAGS.iter().any(|flag| flag.name == help.flag)));
+    }
+
+    #[test]
+    fn commands_and_flags_of_a_later_version_are_refused_by_name() {
+        let later = [
+            ("cert ca --name x", "cert"),
+            ("probe example.com --json", "probe"),
+            ("report --since 7d", "report"),
+            ("doctor --json", "doctor"),
+            ("bench", "bench"),
+            ("completions bash", "completions"),
+            ("man", "man"),
+            ("import --help", "import"),
+            ("check --diff", "check --diff"),
+            ("selftest localhost:1 --quic", "selftest --quic"),
+        ];
+        for (words, name) in later {
+            let refusal = line(&format!("portcullis {words}")).expect_err(words);
+            assert_eq!(refusal.to_string(), format!("portcullis {name}: not in this version"));
+            assert_eq!(refusal.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn wrong_usage_exits_with_2_and_help_with_0() {
+        let wrong = [
+            "",
+            "sreve",
+            "serve --lisen :1",
+            "serve --mode",
+            "selftest a -c b",
+            "selftest --client-cert a",
+            "selftest --expect strict",
+        ];
+        for words in wrong {
+            assert_eq!(
+                line(&format!("portcullis {words}")).expect_err(words).exit_code(),
+                2,
+                "{words}"
+            );
+        }
+        for words in ["--help", "--version", "serve --help", "help check"] {
+            assert_eq!(
+                line(&format!("portcullis {words}")).expect_err(words).exit_code(),
+                0,
+                "{words}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_other_flag_means_what_it_says() {
+        let check = line("portcullis check --json --explain --strict --no-files --plain -c f").unwrap();
+        let Command::Check(check) = check else { panic!("check") };
+        assert_eq!(
+            (check.json, check.explain, check.strict, check.no_files),
+            (true, true, true, true)
+        );
+        assert_eq!(check.typed, typed(&[("plain", "true"), ("config", "f")]));
+
+        let words =
+            "portcullis selftest h:1 --json --expect require --ca a --server-name n --client-cert c --client-key k";
+        let Command::Selftest(test) = line(words).unwrap() else {
+            panic!("selftest")
+        };
+        assert_eq!(
+            (test.target.as_deref(), test.config, test.json),
+            (Some("h:1"), None, true)
+        );
+        assert_eq!(
+            (test.expect, test.ca),
+            (Some(Stance::Require), Some(PathBuf::from("a")))
+        );
+        assert_eq!(test.server_name.as_deref(), Some("n"));
+        assert_eq!(
+            (test.client_cert, test.client_key),
+            (Some(PathBuf::from("c")), Some(PathBuf::from("k")))
+        );
+
+        let Command::Status(status) = line("portcullis status --ready --admin unix:x").unwrap() else {
+            panic!("status")
+        };
+        assert!(status.ready);
+        assert_eq!(status.admin.flags(), [("admin".to_owned(), vec!["unix:x".to_owned()])]);
+        for (word, expected) in [
+            ("reload", Command::Reload as fn(Admin) -> Command),
+            ("drain", Command::Drain),
+        ] {
+            assert_eq!(
+                line(&format!("portcullis {word}")).unwrap(),
+                expected(Admin {
+                    admin: None,
+                    config: None
+                })
+            );
+        }
+        assert_eq!(
+            line("portcullis demo --no-open").unwrap(),
+            Command::Demo(Demo { no_open: true })
+        );
+        assert_eq!(
+            line("portcullis groups --json").unwrap(),
+            Command::Groups(Groups { json: true })
+        );
+    }
+
+    #[test]
+    fn help_groups_the_flags_and_shows_examples() {
+        Line::command().debug_assert();
+        let help = line("portcullis serve --help").expect_err("help").to_string();
+        for part in [WHERE, WHO, HOW, PROCESS].map(|heading| format!("{heading}:")) {
+            assert!(help.contains(&part), "{part} in {help}");
+        }
+        assert!(help.contains("portcullis serve --self-signed\n"));
+        assert!(help.contains("PORTCULLIS_LISTEN"));
+        assert!(!help.contains("target-tls"));
+    }
+}

@@ -1,0 +1,208 @@
+//! `portcullis check`: what a configuration comes to, without running it.
+use crate::{exit::Exit, serve::self_signed};
+use portcullis_proxy::{
+    config::{self, Explained, Loaded, Problem},
+    inspect,
+    picture::{CertificatePicture, ListenerPicture, Picture, SitePicture, TEN_SEGMENTS},
+};
+use serde_json::json;
+use std::fmt::Write;
+
+/// How it is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Output {
+    Text,
+    Json,
+}
+
+/// Whether certificates, keys and CAs are looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Files {
+    Read,
+    Unread,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish {
+    pub(crate) output: Output,
+    /// Each value with where it came from.
+    pub(crate) explain: bool,
+    /// Warnings count.
+    pub(crate) strict: bool,
+    pub(crate) files: Files,
+}
+
+/// Prints the picture and says whether it holds.
+pub(crate) fn run(source: &config::Source, wish: Wish) -> Exit {
+    let loaded = match config::load(source) {
+        Ok(loaded) => loaded,
+        Err(problems) => return broken(&problems, wish),
+    };
+    let picture = match (wish.files == Files::Read)
+        .then(|| inspect(&loaded, Some(&self_signed())))
+        .transpose()
+    {
+        Ok(snapshot) => snapshot.map(|s| s.picture()),
+        Err(problems) => return broken(&problems, wish),
+    };
+    let warnings = loaded.notices.len() + picture.as_ref().map_or(0, |p| p.warnings.len());
+    match wish.output {
+        Output::Text => println!("{}", text(&loaded, picture.as_ref(), wish).trim_end()),
+        Output::Json => println!("{:#}", as_json(&loaded, picture.as_ref(), wish)),
+    }
+    if wish.strict && warnings > 0 {
+        Exit::Unmet
+    } else {
+        Exit::Good
+    }
+}
+
+fn broken(problems: &[Problem], wish: Wish) -> Exit {
+    if wish.output == Output::Json {
+        println!("{:#}", json!({ "good": false, "errors": said(problems) }));
+    }
+    eprintln!("{}", config::render(problems).trim_end());
+    Exit::Usage
+}
+
+fn said(problems: &[Problem]) -> Vec<serde_json::Value> {
+    let each = problems.iter();
+    each.map(
+        |p| json!({ "at": p.origin.to_string(), "message": p.message, "hint": p.hint.as_deref().unwrap_or_default() }),
+    )
+    .collect()
+}
+
+fn as_json(loaded: &Loaded, picture: Option<&Picture>, wish: Wish) -> serde_json::Value {
+    let mut all = json!({ "good": true, "notices": said(&loaded.notices) });
+    if let Some(picture) = picture {
+        all["listeners"] = json!(picture.listeners);
+        all["sites"] = json!(picture.sites);
+        all["warnings"] = json!(picture.warnings);
+    }
+    if wish.explain {
+        let each = loaded.explained.iter();
+        all["values"] = each
+            .map(|e| json!({ "key": e.key, "value": e.value, "from": e.origin.to_string() }))
+            .collect();
+    }
+    all
+}
+
+fn text(loaded: &Loaded, picture: Option<&Picture>, wish: Wish) -> String {
+    let mut out = String::new();
+    if wish.explain {
+        explain(&mut out, &loaded.explained);
+    }
+    if let Some(picture) = picture {
+        picture.listeners.iter().for_each(|l| listener(&mut out, l));
+        picture.sites.iter().for_each(|s| site(&mut out, s));
+    }
+    let notices = config::render(&loaded.notices);
+    let warnings = picture.map_or(&[][..], |p| &p.warnings);
+    if !loaded.notices.is_empty() || !warnings.is_empty() {
+        out.push_str("warnings\n");
+    }
+    for line in notices.lines() {
+        let _ = writeln!(out, "  {line}");
+    }
+    for warning in warnings {
+        let _ = writeln!(
+            out,
+            "  site \"{}\": {}\n    hint: {}",
+            warning.site, warning.message, warning.hint
+        );
+    }
+    let read = if picture.is_some() { "" } else { " (files not read)" };
+    let count = loaded.notices.len() + warnings.len();
+    let _ = match count {
+        0 => writeln!(out, "good{read}"),
+        1 => writeln!(out, "good{read}, 1 warning"),
+        n => writeln!(out, "good{read}, {n} warnings"),
+    };
+    out
+}
+
+fn explain(out: &mut String, values: &[Explained]) {
+    let width = values.iter().map(|e| e.key.len()).max().unwrap_or(0);
+    let value_width = values
+        .iter()
+        .map(|e| e.value.len())
+        .filter(|&n| n <= 48)
+        .max()
+        .unwrap_or(0);
+    for Explained { key, value, origin } in values {
+        let _ = writeln!(out, "{key:width$} = {value:value_width$}  # {origin}");
+    }
+    out.push('\n');
+}
+
+fn listener(out: &mut String, picture: &ListenerPicture) {
+    let ListenerPicture {
+        listener,
+        addresses,
+        mode,
+        plain,
+    } = picture;
+    let tls = if *plain { ", plain" } else { "" };
+    let _ = writeln!(out, "listener {listener}  {mode}{tls} on {}", addresses.join(", "));
+}
+
+fn site(out: &mut String, picture: &SitePicture) {
+    let names = if picture.names.is_empty() {
+        "every name (default)".into()
+    } else {
+        picture.names.join(", ")
+    };
+    let _ = writeln!(out, "site {}  {names}", picture.site);
+    let _ = writeln!(out, "  listeners     {}", picture.listeners.join(", "));
+    if !picture.certificates.is_empty() {
+        let _ = writeln!(
+            out,
+            "  tls           {} (profile {})",
+            picture.versions.join(", "),
+            picture.profile
+        );
+        let _ = writeln!(out, "  groups        {}", picture.groups.join(", "));
+        let _ = writeln!(
+            out,
+            "  policy        key_exchange {}, authentication {}",
+            picture.key_exchange, picture.authentication
+        );
+        let _ = writeln!(out, "  client certs  {}", picture.client_auth);
+    }
+    let _ = writeln!(
+        out,
+        "  upstream      {} -> {}",
+        picture.upstream,
+        picture.servers.join(", ")
+    );
+    for (index, each) in picture.certificates.iter().enumerate() {
+        certificate(out, index + 1, each);
+    }
+}
+
+fn certificate(out: &mut String, number: usize, picture: &CertificatePicture) {
+    let chain = if picture.chain == 1 {
+        "leaf only".into()
+    } else {
+        format!("chain of {}", picture.chain)
+    };
+    let _ = writeln!(
+        out,
+        "  certificate {number} {}  {} ({} bits), {chain}, {} bytes, authentication {}",
+        picture.file, picture.algorithm, picture.bits, picture.chain_bytes, picture.authentication
+    );
+    let _ = writeln!(out, "    names       {}", picture.names.join(", "));
+    let _ = writeln!(out, "    ends        {}", picture.not_after);
+    let _ = writeln!(out, "    serves      {}", picture.serves);
+    for flight in &picture.flights {
+        let fits = if flight.fits { "fits" } else { "does not fit" };
+        let _ = writeln!(
+            out,
+            "    flight      {:>6} bytes with {}: {fits} ten segments ({TEN_SEGMENTS} bytes)",
+            flight.bytes, flight.group
+        );
+    }
+}

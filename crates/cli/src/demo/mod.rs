@@ -1,0 +1,247 @@
+//! `portcullis demo`: a private CA, two services behind the proxy, a self-test of both, and what to try by hand.
+mod backend;
+mod browser;
+mod page;
+mod ports;
+mod words;
+mod world;
+
+pub(crate) use backend::Facts;
+pub(crate) use browser::Browser;
+pub(crate) use ports::Ports;
+
+use crate::selftest;
+use anyhow::{Context, anyhow};
+use backend::Backend;
+use portcullis_probe::Report;
+use portcullis_proxy::{Admitted, Hook, Running, Shutdown, Source, config};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::Write,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::signal::unix::{SignalKind, signal};
+use world::World;
+
+/// How a demo ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ended {
+    /// Somebody ended it.
+    BySignal,
+    /// Its self-test found a broken promise.
+    NotProven,
+}
+
+/// Runs until SIGINT or SIGTERM, or until the self-test fails; says what it does as it goes.
+pub(crate) async fn run(browser: Browser, out: &mut impl Write) -> anyhow::Result<Ended> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (ports, notices) = Ports::choose().context("no free port on the loopback")?;
+    for notice in notices {
+        writeln!(out, "{notice}")?;
+    }
+    let demo = Demo::start(ports, out).await?;
+    let reports = demo.test().await?;
+    out.write_all(words::proven(&reports).as_bytes())?;
+    if !reports.iter().all(|report| report.pass) {
+        demo.end().await;
+        return Ok(Ended::NotProven);
+    }
+    write!(
+        out,
+        "\n{}\nend it with Ctrl-C\nready\n",
+        words::to_try(&demo.ports, &demo.world)
+    )?;
+    out.flush()?;
+    let opened = browser.open(&demo.url());
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    if let Some(mut child) = opened {
+        // only reaps it, if it is done; a browser outlives the demo
+        let _ = child.try_wait();
+    }
+    demo.end().await;
+    Ok(Ended::BySignal)
+}
+
+/// Everything that runs. The folder goes last.
+struct Demo {
+    running: Running,
+    ports: Ports,
+    _backend: Backend,
+    world: World,
+}
+
+impl Demo {
+    async fn start(ports: Ports, out: &mut impl Write) -> anyhow::Result<Demo> {
+        let visitors = Visitors::default();
+        let asked = visitors.clone();
+        let backend = Backend::start(move |peer| asked.take(peer)).await?;
+        let world = World::make(&ports, &backend)?;
+        writeln!(
+            out,
+            "everything made for this demo stands in {}, and goes with it",
+            world.folder().display()
+        )?;
+        let log = File::create(world.log()).with_context(|| world.log().display().to_string())?;
+        let source = Source {
+            config: source(world.config()),
+            hook: Some(visitors.hook()),
+            output: Some(Box::new(log)),
+            ..Source::default()
+        };
+        let running = portcullis_proxy::start(source, Shutdown::Handle)?;
+        Ok(Demo {
+            running,
+            ports,
+            _backend: backend,
+            world,
+        })
+    }
+
+    /// The self-test that anybody could run from outside, by the configuration that runs.
+    async fn test(&self) -> anyhow::Result<Vec<Report>> {
+        let loaded = config::load(&source(self.world.config()));
+        let loaded = loaded.map_err(|problems| anyhow!(config::render(&problems)))?;
+        Ok(selftest::run_all(selftest::of_plan(&loaded.plan)?).await)
+    }
+
+    fn url(&self) -> String {
+        let port = self.ports.page.first().map_or(0, SocketAddr::port);
+        format!("https://localhost:{port}/")
+    }
+
+    /// Drains on a thread of its own: the backend must go on answering meanwhile.
+    async fn end(self) {
+        let Demo {
+            running,
+            _backend,
+            world,
+            ..
+        } = self;
+        running.drain();
+        // an error would be a panic there, already printed
+        let _ = tokio::task::spawn_blocking(move || running.wait()).await;
+        drop(world);
+    }
+}
+
+fn source(file: PathBuf) -> config::Source {
+    config::Source {
+        file: Some(file),
+        ..config::Source::default()
+    }
+}
+
+/// What the proxy admitted and the backend has not asked for yet, by the address that the backend sees. Bounded by
+/// the ports of one address.
+#[derive(Clone, Default)]
+struct Visitors(Arc<Mutex<HashMap<SocketAddr, Facts>>>);
+
+impl Visitors {
+    fn hook(&self) -> Hook {
+        let visitors = self.clone();
+        Arc::new(move |admitted: &Admitted<'_>| {
+            if let Some(facts) = admitted.negotiated {
+                visitors.lock().insert(admitted.from, Facts::of(facts));
+            }
+        })
+    }
+
+    fn take(&self, peer: SocketAddr) -> Option<Facts> {
+        self.lock().remove(&peer)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Facts>> {
+        // a panic elsewhere leaves the map whole
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_tls::{
+        client::{Client, ClientSpec, Trust},
+        identity::certificates_from_pem,
+        negotiated::Version,
+        rustls,
+    };
+    use portcullis_wire::{GroupId, registry::Group};
+    use std::{fs, io::Read, net::TcpStream, path::Path};
+
+    #[tokio::test]
+    async fn the_demo_proves_itself_and_tells_each_visitor_what_it_negotiated() {
+        let mut said = Vec::new();
+        let demo = Demo::start(Ports::any().unwrap(), &mut said).await.unwrap();
+        let reports = demo.test().await.unwrap();
+        let problems: Vec<&String> = reports.iter().flat_map(|report| &report.problems).collect();
+        assert!(reports.len() >= 2 && problems.is_empty(), "{problems:#?}");
+        assert!(words::proven(&reports).contains("asked again"));
+
+        let (address, ca) = (demo.ports.page[0], demo.world.ca());
+        for group in ["X25519MLKEM768", "secp384r1"] {
+            let group = Group::by_name(group).unwrap();
+            let ca = ca.clone();
+            let visit = tokio::task::spawn_blocking(move || visit(address, &ca, group.id));
+            let told: serde_json::Value = serde_json::from_str(&visit.await.unwrap()).unwrap();
+            assert_eq!((&told["group"], &told["version"]), (&group.name.into(), &"1.3".into()));
+            assert_eq!(told["key_exchange"], group.class.as_str());
+        }
+        let folder = demo.world.folder().to_owned();
+        assert!(String::from_utf8(said).unwrap().contains(folder.to_str().unwrap()));
+        let log = fs::read_to_string(demo.world.log()).unwrap();
+        assert!(log.contains("X25519MLKEM768"), "a line for each connection: {log}");
+        demo.end().await;
+        assert!(!folder.exists());
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_does_other_than_its_configuration_says_is_not_proven() {
+        let demo = Demo::start(Ports::any().unwrap(), &mut Vec::new()).await.unwrap();
+        let path = demo.world.config();
+        let text = fs::read_to_string(&path).unwrap();
+        let stricter = text.replace("[[site]]\n", "[[site]]\npolicy = \"require\"\n");
+        fs::write(&path, stricter).unwrap();
+        let reports = demo.test().await.unwrap();
+        assert!(reports.iter().all(|report| !report.pass));
+        assert!(words::proven(&reports).contains("problem: "));
+        demo.end().await;
+    }
+
+    #[test]
+    fn a_visitors_facts_are_given_once() {
+        let visitors = Visitors::default();
+        let from = "127.0.0.1:50000".parse().unwrap();
+        let facts = backend::tests::facts();
+        visitors.lock().insert(from, facts.clone());
+        assert_eq!(visitors.take(from), Some(facts));
+        assert_eq!(visitors.take(from), None);
+    }
+
+    /// Asks for what was negotiated, offering one group and trusting only the demo's own roots.
+    fn visit(address: SocketAddr, ca: &Path, group: GroupId) -> String {
+        let roots = certificates_from_pem(&fs::read(ca).unwrap()).unwrap();
+        let client = Client::build(ClientSpec {
+            versions: vec![Version::Tls13],
+            groups: vec![group],
+            schemes: None,
+            trust: Trust::Roots(roots.into_iter().map(|(der, _)| der).collect()),
+            identity: None,
+            alpn: Vec::new(),
+            resumption: 0,
+        });
+        let mut connection = client.unwrap().connect("localhost".try_into().unwrap()).unwrap();
+        let mut socket = TcpStream::connect(address).unwrap();
+        let mut stream = rustls::Stream::new(&mut connection.tls, &mut socket);
+        stream.write_all(b"GET /api/negotiated HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+}

@@ -1,0 +1,480 @@
+//! The admin and metrics listeners: small HTTP on the control thread, alive while the data cores are busy.
+use crate::{
+    control::Command,
+    core::Shared,
+    doors::AddressError,
+    listener::bind::unix_private,
+    material,
+    plan::{Address, AdminPlan, Plan},
+    start::{ReloadError, StartError, system},
+};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use std::{
+    convert::Infallible,
+    io,
+    net::{SocketAddr, TcpListener},
+    os::unix::net::UnixListener,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::{Semaphore, mpsc, oneshot},
+    task::AbortHandle,
+    time::timeout,
+};
+
+/// A scrape or a command takes milliseconds; a reload with thousands of sites a second.
+const REQUEST: Duration = Duration::from_secs(30);
+/// Who sends no head is not a scraper.
+const HEAD: Duration = Duration::from_secs(5);
+/// Connections at once, for each listener: scrapers, a dashboard, an operator.
+const CONNECTIONS: usize = 64;
+
+/// Bound, not yet serving.
+#[derive(Default)]
+pub(crate) struct Admin {
+    admin: Option<(AdminSocket, Access)>,
+    metrics: Option<TcpListener>,
+}
+
+enum AdminSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// What runs; dropped, it stops.
+#[derive(Default)]
+pub(crate) struct Serving {
+    admin: Option<Task>,
+    metrics: Option<Task>,
+}
+
+struct Task(AbortHandle, Option<std::path::PathBuf>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+        if let Some(path) = &self.1 {
+            // it may be gone already, which is as well
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// What a reload does to them.
+pub(crate) struct Change {
+    admin: Option<Option<(AdminSocket, Access)>>,
+    metrics: Option<Option<TcpListener>>,
+}
+
+/// What a listener shows, and to whom.
+#[derive(Clone)]
+enum Access {
+    /// A Unix socket that only its owner can open: everything.
+    Owner(std::path::PathBuf),
+    /// An address: everything but health for the bearer of the token.
+    Token(Arc<[u8]>),
+    /// Metrics and health, for everybody.
+    Metrics,
+}
+
+struct State {
+    shared: Arc<Shared>,
+    commands: mpsc::UnboundedSender<Command>,
+    access: Access,
+    started: Instant,
+}
+
+type Reply = Response<Full<Bytes>>;
+
+impl Admin {
+    /// Binds what a plan asks for.
+    pub(crate) fn bind(plan: &Plan) -> Result<Admin, StartError> {
+        let admin = plan.admin.as_ref().map(bind_admin).transpose()?.flatten();
+        let metrics = plan.metrics.listen.map(bind_tcp).transpose()?;
+        Ok(Admin { admin, metrics })
+    }
+
+    /// Binds what a new plan asks for and the old one did not.
+    pub(crate) fn change(old: &Plan, new: &Plan, serving: &mut Serving) -> Result<Change, StartError> {
+        let mut change = Change {
+            admin: None,
+            metrics: None,
+        };
+        if old.metrics.listen != new.metrics.listen {
+            change.metrics = Some(new.metrics.listen.map(bind_tcp).transpose()?);
+        }
+        // a token file is read again at each reload
+        let same = old.admin == new.admin && serving.admin.is_some();
+        if !same || new.admin.as_ref().is_some_and(|a| a.token_file.is_some()) {
+            if same {
+                serving.admin = None;
+            }
+            change.admin = Some(new.admin.as_ref().map(bind_admin).transpose()?.flatten());
+        }
+        Ok(change)
+    }
+
+    /// Starts serving.
+    pub(crate) fn serve(self, shared: &Arc<Shared>, commands: &mpsc::UnboundedSender<Command>) -> Serving {
+        let mut serving = Serving::default();
+        let change = Change {
+            admin: Some(self.admin),
+            metrics: Some(self.metrics),
+        };
+        change.apply(&mut serving, shared, commands);
+        serving
+    }
+}
+
+impl Change {
+    /// Switches to what was bound.
+    pub(crate) fn apply(self, serving: &mut Serving, shared: &Arc<Shared>, commands: &mpsc::UnboundedSender<Command>) {
+        let state = |access| {
+            Arc::new(State {
+                shared: shared.clone(),
+                commands: commands.clone(),
+                access,
+                started: Instant::now(),
+            })
+        };
+        if let Some(admin) = self.admin {
+            serving.admin = admin.and_then(|(socket, access)| spawn_admin(socket, state(access)));
+        }
+        if let Some(metrics) = self.metrics {
+            serving.metrics = metrics.and_then(|socket| spawn_tcp(socket, state(Access::Metrics)));
+        }
+    }
+}
+
+fn bind_admin(plan: &AdminPlan) -> Result<Option<(AdminSocket, Access)>, StartError> {
+    match &plan.listen {
+        Address::Unix(path) => match private(path) {
+            Ok(socket) => Ok(Some((AdminSocket::Unix(socket), Access::Owner(path.clone())))),
+            // nobody asked for this one by name: a second instance goes without rather than not at all
+            Err(error) if plan.is_default => {
+                tracing::warn!(address = %plan.listen, error = %error, "admin is off");
+                Ok(None)
+            }
+            Err(error) => Err(AddressError {
+                address: plan.listen.to_string(),
+                error,
+            }
+            .into()),
+        },
+        Address::Ip(address) => {
+            let token = plan.token_file.as_deref().map(material::read).transpose();
+            let token = token
+                .map_err(system("cannot read admin.token_file"))?
+                .unwrap_or_default();
+            let token: Arc<[u8]> = token.trim_ascii().into();
+            if token.is_empty() {
+                let error = io::Error::new(io::ErrorKind::InvalidData, "no token in it");
+                return Err(system("cannot use admin.token_file")(error));
+            }
+            Ok(Some((AdminSocket::Tcp(bind_tcp(*address)?), Access::Token(token))))
+        }
+        Address::Name(..) => Err(system("cannot listen for admin")(io::ErrorKind::InvalidInput.into())),
+    }
+}
+
+/// The socket and its folder, for their owner alone.
+fn private(path: &std::path::Path) -> io::Result<UnixListener> {
+    use std::os::unix::fs::DirBuilderExt;
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+    {
+        std::fs::DirBuilder::new().mode(0o700).recursive(true).create(folder)?;
+    }
+    unix_private(path)
+}
+
+fn bind_tcp(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind(address).and_then(|l| l.set_nonblocking(true).map(|()| l));
+    bound.map_err(|error| {
+        AddressError {
+            address: address.to_string(),
+            error,
+        }
+        .into()
+    })
+}
+
+fn spawn_admin(socket: AdminSocket, state: Arc<State>) -> Option<Task> {
+    match socket {
+        AdminSocket::Tcp(socket) => spawn_tcp(socket, state),
+        AdminSocket::Unix(socket) => {
+            let path = if let Access::Owner(path) = &state.access {
+                Some(path.clone())
+            } else {
+                None
+            };
+            let listener = heard(tokio::net::UnixListener::from_std(socket))?;
+            let task = tokio::spawn(async move {
+                let places = Arc::new(Semaphore::new(CONNECTIONS));
+                loop {
+                    if let Ok((io, _)) = listener.accept().await {
+                        answer(io, &state, &places);
+                    }
+                }
+            });
+            Some(Task(task.abort_handle(), path))
+        }
+    }
+}
+
+fn spawn_tcp(socket: TcpListener, state: Arc<State>) -> Option<Task> {
+    let listener = heard(tokio::net::TcpListener::from_std(socket))?;
+    if let Ok(address) = listener.local_addr() {
+        let what = if matches!(state.access, Access::Metrics) {
+            "metrics"
+        } else {
+            "admin"
+        };
+        tracing::info!(address = %address, "{what} listening");
+    }
+    let task = tokio::spawn(async move {
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            match listener.accept().await {
+                Ok((io, _)) => answer(io, &state, &places),
+                // files may run out here too; they come back
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    });
+    Some(Task(task.abort_handle(), None))
+}
+
+fn heard<T>(listener: io::Result<T>) -> Option<T> {
+    listener
+        .inspect_err(|error| tracing::error!(error = %error, "admin not listening"))
+        .ok()
+}
+
+/// Serves one connection, if there is a place for it.
+fn answer(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, state: &Arc<State>, places: &Arc<Semaphore>) {
+    let Ok(place) = places.clone().try_acquire_owned() else {
+        return;
+    };
+    let state = state.clone();
+    let service = service_fn(move |request| {
+        let state = state.clone();
+        async move { Ok::<_, Infallible>(state.handle(request).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(16 * 1024);
+    let connection = http.serve_connection(TokioIo::new(io), service);
+    // bounded by REQUEST, and ended with the runtime
+    tokio::spawn(async move {
+        let _place = place;
+        // a client that breaks off is its own affair
+        let _ = timeout(REQUEST, connection).await;
+    });
+}
+
+impl State {
+    async fn handle(&self, request: Request<Incoming>) -> Reply {
+        let path = request.uri().path();
+        let get = matches!(*request.method(), Method::GET | Method::HEAD);
+        match path {
+            "/healthz" if get => return text(StatusCode::OK, "ok\n"),
+            "/readyz" if get => return self.ready(),
+            _ => {}
+        }
+        if let Some(refusal) = self.refuses(&request) {
+            return refusal;
+        }
+        match (path, request.method()) {
+            ("/metrics", _) if get => self.metrics(),
+            (path, _) if matches!(self.access, Access::Metrics) => unknown(path),
+            ("/v1/status", _) if get => self.status().await,
+            ("/v1/reload", &Method::POST) => self.reload().await,
+            ("/v1/drain", &Method::POST) => {
+                // an error means that it is ending already
+                let _ = self.commands.send(Command::Drain);
+                reply(StatusCode::ACCEPTED, &json!({ "result": "draining" }))
+            }
+            ("/metrics" | "/healthz" | "/readyz" | "/v1/status" | "/v1/reload" | "/v1/drain", method) => {
+                let error = format!("{method} is not for {path}");
+                reply(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": error }))
+            }
+            (path, _) => unknown(path),
+        }
+    }
+
+    /// The token where one is needed, and a Host that a browser was not tricked into.
+    fn refuses(&self, request: &Request<Incoming>) -> Option<Reply> {
+        let Access::Token(token) = &self.access else {
+            return None;
+        };
+        let host = request
+            .headers()
+            .get(HOST)
+            .and_then(|h| h.to_str().ok())
+            .unwrap_or_default();
+        if !is_own_host(host) {
+            let error = "host is neither an address nor localhost";
+            return Some(reply(StatusCode::MISDIRECTED_REQUEST, &json!({ "error": error })));
+        }
+        let given = request
+            .headers()
+            .get(AUTHORIZATION)
+            .map(hyper::header::HeaderValue::as_bytes)
+            .unwrap_or_default();
+        let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
+        if !same(given, token) {
+            return Some(reply(
+                StatusCode::UNAUTHORIZED,
+                &json!({ "error": "bearer token missing or wrong" }),
+            ));
+        }
+        None
+    }
+
+    fn metrics(&self) -> Reply {
+        let mut reply = text(StatusCode::OK, self.shared.books.metrics.render());
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        reply
+            .headers_mut()
+            .insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
+        reply
+    }
+
+    fn ready(&self) -> Reply {
+        match self.unready() {
+            None => text(StatusCode::OK, "ready\n"),
+            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        }
+    }
+
+    fn unready(&self) -> Option<String> {
+        if self.shared.books.draining.load(Relaxed) {
+            return Some("draining".into());
+        }
+        let now = crate::clock::unix_now();
+        self.shared
+            .live
+            .load()
+            .unusable_site(now)
+            .map(|site| format!("site \"{site}\" has no usable certificate"))
+    }
+
+    async fn status(&self) -> Reply {
+        let (answer, wait) = oneshot::channel();
+        let asked = self.commands.send(Command::Addresses(answer));
+        let addresses = if asked.is_ok() {
+            wait.await.unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        let snapshot = self.shared.live.full();
+        let unready = self.unready();
+        let listeners: Vec<_> = snapshot
+            .listeners
+            .iter()
+            .map(|listener| {
+                let at: Vec<_> = addresses
+                    .iter()
+                    .filter(|(name, _)| **name == *listener.name.0)
+                    .map(|(_, a)| a)
+                    .collect();
+                json!({ "listener": &*listener.name.0, "addresses": at, "connections": listener.gate.permits.used() })
+            })
+            .collect();
+        let sites: Vec<_> = snapshot
+            .plan
+            .sites
+            .iter()
+            .map(|s| json!({ "site": s.name, "names": s.names, "profile": s.profile.as_str() }))
+            .collect();
+        reply(
+            StatusCode::OK,
+            &json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "pid": std::process::id(),
+                "uptime_seconds": self.started.elapsed().as_secs(),
+                "ready": unready.is_none(),
+                "reason": unready.unwrap_or_default(),
+                "draining": self.shared.books.draining.load(Relaxed),
+                "cores": self.shared.cores(),
+                "connections": self.shared.loads().total(),
+                "listeners": listeners,
+                "sites": sites,
+            }),
+        )
+    }
+
+    async fn reload(&self) -> Reply {
+        let (answer, wait) = oneshot::channel();
+        let asked = self.commands.send(Command::Reload(Some(answer)));
+        let result = if asked.is_ok() {
+            wait.await.unwrap_or(Err(ReloadError::Ending))
+        } else {
+            Err(ReloadError::Ending)
+        };
+        match result {
+            Ok(()) => reply(StatusCode::OK, &json!({ "result": "applied" })),
+            Err(error @ ReloadError::Ending) => reply(
+                StatusCode::CONFLICT,
+                &json!({ "result": "rejected", "error": error.to_string() }),
+            ),
+            Err(error) => reply(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &json!({ "result": "rejected", "error": error.to_string() }),
+            ),
+        }
+    }
+}
+
+/// `localhost` or an address, with or without a port: a name that somebody else's DNS points here is none.
+fn is_own_host(host: &str) -> bool {
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
+    name.eq_ignore_ascii_case("localhost") || name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
+}
+
+/// Compares without telling by its time where the first difference is.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |different, (x, y)| different | (x ^ y)) == 0
+}
+
+fn unknown(path: &str) -> Reply {
+    let error = format!("{} is not in this version", portcullis_wire::Escaped(path.as_bytes()));
+    reply(StatusCode::NOT_FOUND, &json!({ "error": error }))
+}
+
+fn reply(status: StatusCode, body: &serde_json::Value) -> Reply {
+    let mut reply = text(status, format!("{body}\n"));
+    reply.headers_mut().insert(
+        CONTENT_TYPE,
+        hyper::header::HeaderValue::from_static("application/json"),
+    );
+    reply
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(
+        CONTENT_TYPE,
+        hyper::header::HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    reply
+}

@@ -1,0 +1,170 @@
+//! A policy: one word for the key exchange, or a table of words.
+use super::{
+    Origin,
+    reader::Reader,
+    report::{Fault, Found},
+    tree::{Kind, Table, Value, quoted},
+    values::{self, Word},
+};
+use portcullis_tls::{
+    negotiated::Version,
+    policy::{Policy, Stance},
+    profile::{Profile, Settings},
+};
+use portcullis_wire::GroupId;
+
+const STANCES: &[(&str, Word<Stance>)] = &[
+    ("observe", Word::Is(Stance::Observe)),
+    ("prefer", Word::Is(Stance::Prefer)),
+    ("require", Word::Is(Stance::Require)),
+];
+
+/// A policy that demands nothing.
+pub(super) const LEAST: Policy = Policy {
+    key_exchange: Stance::Observe,
+    authentication: Stance::Observe,
+};
+
+/// The words that were written.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub(super) key_exchange: Option<Found<Stance>>,
+    pub(super) authentication: Option<Found<Stance>>,
+    pub(super) origin: Origin,
+}
+
+impl Written {
+    /// The policy with what was not written taken from another.
+    pub(super) fn over(&self, base: Policy) -> Policy {
+        Policy {
+            key_exchange: self
+                .key_exchange
+                .as_ref()
+                .map_or(base.key_exchange, |found| found.value),
+            authentication: self
+                .authentication
+                .as_ref()
+                .map_or(base.authentication, |found| found.value),
+        }
+    }
+
+    /// The rules written here that demand less than those written there.
+    pub(super) fn weaker_than(&self, floor: &Written) -> Vec<(&'static str, &Found<Stance>)> {
+        let pairs = self.rules().into_iter().zip(floor.rules());
+        let weaker = pairs.filter_map(|((rule, here), (_, there))| Some((rule, here?, there?)));
+        weaker
+            .filter(|(_, here, there)| here.value < there.value)
+            .map(|(rule, here, _)| (rule, here))
+            .collect()
+    }
+
+    /// Keeps what was written for `check --explain`.
+    pub(super) fn explain(&self, owner: &mut Reader<'_>) {
+        for (rule, found) in self.rules() {
+            if let Some(Found { value, origin }) = found {
+                owner.explain(&format!("policy.{rule}"), quoted(value.as_str()), origin.clone());
+            }
+        }
+    }
+
+    /// The rules by name, as they are written in a file.
+    pub(super) fn rules(&self) -> [(&'static str, Option<&Found<Stance>>); 2] {
+        [
+            ("key_exchange", self.key_exchange.as_ref()),
+            ("authentication", self.authentication.as_ref()),
+        ]
+    }
+}
+
+/// Reads the key `policy`.
+pub(super) fn read(owner: &mut Reader<'_>) -> Option<Written> {
+    let value = owner.take("policy")?;
+    let origin = value.origin.clone();
+    let table = match value {
+        Value {
+            kind: Kind::Table(table),
+            ..
+        } => table,
+        word => {
+            let mut table = Table::default();
+            table.push("key_exchange", word);
+            table
+        }
+    };
+    let mut policy = owner.item(table, "policy", "policy").unexplained();
+    let stance = |value: &Value| values::word("policy", STANCES, value);
+    let key_exchange = policy.value("key_exchange", stance);
+    let authentication = policy.value("authentication", stance);
+    policy.finish();
+    Some(Written {
+        key_exchange,
+        authentication,
+        origin,
+    })
+}
+
+/// A site's policy, as tight as its listeners demand, and where each rule of it stands.
+pub(super) struct SitePolicy {
+    pub(super) comes_to: Policy,
+    key_exchange: Origin,
+    authentication: Origin,
+}
+
+impl SitePolicy {
+    /// What was written, else what the profile stands for.
+    pub(super) fn new(written: Option<&Written>, profile: &Found<Profile>) -> SitePolicy {
+        let base = profile.value.policy();
+        let origin = |rule: Option<&Found<Stance>>| rule.map_or(&profile.origin, |found| &found.origin).clone();
+        SitePolicy {
+            comes_to: written.map_or(base, |written| written.over(base)),
+            key_exchange: origin(written.and_then(|written| written.key_exchange.as_ref())),
+            authentication: origin(written.and_then(|written| written.authentication.as_ref())),
+        }
+    }
+
+    /// Takes over what a listener demands beyond it.
+    pub(super) fn tighten(&mut self, floor: &Written) {
+        let tightened = self.comes_to.tightened_by(floor.over(LEAST));
+        let place = |rule: &Option<Found<Stance>>| rule.as_ref().map_or(&floor.origin, |found| &found.origin).clone();
+        if tightened.key_exchange != self.comes_to.key_exchange {
+            self.key_exchange = place(&floor.key_exchange);
+        }
+        if tightened.authentication != self.comes_to.authentication {
+            self.authentication = place(&floor.authentication);
+        }
+        self.comes_to = tightened;
+    }
+
+    /// Keeps both rules for `check --explain`.
+    pub(super) fn explain(&self, site: &mut Reader<'_>) {
+        let Policy {
+            key_exchange,
+            authentication,
+        } = self.comes_to;
+        let rows = [
+            ("policy.key_exchange", key_exchange, &self.key_exchange),
+            ("policy.authentication", authentication, &self.authentication),
+        ];
+        for (key, stance, origin) in rows {
+            site.explain(key, quoted(stance.as_str()), origin.clone());
+        }
+    }
+
+    /// What is required must be on offer.
+    pub(super) fn check(&self, site: &mut Reader<'_>, settings: &Settings) {
+        let is_safe = |group: &GroupId| group.key_exchange().is_some_and(|class| class.is_quantum_safe());
+        let speaks_13 = settings.versions.contains(&Version::Tls13);
+        let offers_safe_group = speaks_13 && settings.groups.iter().any(is_safe);
+        if self.comes_to.key_exchange == Stance::Require && !offers_safe_group {
+            let message = "policy requires a quantum-safe key exchange, but tls offers none";
+            let hint = "versions must hold 1.3, and groups a hybrid or pq one: `portcullis groups` lists them all";
+            site.error(Fault::whole(self.key_exchange.clone(), message).hint(hint));
+        }
+        let offers_ml_dsa = settings.signatures.iter().any(|scheme| scheme.is_ml_dsa());
+        if self.comes_to.authentication == Stance::Require && !offers_ml_dsa {
+            let message = "policy requires quantum-safe authentication, but tls has no ML-DSA signature";
+            let hint = "signatures must hold one of mldsa44, mldsa65, mldsa87";
+            site.error(Fault::whole(self.authentication.clone(), message).hint(hint));
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The process: workers, log, admin, metrics, shutdown.
+use super::{
+    Origin, address,
+    reader::Reader,
+    report::{Fault, Found},
+    tree::{Kind, Table, Value},
+    values::{self, Word, duration},
+};
+use crate::plan::{AccessLog, Address, AdminPlan, LogFormat, LogLevel, LogPlan, MetricsPlan, ShutdownPlan};
+
+/// More event loops than any machine has cores.
+const MOST_WORKERS: usize = 1024;
+/// Beyond this many labels a metrics database suffers (SPEC 4).
+const SITE_LABELS: i64 = 500;
+const MOST_SITE_LABELS: usize = 1_000_000;
+
+const LEVELS: &[(&str, Word<LogLevel>)] = &[
+    ("debug", Word::Is(LogLevel::Debug)),
+    ("info", Word::Is(LogLevel::Info)),
+    ("warn", Word::Is(LogLevel::Warn)),
+    ("error", Word::Is(LogLevel::Error)),
+];
+const FORMATS: &[(&str, Word<LogFormat>)] = &[("text", Word::Is(LogFormat::Text)), ("json", Word::Is(LogFormat::Json))];
+
+/// What concerns the process as a whole, and where its own sockets are written down.
+pub(super) struct Process {
+    pub(super) workers: Option<usize>,
+    pub(super) log: LogPlan,
+    pub(super) admin: Option<Found<AdminPlan>>,
+    pub(super) metrics: MetricsPlan,
+    pub(super) metrics_origin: Origin,
+    pub(super) shutdown: ShutdownPlan,
+}
+
+/// Reads all of it.
+pub(super) fn read(root: &mut Reader<'_>, environment: &[(String, String)]) -> Process {
+    let workers = root
+        .value_or("workers", text("auto"), |value| {
+            values::auto_or_count(1..=MOST_WORKERS, value)
+        })
+        .value;
+    let log = log(root);
+    let admin = admin(root, environment);
+    if let Some(admin) = &admin {
+        check_admin(root, admin);
+    }
+    let (metrics, metrics_origin) = metrics(root);
+    let shutdown = shutdown(root);
+    Process {
+        workers,
+        log,
+        admin,
+        metrics,
+        metrics_origin,
+        shutdown,
+    }
+}
+
+/// Where the admin socket is when nothing says otherwise, and the variable that decides it.
+fn default_admin(environment: &[(String, String)]) -> Value {
+    let folder = |name: &str| {
+        let set = environment
+            .iter()
+            .find(|(have, value)| have == name && !value.is_empty())?;
+        // systemd lists several runtime directories with colons between them.
+        let first = set.1.split(':').next()?;
+        (!first.is_empty()).then(|| {
+            (
+                first.trim_end_matches('/').to_owned(),
+                Origin::Environment(name.to_owned()),
+            )
+        })
+    };
+    if let Some((folder, origin)) = folder("RUNTIME_DIRECTORY") {
+        return Value::string(format!("unix:{folder}/portcullis.sock"), origin);
+    }
+    match folder("XDG_RUNTIME_DIR") {
+        Some((folder, origin)) => Value::string(format!("unix:{folder}/portcullis/portcullis.sock"), origin),
+        None => Value::string("off", Origin::Default),
+    }
+}
+
+/// `"off"` or an address.
+fn listen(value: &Value) -> Result<Option<Address>, Fault> {
+    match value.text()? {
+        "off" => Ok(None),
+        _ => address::listen(value).map(Some),
+    }
+}
+
+fn text(text: &str) -> Kind {
+    Kind::String(text.to_owned())
+}
+
+fn log(root: &mut Reader<'_>) -> LogPlan {
+    let mut log = root.table("log", "log");
+    let level = log
+        .value_or("level", text("info"), |value| values::word("level", LEVELS, value))
+        .value;
+    let format = log
+        .value_or("format", text("text"), |value| values::word("format", FORMATS, value))
+        .value;
+    let access = log.value_or("access", text("-"), access).value;
+    log.finish();
+    LogPlan { level, format, access }
+}
+
+fn access(value: &Value) -> Result<AccessLog, Fault> {
+    match value.text()? {
+        "-" => Ok(AccessLog::Stdout),
+        "off" => Ok(AccessLog::Off),
+        _ => values::path(value).map(AccessLog::File),
+    }
+}
+
+/// The admin listener: named, else where the environment places it.
+pub(super) fn admin(root: &mut Reader<'_>, environment: &[(String, String)]) -> Option<Found<AdminPlan>> {
+    let mut table = match root.take("admin") {
+        Some(Value {
+            kind: Kind::Table(table),
+            ..
+        }) => table,
+        word => {
+            let mut table = Table::default();
+            word.into_iter().for_each(|word| table.push("listen", word));
+            table
+        }
+    };
+    let is_default = table.peek("listen").is_none();
+    if is_default {
+        table.push("listen", default_admin(environment));
+    }
+    let mut admin = root.item(table, "admin", "admin");
+    let listen = admin.value("listen", listen);
+    let token_file = admin.value("token_file", values::path).map(|found| found.value);
+    admin.finish();
+    let Found { value, origin } = listen?;
+    Some(Found::new(
+        AdminPlan {
+            listen: value?,
+            token_file,
+            is_default,
+        },
+        origin,
+    ))
+}
+
+fn check_admin(root: &mut Reader<'_>, admin: &Found<AdminPlan>) {
+    let plan = &admin.value;
+    if matches!(plan.listen, Address::Unix(_)) {
+        return;
+    }
+    let shown = address::shown(&plan.listen);
+    if !address::is_local(&plan.listen) {
+        let message = format!("admin on {shown} is beyond this machine, which needs TLS: not in this version");
+        let hint = "listen on unix:PATH or on a loopback address";
+        root.error(Fault::whole(admin.origin.clone(), message).hint(hint));
+    }
+    if plan.token_file.is_none() {
+        let message = format!("admin on {shown} needs a token_file");
+        let hint = "admin = { listen = \"127.0.0.1:9443\", token_file = \"admin.token\" } in a file, or unix:PATH, which needs none";
+        root.error(Fault::whole(admin.origin.clone(), message).hint(hint));
+    }
+}
+
+fn metrics(root: &mut Reader<'_>) -> (MetricsPlan, Origin) {
+    let mut metrics = root.table("metrics", "metrics");
+    let listen = metrics.value_or("listen", text("off"), |value| match value.text()? {
+        "off" => Ok(None),
+        _ => address::socket(value).map(Some),
+    });
+    let sites = metrics.value_or("sites", Kind::Integer(SITE_LABELS), |value| {
+        values::count(0..=MOST_SITE_LABELS, value)
+    });
+    metrics.finish();
+    (
+        MetricsPlan {
+            listen: listen.value,
+            sites: sites.value,
+        },
+        listen.origin,
+    )
+}
+
+fn shutdown(root: &mut Reader<'_>) -> ShutdownPlan {
+    let mut shutdown = root.table("shutdown", "shutdown");
+    // No load balancer, no delay; who has one sets it to the time it takes to notice.
+    let delay = shutdown.value_or("delay", text("0s"), duration).value;
+    // Below the 30 s that Kubernetes and the 90 s that systemd wait before they kill.
+    let grace = shutdown.value_or("grace", text("20s"), duration).value;
+    shutdown.finish();
+    ShutdownPlan { delay, grace }
+}

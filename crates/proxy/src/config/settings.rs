@@ -1,0 +1,203 @@
+//! A site's `tls`: the profile's word, what is set below it, and what that comes to.
+use super::{
+    Origin,
+    names::{self, Kindred},
+    reader::Reader,
+    report::{Fault, Found, did_you_mean},
+    tree::{Kind, Value, quoted},
+    values::{self, Word},
+};
+use portcullis_tls::{
+    negotiated::Version,
+    profile::{CipherOrder, Overrides, Profile, Settings, SettingsError},
+};
+use portcullis_wire::{
+    CipherId, GroupId, SchemeId,
+    registry::{Cipher, Group, Scheme},
+};
+use std::{fmt::Display, time::Duration};
+
+const GROUPS: Kindred<GroupId> = Kindred {
+    what: "group",
+    find: |name| Group::by_name(name).map(|group| group.id),
+};
+const CIPHERS: Kindred<CipherId> = Kindred {
+    what: "cipher",
+    find: |name| Cipher::by_name(name).map(|cipher| cipher.id),
+};
+const SIGNATURES: Kindred<SchemeId> = Kindred {
+    what: "signature",
+    find: |name| Scheme::by_name(name).map(|scheme| scheme.id),
+};
+const ORDERS: &[(&str, Word<CipherOrder>)] = &[
+    ("client", Word::Is(CipherOrder::Client)),
+    ("server", Word::Is(CipherOrder::Server)),
+];
+
+/// RFC 8446 4.6.1: no ticket may live longer.
+const LONGEST_TICKET: Duration = Duration::from_secs(7 * 86_400);
+
+/// A site's TLS settings, and where its profile and lists stand.
+pub(super) struct Tls {
+    pub(super) profile: Found<Profile>,
+    pub(super) settings: Settings,
+    pub(super) resumption_lifetime: Duration,
+}
+
+/// What was written below the profile, with its places.
+struct Written {
+    versions: Option<Found<Vec<Version>>>,
+    groups: Option<Found<Vec<GroupId>>>,
+    ciphers: Option<Found<Vec<CipherId>>>,
+    cipher_order: Option<Found<CipherOrder>>,
+    signatures: Option<Found<Vec<SchemeId>>>,
+    retry: Option<Found<bool>>,
+}
+
+/// Reads the key `tls` of a site.
+pub(super) fn read(tls: Reader<'_>) -> Tls {
+    let mut tls = tls.unexplained();
+    let errors_before = tls.errors();
+    let profile = tls.value_or("profile", Kind::String("default".into()), profile);
+    tls.explain("profile", quoted(profile.value.as_str()), profile.origin.clone());
+    let usual = usual_of(profile.value);
+    let written = Written::read(&mut tls, &usual);
+    let settings = match profile.value.settings(&written.overrides()) {
+        Ok(settings) => settings,
+        // A name that was refused already explains a setting that cannot work.
+        Err(_) if tls.errors() > errors_before => usual,
+        Err(error) => {
+            let origin = written.blame(&error).unwrap_or(&profile.origin).clone();
+            tls.error(Fault::whole(origin, error.to_string()));
+            usual
+        }
+    };
+    written.explain(&mut tls, &settings, &profile.origin);
+    let resumption_lifetime = lifetime(&mut tls);
+    tls.finish();
+    Tls {
+        profile,
+        settings,
+        resumption_lifetime,
+    }
+}
+
+fn profile(value: &Value) -> Result<Profile, Fault> {
+    let text = value.text()?;
+    Profile::by_name(text).ok_or_else(|| {
+        let words = || Profile::all().iter().map(|profile| profile.as_str());
+        let all: Vec<&str> = words().collect();
+        let hint = did_you_mean(text, words()).unwrap_or_else(|| format!("it takes {}", all.join(", ")));
+        value
+            .whole_fault(format!("unknown profile {}", quoted(text)))
+            .hint(hint)
+    })
+}
+
+/// The profile with nothing set below it; a profile that this build lacks stands for the default one until it is refused.
+fn usual_of(profile: Profile) -> Settings {
+    let nothing = Overrides::default();
+    let settings = profile
+        .settings(&nothing)
+        .or_else(|_| Profile::Default.settings(&nothing));
+    settings.expect("the default profile needs no module and lists what every version needs")
+}
+
+fn lifetime(tls: &mut Reader<'_>) -> Duration {
+    let mut resumption = tls.table("resumption", "site.tls.resumption");
+    let lifetime = resumption.value_or("lifetime", Kind::String("12h".into()), |value| {
+        let lifetime = values::positive_duration(value)?;
+        if lifetime > LONGEST_TICKET {
+            return Err(value
+                .fault(format!("{value} is too long"))
+                .hint("a ticket lives 7d at most (RFC 8446)"));
+        }
+        Ok(lifetime)
+    });
+    resumption.finish();
+    lifetime.value
+}
+
+fn version(value: &Value) -> Result<Version, Fault> {
+    if let Kind::Float(number) = value.kind {
+        let fault = value.fault(format!("takes text, not the number {value}"));
+        return Err(fault.hint(format!("write it in quotes: \"{number}\"")));
+    }
+    let text = value.text()?;
+    match text.trim_start_matches("TLSv").trim_start_matches("TLS") {
+        "1.3" => Ok(Version::Tls13),
+        "1.2" => Ok(Version::Tls12),
+        _ => Err(value
+            .whole_fault(format!("unknown version {}", quoted(text)))
+            .hint("it takes 1.2, 1.3")),
+    }
+}
+
+impl Written {
+    fn read(tls: &mut Reader<'_>, usual: &Settings) -> Written {
+        let versions = tls.list("versions", version);
+        let meanings = |versions: Vec<Found<Version>>| versions.into_iter().map(|version| version.value).collect();
+        Written {
+            versions: versions.map(|found| found.map(meanings)),
+            groups: names::read(tls, "groups", &GROUPS, &usual.groups),
+            ciphers: names::read(tls, "ciphers", &CIPHERS, &usual.ciphers),
+            cipher_order: tls.value("cipher_order", |value| values::word("order", ORDERS, value)),
+            signatures: names::read(tls, "signatures", &SIGNATURES, &usual.signatures),
+            retry: tls.value("retry", values::switch),
+        }
+    }
+
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            versions: self.versions.as_ref().map(|found| found.value.clone()),
+            groups: self.groups.as_ref().map(|found| found.value.clone()),
+            ciphers: self.ciphers.as_ref().map(|found| found.value.clone()),
+            cipher_order: self.cipher_order.as_ref().map(|found| found.value),
+            signatures: self.signatures.as_ref().map(|found| found.value.clone()),
+            retry: self.retry.as_ref().map(|found| found.value),
+        }
+    }
+
+    /// The list that makes a setting impossible, if one was written.
+    fn blame(&self, error: &SettingsError) -> Option<&Origin> {
+        let list = match error {
+            SettingsError::NoFipsModule => None,
+            SettingsError::NoGroup(_) => origin(&self.groups),
+            SettingsError::NoCipher(_) => origin(&self.ciphers),
+            SettingsError::NoSignature(_) => origin(&self.signatures),
+            SettingsError::NoVersion => origin(&self.versions),
+        };
+        let names_list = !matches!(error, SettingsError::NoFipsModule);
+        list.or_else(|| origin(&self.versions).filter(|_| names_list))
+    }
+
+    /// What all of it comes to: where nothing was written, the profile decided.
+    fn explain(&self, tls: &mut Reader<'_>, settings: &Settings, profile: &Origin) {
+        let order = match settings.cipher_order {
+            CipherOrder::Client => "client",
+            CipherOrder::Server => "server",
+        };
+        let versions = listed(settings.versions.iter().map(|version| version.as_str()));
+        let rows = [
+            ("versions", versions, origin(&self.versions)),
+            ("groups", listed(&settings.groups), origin(&self.groups)),
+            ("ciphers", listed(&settings.ciphers), origin(&self.ciphers)),
+            ("cipher_order", quoted(order), origin(&self.cipher_order)),
+            ("signatures", listed(&settings.signatures), origin(&self.signatures)),
+            ("retry", settings.retry.to_string(), origin(&self.retry)),
+        ];
+        for (key, value, origin) in rows {
+            tls.explain(key, value, origin.unwrap_or(profile).clone());
+        }
+    }
+}
+
+fn origin<T>(found: &Option<Found<T>>) -> Option<&Origin> {
+    found.as_ref().map(|found| &found.origin)
+}
+
+/// A list of names as TOML.
+fn listed<T: Display>(names: impl IntoIterator<Item = T>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| quoted(&name.to_string())).collect();
+    format!("[{}]", names.join(", "))
+}

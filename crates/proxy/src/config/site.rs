@@ -1,0 +1,116 @@
+//! `[[site]]`: what a name is, on which listeners, with which certificates, and what is behind it.
+use super::{
+    Origin, certificates, client_auth,
+    footing::{Footing, Neighbours},
+    named::{self, Name},
+    policy::{self, SitePolicy},
+    reader::Reader,
+    report::{Fault, Found},
+    settings,
+    tree::{Table, quoted},
+    values::{self, server_name},
+};
+use crate::plan::{Certificates, SitePlan};
+
+/// A site, and where the parts stand that its neighbours may collide with.
+pub(super) struct Draft {
+    pub(super) plan: SitePlan,
+    pub(super) name: Name,
+    pub(super) names: Vec<Found<String>>,
+    pub(super) is_default: bool,
+    pub(super) origin: Origin,
+}
+
+impl Draft {
+    /// Where one of its names stands.
+    pub(super) fn origin_of(&self, name: &str) -> &Origin {
+        self.names
+            .iter()
+            .find(|found| found.value == name)
+            .map_or(&self.origin, |found| &found.origin)
+    }
+
+    /// For people.
+    pub(super) fn subject(&self) -> String {
+        format!("site {}", quoted(&self.plan.name))
+    }
+}
+
+/// Reads every site.
+pub(super) fn read_all(root: &mut Reader<'_>, neighbours: &Neighbours<'_>) -> Vec<Draft> {
+    let tables = named::tables(root, "site");
+    tables
+        .into_iter()
+        .map(|(table, origin)| read(root, table, origin, neighbours))
+        .collect()
+}
+
+fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighbours<'_>) -> Draft {
+    let called_after = ("names", "default");
+    let (mut site, name) = named::begin(root, "site", (table, &origin), called_after);
+    check_name(&mut site, &name.found);
+    let is_default = site.lacks("names");
+    let names = site.list_or_empty("names", server_name);
+    let certificates = certificates::read(&mut site, &origin);
+    let speaks_tls = certificates.value != Certificates::None;
+    let footing = Footing::read(&mut site, speaks_tls, neighbours);
+    footing.check(&mut site, &certificates);
+    footing.check_names(&mut site, &names);
+    let tls = site.table("tls", "site.tls");
+    let tls = settings::read(if speaks_tls { tls } else { tls.silent() });
+    let client_auth = client_auth::read(&mut site, &certificates.value);
+    let written = policy::read(&mut site);
+    let mut policy = SitePolicy::new(written.as_ref(), &tls.profile);
+    footing.tighten(&mut site, &mut policy, written.as_ref());
+    if speaks_tls {
+        policy.explain(&mut site);
+        policy.check(&mut site, &tls.settings);
+    }
+    let upstream = upstream(&mut site, &origin, neighbours);
+    site.finish();
+    let plan = SitePlan {
+        name: name.found.value.clone(),
+        names: names.iter().map(|name| name.value.clone()).collect(),
+        listeners: footing.listeners,
+        certificates: certificates.value,
+        profile: tls.profile.value,
+        tls: tls.settings,
+        resumption_lifetime: tls.resumption_lifetime,
+        client_auth,
+        policy: policy.comes_to,
+        upstream,
+    };
+    Draft {
+        plan,
+        name,
+        names,
+        is_default,
+        origin,
+    }
+}
+
+/// Metrics use these words for what is no site.
+fn check_name(site: &mut Reader<'_>, name: &Found<String>) {
+    if matches!(name.value.as_str(), "none" | "other") {
+        let fault = Fault::whole(
+            name.origin.clone(),
+            format!("the name {} means no site in metrics", quoted(&name.value)),
+        );
+        site.error(fault.hint("choose another name"));
+    }
+}
+
+/// Index of its upstream.
+fn upstream(site: &mut Reader<'_>, origin: &Origin, neighbours: &Neighbours<'_>) -> usize {
+    let stands = site.has("upstream");
+    match site.value("upstream", values::name) {
+        Some(name) => neighbours.upstream(site, name),
+        // Routes are refused by name, which says enough.
+        None if stands || site.has("route") => 0,
+        None => {
+            let fault = Fault::whole(origin.clone(), "leads to no upstream");
+            site.error(fault.hint("upstream = \"NAME\", and [upstream.NAME] with its servers"));
+            0
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `[upstream.NAME]`: the servers behind.
+use super::{
+    Origin, address,
+    reader::{Place, Reader},
+    report::{Fault, Found},
+    tree::{Kind, Table, Value, quoted},
+    values::positive_duration,
+};
+use crate::plan::{Address, UpstreamPlan};
+
+/// An upstream as it is written.
+pub(super) struct Draft {
+    pub(super) name: Found<String>,
+    pub(super) plan: UpstreamPlan,
+}
+
+/// Reads every upstream.
+pub(super) fn read_all(root: &mut Reader<'_>) -> Vec<Draft> {
+    let entries = match root.take("upstream") {
+        None => Vec::new(),
+        Some(Value {
+            kind: Kind::Table(table),
+            ..
+        }) => table.into_entries(),
+        Some(other) => {
+            let fault = other.fault(format!("must be a table of tables, not {}", other.kind.describe()));
+            root.fault("upstream", fault.hint("begin each with [upstream.NAME]"));
+            Vec::new()
+        }
+    };
+    let mut drafts = Vec::with_capacity(entries.len());
+    for (name, value) in entries {
+        match value {
+            Value {
+                kind: Kind::Table(table),
+                origin,
+            } => drafts.push(read(root, table, Found { value: name, origin })),
+            other => {
+                let fault = other.whole_fault(format!("must be a table, not {}", other.kind.describe()));
+                let mut upstream = root.beside(Table::default(), Place::named("upstream", &name));
+                upstream.error(fault.hint("begin it with [upstream.NAME]"));
+            }
+        }
+    }
+    drafts
+}
+
+fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
+    let mut upstream = root.beside(table, Place::named("upstream", &name.value));
+    let servers = servers(&mut upstream, &name.origin);
+    let mut timeouts = upstream.table("timeouts", "upstream.timeouts");
+    // Long enough for one lost SYN (retransmitted after 1 s), short enough that the next server is still tried in time.
+    let connect_timeout = timeouts
+        .value_or("connect", Kind::String("2s".into()), positive_duration)
+        .value;
+    timeouts.finish();
+    upstream.finish();
+    let plan = UpstreamPlan {
+        name: name.value.clone(),
+        servers,
+        connect_timeout,
+    };
+    Draft { name, plan }
+}
+
+fn servers(upstream: &mut Reader<'_>, origin: &Origin) -> Vec<Address> {
+    let none = |origin: &Origin| Fault::whole(origin.clone(), "has no server").hint("servers = [\"127.0.0.1:6000\"]");
+    let Some(value) = upstream.take("servers") else {
+        upstream.error(none(origin));
+        return Vec::new();
+    };
+    let shown = value.to_string();
+    let Kind::Array(items) = value.kind else {
+        let fault = Fault::of_key(value.origin, format!("must be a list, not {shown}"));
+        upstream.fault("servers", fault.hint(format!("write it in brackets: [{shown}]")));
+        return Vec::new();
+    };
+    upstream.explain("servers", shown, value.origin.clone());
+    if items.is_empty() {
+        upstream.error(none(&value.origin));
+    }
+    items.into_iter().filter_map(|item| server(upstream, item)).collect()
+}
+
+/// `"address"` or `{ address = "..." }`.
+fn server(upstream: &mut Reader<'_>, item: Value) -> Option<Address> {
+    let (table, origin) = match item {
+        Value {
+            kind: Kind::Table(table),
+            origin,
+        } => (table, origin),
+        text => {
+            let mut table = Table::default();
+            let origin = text.origin.clone();
+            table.push("address", text);
+            (table, origin)
+        }
+    };
+    let mut server = upstream.item(table, "servers", "upstream.servers").unexplained();
+    let stands = server.has("address");
+    let address = server.value("address", address::target).map(|found| found.value);
+    if !stands {
+        server.error(
+            Fault::whole(origin, "a server has no address")
+                .hint(format!("{{ address = {} }}", quoted("10.0.0.6:8443"))),
+        );
+    }
+    server.finish();
+    address
+}

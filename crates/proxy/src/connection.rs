@@ -1,0 +1,275 @@
+//! The straight line: from an accepted socket to a relay that is over.
+use crate::{
+    core::Core,
+    downstream::{TlsStream, tls_failure},
+    failure::{Failure, Stage},
+    farewell,
+    listener::{
+        Listener,
+        accept::{Accepted, Attachable},
+    },
+    peek::{self, NoHello, Peeked},
+    record::Record,
+    relay::{Downstream, Idle, relay},
+    site::Site,
+    socket::Socket,
+};
+use portcullis_tls::{
+    failure::Fault,
+    policy::{RuleName, Verdict, decide},
+    rustls::ServerConnection,
+    server::{Choice, Refusal, Server},
+};
+use portcullis_wire::{Hello, alert::Alert};
+use std::{rc::Rc, sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// Serves an accepted connection to its end.
+pub(crate) async fn run(core: Rc<Core>, socket: Attachable, accepted: Accepted) {
+    let Accepted {
+        listener,
+        mut record,
+        handshaking,
+        kept,
+    } = accepted;
+    let result = match socket.attach() {
+        Ok(socket) if listener.plan.plain => plain(&core, socket, listener, &mut record).await,
+        Ok(socket) => {
+            let admitted = admit(&core, socket, listener, &mut record).await;
+            // from here on it is no handshake any more
+            drop(handshaking);
+            match admitted {
+                Ok((stream, site, idle)) => serve(&core, (stream, site, idle), &mut record).await,
+                Err(NoHello::Silent) => return record.end_silently(),
+                Err(NoHello::Failed(failure)) => Err(failure),
+            }
+        }
+        Err(error) => Err(Failure::io(Stage::Accept, Fault::Ours, &error)),
+    };
+    record.end(result);
+    // the place is given back only now that the record has been told everything
+    drop(record);
+    drop(kept);
+}
+
+type Admitted = (Downstream, Arc<Site>, Option<Duration>);
+
+/// Everything before the first application byte: hello, site, handshake, policy.
+async fn admit(
+    core: &Core,
+    mut socket: Socket,
+    listener: Arc<Listener>,
+    record: &mut Record,
+) -> Result<Admitted, NoHello> {
+    let limits = &listener.plan.limits;
+    let (for_all, for_hello) = (deadline(record, limits.handshake), deadline(record, limits.hello));
+    record.reach(Stage::Hello);
+    let hello = core
+        .wheel
+        .within(earlier(for_hello, for_all), peek::hello(core, &mut socket))
+        .await;
+    let Peeked { hello, bytes } = hello.ok_or_else(|| NoHello::Failed(slow(Stage::Hello)))??;
+    record.reach(Stage::Route);
+    record.offered(&hello);
+    let found = listener
+        .sites
+        .find(hello.sni.as_deref())
+        .and_then(|site| Some((site, site.tls.as_ref()?)));
+    let Some((site, _)) = found else {
+        return Err(turn_away(
+            core,
+            &mut socket,
+            Failure::refused(Stage::Route, Fault::Client, "no site of that name"),
+            Alert::UNRECOGNIZED_NAME,
+        )
+        .await);
+    };
+    let (site, idle) = (site.clone(), limits.idle);
+    record.routed(&site);
+    record.reach(Stage::Handshake);
+    if !listener.gate.handshakes.admits(std::time::Instant::now()) {
+        return Err(NoHello::Failed(Failure::refused(
+            Stage::Handshake,
+            Fault::Operator,
+            "more handshakes a second than the limit",
+        )));
+    }
+    // only the site outlives the hello, never the listener with all its sites
+    drop(listener);
+    let stream = handshake(core, (socket, hello, bytes), &site, (for_all, record))
+        .await
+        .map_err(NoHello::Failed)?;
+    Ok((Downstream::Tls(stream), site, idle))
+}
+
+/// The handshake under a deadline, its facts in the record, and the policy's word on them.
+async fn handshake(
+    core: &Core,
+    (mut socket, hello, bytes): (Socket, Box<Hello>, Vec<u8>),
+    site: &Site,
+    (deadline, record): (Option<Instant>, &mut Record),
+) -> Result<Box<TlsStream>, Failure> {
+    let server = site
+        .tls
+        .as_ref()
+        .ok_or_else(|| Failure::failed(Stage::Route, Fault::Ours, "a site without tls"))?;
+    let choice = match server.choose(&hello) {
+        Ok(choice) => choice,
+        Err(refusal) => return Err(refuse(&mut socket, (core, site), &hello, refusal).await),
+    };
+    let mut tls = ServerConnection::new(choice.config.clone()).map_err(|e| tls_failure(Stage::Handshake, &e))?;
+    tls.set_buffer_limit(None);
+    let mut stream = Box::new(TlsStream::new(socket, tls));
+    let shaken = core
+        .wheel
+        .within(deadline, stream.handshake(bytes, |read| core.scratch(read)))
+        .await;
+    record.handshake_bytes = stream.wire;
+    match shaken {
+        None => return Err(slow(Stage::Handshake)),
+        Some(Err(failure)) => {
+            let words = stream.last_words();
+            farewell::say(&core.wheel, &mut stream.socket, &words).await;
+            return Err(failure);
+        }
+        Some(Ok(())) => {}
+    }
+    match judge(core, site, server, (&hello, &choice, &stream), record) {
+        Ok(()) => Ok(stream),
+        Err(failure) => {
+            farewell::say(&core.wheel, &mut stream.socket, &[]).await;
+            Err(failure)
+        }
+    }
+}
+
+/// What was negotiated is compared with our own reading, noted, and judged.
+fn judge(
+    core: &Core,
+    site: &Site,
+    server: &Server,
+    (hello, choice, stream): (&Hello, &Choice, &TlsStream),
+    record: &mut Record,
+) -> Result<(), Failure> {
+    let facts = server
+        .negotiated(hello, choice, &stream.tls)
+        .map_err(|mismatch| Failure::failed(Stage::Handshake, Fault::Ours, mismatch.to_string()))?;
+    let decision = decide(hello, Some(&facts), server.rule());
+    record.negotiated_as(facts);
+    record.reach(Stage::Policy);
+    for (rule, verdict) in [
+        (RuleName::KeyExchange, decision.key_exchange),
+        (RuleName::Authentication, decision.authentication),
+    ] {
+        core.books()
+            .metrics
+            .policy(&site.label, rule.as_str(), verdict.as_str());
+    }
+    match decision.refused_by() {
+        None => Ok(()),
+        Some(rule) => Err(Failure::refused(
+            Stage::Policy,
+            Fault::Client,
+            format!("policy requires {} to be quantum-safe", words(rule)),
+        )),
+    }
+}
+
+/// After admission: connect, tell who asked, relay.
+async fn serve(core: &Core, (down, site, idle): Admitted, record: &mut Record) -> Result<(), Failure> {
+    record.reach(Stage::Connect);
+    let upstream = site.upstream.connect(&core.wheel).await?;
+    record.connected(&site.upstream.name, &upstream.server);
+    core.admitted(&upstream.socket, record);
+    record.reach(Stage::Relay);
+    let idle = idle.map(|limit| Idle::new(limit, &core.wheel));
+    // held until the relay is over
+    let _open = upstream.open;
+    relay((down, upstream.socket), idle, &mut record.bytes, |read| {
+        core.scratch(read)
+    })
+    .await
+}
+
+/// A listener without TLS: its one site, at once.
+async fn plain(core: &Core, socket: Socket, listener: Arc<Listener>, record: &mut Record) -> Result<(), Failure> {
+    record.reach(Stage::Route);
+    let site = listener.sites.nameless().cloned();
+    let site = site.ok_or_else(|| Failure::refused(Stage::Route, Fault::Operator, "no site on this listener"))?;
+    record.routed(&site);
+    let idle = listener.plan.limits.idle;
+    drop(listener);
+    serve(core, (Downstream::Plain(socket), site, idle), record).await
+}
+
+/// A hello that no configuration fits: the right alert, and the reason in metrics and record.
+async fn refuse(socket: &mut Socket, (core, site): (&Core, &Site), hello: &Hello, refusal: Refusal) -> Failure {
+    let alert = refusal.alert();
+    farewell::say(&core.wheel, socket, &alert.fatal_record()).await;
+    let failure = match refusal {
+        Refusal::Policy(rule) => {
+            core.books()
+                .metrics
+                .policy(&site.label, rule.as_str(), Verdict::Refused.as_str());
+            let error = format!(
+                "policy requires {} to be quantum-safe, and the client offers {}",
+                words(rule),
+                offers(rule, hello)
+            );
+            Failure::refused(Stage::Policy, Fault::Client, error)
+        }
+        refusal => Failure::failed(Stage::Handshake, Fault::Client, refusal.to_string()),
+    };
+    failure.answering(alert)
+}
+
+fn words(rule: RuleName) -> &'static str {
+    match rule {
+        RuleName::KeyExchange => "the key exchange",
+        RuleName::Authentication => "authentication",
+    }
+}
+
+/// What a client offers of what a rule is about.
+fn offers(rule: RuleName, hello: &Hello) -> String {
+    let list: Vec<String> = match rule {
+        RuleName::KeyExchange => hello
+            .groups
+            .iter()
+            .filter(|g| !g.is_grease())
+            .map(|g| g.to_string())
+            .collect(),
+        RuleName::Authentication => hello.schemes.iter().map(|s| s.to_string()).collect(),
+    };
+    if list.is_empty() {
+        "nothing".into()
+    } else {
+        list.join(",")
+    }
+}
+
+async fn turn_away(core: &Core, socket: &mut Socket, failure: Failure, alert: Alert) -> NoHello {
+    farewell::say(&core.wheel, socket, &alert.fatal_record()).await;
+    NoHello::Failed(failure.answering(alert))
+}
+
+fn slow(stage: Stage) -> Failure {
+    Failure::failed(stage, Fault::Client, "deadline passed")
+}
+
+fn deadline(record: &Record, limit: Option<Duration>) -> Option<Instant> {
+    limit.map(|limit| Instant::from_std(record.began() + limit))
+}
+
+fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+impl From<Failure> for NoHello {
+    fn from(failure: Failure) -> NoHello {
+        NoHello::Failed(failure)
+    }
+}

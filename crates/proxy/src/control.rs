@@ -1,0 +1,235 @@
+//! The control thread: signals, commands, admin and metrics listeners, names, reload and drain. Nothing of this
+//! ever runs on a data core.
+use crate::{
+    admin::Admin,
+    config,
+    config::Loaded,
+    core::{Order, Shared},
+    doors::{Doors, Fresh},
+    log,
+    material::SelfSigned,
+    reload::reload,
+    start::{ReloadError, Shutdown, StartError, system},
+};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::{
+    runtime::Builder,
+    select,
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
+};
+
+/// Names of upstream servers are looked up this often: the system's resolver does not tell how long an answer holds.
+const RESOLVE: Duration = Duration::from_secs(30);
+/// How often a drain looks whether all is done.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What the control thread owns.
+pub(crate) struct Control {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) config: config::Source,
+    pub(crate) self_signed: Option<SelfSigned>,
+    pub(crate) cores: Vec<JoinHandle<()>>,
+    pub(crate) writer: JoinHandle<()>,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// What may be asked of it.
+pub(crate) enum Command {
+    Address(String, oneshot::Sender<Option<SocketAddr>>),
+    Addresses(oneshot::Sender<Vec<(String, String)>>),
+    /// With somebody who waits for the result, or without (a signal).
+    Reload(Option<oneshot::Sender<Result<(), ReloadError>>>),
+    Reopen,
+    Drain,
+    /// Drain; and when it is said again, end at once.
+    Interrupt,
+    End,
+}
+
+/// How the loop ends.
+#[derive(PartialEq, Eq)]
+enum Ending {
+    Drain,
+    AtOnce,
+}
+
+type Mailbox = (mpsc::UnboundedSender<Command>, mpsc::UnboundedReceiver<Command>);
+
+/// Starts the thread, and returns once admin and metrics listen too.
+pub(crate) fn start(
+    control: Control,
+    doors: (Doors, Fresh),
+    mailbox: Mailbox,
+    loaded: &Loaded,
+) -> Result<JoinHandle<()>, StartError> {
+    let admin = Admin::bind(&loaded.plan)?;
+    notice(loaded);
+    let (ready, started) = std::sync::mpsc::channel();
+    let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
+        let _log = control.shared.books.log.enter();
+        let runtime = match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(ready.send(Err(system("cannot start the control thread")(error)))),
+        };
+        runtime.block_on(async move {
+            match listen_to_signals(control.shutdown, &mailbox.0) {
+                Ok(()) => {
+                    let _ = ready.send(Ok(()));
+                    control.run(doors, mailbox, admin).await;
+                }
+                Err(error) => drop(ready.send(Err(system("cannot handle signals")(error)))),
+            }
+        });
+    });
+    let thread = thread.map_err(system("cannot start a thread"))?;
+    match started.recv() {
+        Ok(Ok(())) => Ok(thread),
+        Ok(Err(error)) => Err(error),
+        Err(error) => Err(system("the control thread ended")(io::Error::other(error))),
+    }
+}
+
+/// What loading said that stops nothing.
+pub(crate) fn notice(loaded: &Loaded) {
+    for notice in &loaded.notices {
+        tracing::warn!(at = %notice.origin, hint = notice.hint.as_deref().unwrap_or_default(), "{}", notice.message);
+    }
+}
+
+impl Control {
+    async fn run(self, (mut doors, fresh): (Doors, Fresh), (commands, mut inbox): Mailbox, admin: Admin) {
+        doors.listen(&self.shared, fresh);
+        let mut admin = admin.serve(&self.shared, &commands);
+        let mut resolve = interval(RESOLVE);
+        resolve.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            pid = std::process::id() as u64,
+            cores = self.shared.cores() as u64,
+            "started"
+        );
+        let ending = loop {
+            let command = select! {
+                command = inbox.recv() => command.unwrap_or(Command::End),
+                _ = resolve.tick() => {
+                    self.resolve();
+                    self.shared.tickets.rotate();
+                    continue;
+                }
+            };
+            match command {
+                Command::Reload(answer) => {
+                    let result = reload(&self, &mut doors, (&mut admin, &commands)).await;
+                    if let Some(answer) = answer {
+                        let _ = answer.send(result.map_err(ReloadError::Rejected));
+                    }
+                }
+                Command::Reopen => self.reopen(),
+                Command::Drain | Command::Interrupt => break Ending::Drain,
+                Command::End => break Ending::AtOnce,
+                Command::Address(listener, answer) => drop(answer.send(doors.address(&listener))),
+                Command::Addresses(answer) => drop(answer.send(doors.addresses())),
+            }
+        };
+        self.end(doors, ending, &mut inbox).await;
+        drop(admin);
+    }
+
+    /// Access log files that were moved away are made anew.
+    fn reopen(&self) {
+        let plan = &self.shared.live.load().plan.log;
+        match log::open_access(plan) {
+            Ok(file) => {
+                self.shared.books.log.switch(plan, file);
+                tracing::info!("log reopened");
+            }
+            Err(error) => tracing::error!(error = %error, "log not reopened"),
+        }
+    }
+
+    /// Looks names up on a thread of the runtime's pool: a resolver may take seconds.
+    fn resolve(&self) {
+        for upstream in self.shared.live.load().upstreams.iter().filter(|u| u.has_names()) {
+            let (upstream, log) = (upstream.clone(), self.shared.books.log.clone());
+            // it ends when the resolver answers, and is waited for by the runtime
+            tokio::task::spawn_blocking(move || {
+                let _log = log.enter();
+                upstream.resolve();
+            });
+        }
+    }
+
+    /// Readiness, accepting, connections, in this order; a second signal cuts it short.
+    async fn end(self, mut doors: Doors, ending: Ending, inbox: &mut mpsc::UnboundedReceiver<Command>) {
+        if ending == Ending::Drain {
+            select! {
+                () = self.drain(&mut doors) => {}
+                () = cut(inbox) => tracing::info!("drain cut short"),
+            }
+        }
+        doors.close_all(&self.shared).await;
+        let left = self.shared.loads().total();
+        self.shared.books.cutting.store(true, Relaxed);
+        for core in 0..self.shared.cores() {
+            self.shared.order(core, Order::End);
+        }
+        for core in self.cores {
+            // a core that panicked has said so, and its connections were counted as they fell
+            let _ = core.join();
+        }
+        tracing::info!(cut = left as u64, "ended");
+        self.shared.books.log.end();
+        let _ = self.writer.join();
+    }
+
+    async fn drain(&self, doors: &mut Doors) {
+        let plan = self.shared.live.load().plan.shutdown.clone();
+        self.shared.books.draining.store(true, Relaxed);
+        tracing::info!(
+            delay_s = plan.delay.as_secs(),
+            grace_s = plan.grace.as_secs(),
+            open = self.shared.loads().total() as u64,
+            "draining"
+        );
+        sleep(plan.delay).await;
+        doors.close_all(&self.shared).await;
+        let end = Instant::now() + plan.grace;
+        select! {
+            () = sleep_until(end) => {}
+            () = async { while self.shared.loads().total() > 0 { sleep(LOOK).await } } => {}
+        }
+    }
+}
+
+/// A second wish to end.
+async fn cut(inbox: &mut mpsc::UnboundedReceiver<Command>) {
+    // whoever waits for an answer to something else learns that we are ending when it is dropped
+    while !matches!(inbox.recv().await, Some(Command::Interrupt | Command::End) | None) {}
+}
+
+/// Signals become commands, if they are ours to handle.
+fn listen_to_signals(shutdown: Shutdown, commands: &mpsc::UnboundedSender<Command>) -> io::Result<()> {
+    if shutdown == Shutdown::Handle {
+        return Ok(());
+    }
+    let each: [(SignalKind, fn() -> Command); 4] = [
+        (SignalKind::hangup(), || Command::Reload(None)),
+        (SignalKind::user_defined1(), || Command::Reopen),
+        (SignalKind::terminate(), || Command::Interrupt),
+        (SignalKind::interrupt(), || Command::Interrupt),
+    ];
+    for (kind, command) in each {
+        let (mut signals, commands) = (signal(kind)?, commands.clone());
+        // it ends with the runtime of the control thread
+        tokio::spawn(async move { while signals.recv().await.is_some() && commands.send(command()).is_ok() {} });
+    }
+    Ok(())
+}

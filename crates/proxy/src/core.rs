@@ -1,0 +1,265 @@
+//! One event loop per core: a connection lives and dies on its core, and cores share only what stands in [`Shared`].
+use crate::{
+    connection,
+    listener::{
+        Listener,
+        accept::{Accepted, Attachable, Handshaking, Listening, accept},
+        gate::{Addresses, Permits},
+    },
+    record::{Books, Peer, Record},
+    relay::SCRATCH,
+    snapshot::{Door, Live},
+    socket::Socket,
+    start::{Admitted, Hook},
+    wheel::Wheel,
+};
+use portcullis_tls::tickets::Tickets;
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    io,
+    net::IpAddr,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    thread::JoinHandle,
+};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    runtime::{Builder, LocalOptions},
+    sync::{mpsc, oneshot},
+    task::spawn_local,
+};
+
+/// Handshakes that may run at once, in all: at the 24 KiB that one may hold, 384 MB.
+const HANDSHAKES: usize = 16 * 1024;
+/// And of one address (/64 for IPv6): a load balancer's worth, a quarter of all.
+const HANDSHAKES_PER_ADDRESS: usize = HANDSHAKES / 4;
+
+/// What all cores and the control thread see.
+pub(crate) struct Shared {
+    pub(crate) live: Live,
+    pub(crate) books: Arc<Books>,
+    pub(crate) tickets: Arc<Tickets>,
+    pub(crate) hook: Option<Hook>,
+    loads: Loads,
+    orders: Vec<mpsc::UnboundedSender<Order>>,
+    handshakes: Arc<Permits>,
+    addresses: Arc<Addresses>,
+    /// Ids count up from a random number: unlikely to meet those of an earlier run in one log.
+    next_id: AtomicU64,
+}
+
+/// Connections per core.
+pub(crate) struct Loads(Vec<AtomicUsize>);
+
+/// What the control thread and other cores ask of a core.
+pub(crate) enum Order {
+    Serve(Attachable, Box<Accepted>),
+    Listen(Door, ListenSocket),
+    /// Stop listening there; the answer comes when the queue is empty and the socket closed.
+    Unlisten(Door, oneshot::Sender<()>),
+    End,
+}
+
+/// A listening socket on its way to its core.
+pub(crate) enum ListenSocket {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// A core as its connections see it.
+pub(crate) struct Core {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) wheel: Rc<Wheel>,
+    scratch: RefCell<Box<[u8]>>,
+}
+
+/// The receiving ends, until the threads start.
+pub(crate) type Mailboxes = Vec<mpsc::UnboundedReceiver<Order>>;
+
+impl Shared {
+    pub(crate) fn new(
+        cores: usize,
+        (live, tickets): (Live, Arc<Tickets>),
+        books: Arc<Books>,
+        hook: Option<Hook>,
+    ) -> (Arc<Shared>, Mailboxes) {
+        let (orders, mailboxes) = (0..cores).map(|_| mpsc::unbounded_channel()).unzip();
+        let shared = Shared {
+            live,
+            books,
+            tickets,
+            hook,
+            loads: Loads((0..cores).map(|_| AtomicUsize::new(0)).collect()),
+            orders,
+            handshakes: Arc::new(Permits::new(HANDSHAKES)),
+            addresses: Arc::new(Addresses::new()),
+            next_id: AtomicU64::new(random()),
+        };
+        (Arc::new(shared), mailboxes)
+    }
+
+    pub(crate) fn cores(&self) -> usize {
+        self.orders.len()
+    }
+
+    pub(crate) fn loads(&self) -> &Loads {
+        &self.loads
+    }
+
+    /// Tells a core something. A core that has ended takes no orders, and needs none.
+    pub(crate) fn order(&self, core: usize, order: Order) {
+        let _ = self.orders[core].send(order);
+    }
+
+    /// Gives a connection to another core.
+    pub(crate) fn hand(&self, core: usize, socket: Attachable, accepted: Accepted) {
+        self.order(core, Order::Serve(socket, Box::new(accepted)));
+    }
+
+    /// A place among the handshakes in flight.
+    pub(crate) fn handshake(&self, address: Option<IpAddr>) -> Result<Handshaking, &'static str> {
+        let permit = self.handshakes.try_acquire().ok_or("too many handshakes in flight")?;
+        let enter = |address| self.addresses.enter(address, HANDSHAKES_PER_ADDRESS);
+        let place = match address {
+            None => None,
+            Some(address) => Some(enter(address).ok_or("too many handshakes in flight from this address")?),
+        };
+        Ok(Handshaking::new(permit, place))
+    }
+}
+
+impl Loads {
+    pub(crate) fn get(&self, core: usize) -> usize {
+        self.0[core].load(Relaxed)
+    }
+
+    pub(crate) fn add(&self, core: usize) {
+        self.0[core].fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn remove(&self, core: usize) {
+        self.0[core].fetch_sub(1, Relaxed);
+    }
+
+    /// The core with the fewest connections, and how many those are.
+    pub(crate) fn least(&self) -> (usize, usize) {
+        let loads = self.0.iter().map(|n| n.load(Relaxed)).enumerate();
+        loads.min_by_key(|&(_, n)| n).unwrap_or((0, 0))
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.0.iter().map(|n| n.load(Relaxed)).sum()
+    }
+}
+
+impl Core {
+    /// Starts serving a connection here.
+    pub(crate) fn serve(self: &Rc<Core>, socket: Attachable, accepted: Accepted) {
+        // the task ends by itself, by its deadlines, or with the runtime at the end of a drain
+        spawn_local(connection::run(self.clone(), socket, accepted));
+    }
+
+    pub(crate) fn record(&self, listener: &Listener, peer: Peer) -> Record {
+        let id = self.shared.next_id.fetch_add(1, Relaxed);
+        Record::new(self.shared.books.clone(), id, listener.name.clone(), peer)
+    }
+
+    pub(crate) fn books(&self) -> &Books {
+        &self.shared.books
+    }
+
+    /// Lends the core's read buffer for the time of one poll.
+    pub(crate) fn scratch(&self, read: &mut dyn FnMut(&mut [u8])) {
+        read(&mut self.scratch.borrow_mut());
+    }
+
+    /// Tells the library's user, if it asked, what stands behind a connection its backend is about to see.
+    pub(crate) fn admitted(&self, upstream: &Socket, record: &Record) {
+        let Some(hook) = &self.shared.hook else { return };
+        if let Some(from) = upstream.local_address() {
+            hook(&Admitted {
+                from,
+                negotiated: record.negotiated(),
+            });
+        }
+    }
+}
+
+/// Starts a core's thread.
+pub(crate) fn start(
+    index: usize,
+    shared: Arc<Shared>,
+    orders: mpsc::UnboundedReceiver<Order>,
+) -> io::Result<JoinHandle<()>> {
+    let name = format!("core-{index}");
+    let runtime = move || {
+        Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build_local(LocalOptions::default())
+    };
+    std::thread::Builder::new().name(name).spawn(move || {
+        let _log = shared.books.log.enter();
+        match runtime() {
+            Ok(runtime) => {
+                let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+                let core = Rc::new(Core {
+                    index,
+                    shared,
+                    wheel: Wheel::new(),
+                    scratch,
+                });
+                runtime.block_on(run(core, orders));
+            }
+            Err(error) => tracing::error!(core = index as u64, error = %error, "event loop not started"),
+        }
+    })
+}
+
+async fn run(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<Order>) {
+    let mut listening: HashMap<Door, (oneshot::Sender<()>, tokio::task::JoinHandle<()>)> = HashMap::new();
+    // ends with the runtime
+    spawn_local(core.wheel.clone().turn());
+    while let Some(order) = orders.recv().await {
+        match order {
+            Order::Serve(socket, accepted) => core.serve(socket, *accepted),
+            Order::Listen(address, socket) => match socket.attach() {
+                Ok(socket) => {
+                    let (stop, stopped) = oneshot::channel();
+                    let task = spawn_local(accept(core.clone(), socket, address.clone(), stopped));
+                    listening.insert(address, (stop, task));
+                }
+                Err(error) => tracing::error!(address = %address, error = %error, "cannot listen"),
+            },
+            Order::Unlisten(address, done) => {
+                if let Some((stop, task)) = listening.remove(&address) {
+                    let _ = stop.send(());
+                    let _ = task.await;
+                }
+                // nobody waits any more when the control thread has ended
+                let _ = done.send(());
+            }
+            Order::End => break,
+        }
+    }
+}
+
+impl ListenSocket {
+    fn attach(self) -> io::Result<Listening> {
+        Ok(match self {
+            ListenSocket::Tcp(socket) => Listening::Tcp(TcpListener::from_std(socket)?),
+            ListenSocket::Unix(socket) => Listening::Unix(UnixListener::from_std(socket)?),
+        })
+    }
+}
+
+/// A number that another run is unlikely to have, from the keys that hash maps get.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id()) & 0xffff_ffff_0000_0000
+}

@@ -1,0 +1,286 @@
+//! One writer thread for everything that is written; the data cores only hand lines over.
+//!
+//! Events go through `tracing`, with a subscriber of this proxy's own on each of its threads, so that several
+//! proxies in one process (tests, a library's users) keep apart. Access lines are written by their records.
+use crate::{
+    clock,
+    metrics::Metrics,
+    plan::{AccessLog, LogFormat, LogLevel, LogPlan},
+};
+use std::{
+    fmt::{self, Write as _},
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering::Relaxed},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+};
+use tracing::{Event, Level, Subscriber, field::Field};
+use tracing_subscriber::{
+    layer::{Context, Layer, SubscriberExt},
+    registry::Registry,
+};
+
+/// Lines that may wait for the writer: at 400 bytes each, 6 MB; beyond, lines are dropped and counted.
+const QUEUE: usize = 16 * 1024;
+
+/// Where lines that belong on standard output go.
+pub type Output = Box<dyn Write + Send>;
+
+/// The handle that every thread has.
+#[derive(Clone)]
+pub(crate) struct Log {
+    lines: SyncSender<Line>,
+    shape: Arc<Shape>,
+    metrics: Arc<Metrics>,
+}
+
+/// What a reload may change.
+struct Shape {
+    level: AtomicU8,
+    format: AtomicU8,
+    access: AtomicU8,
+}
+
+enum Line {
+    Event(String),
+    Access(String),
+    AccessTo(Option<File>),
+    Flush(SyncSender<()>),
+    End,
+}
+
+/// Opens what a plan names, before anything is switched to it.
+pub(crate) fn open_access(plan: &LogPlan) -> io::Result<Option<File>> {
+    match &plan.access {
+        AccessLog::File(path) => append(path).map(Some),
+        AccessLog::Stdout | AccessLog::Off => Ok(None),
+    }
+}
+
+impl Log {
+    /// Starts the writer.
+    pub(crate) fn start(plan: &LogPlan, output: Output, metrics: Arc<Metrics>) -> io::Result<(Log, JoinHandle<()>)> {
+        let access = open_access(plan)?;
+        let (lines, queue) = sync_channel(QUEUE);
+        let writer = std::thread::Builder::new()
+            .name("log".into())
+            .spawn(move || write(&queue, output, access))?;
+        let shape = Shape {
+            level: AtomicU8::new(0),
+            format: AtomicU8::new(0),
+            access: AtomicU8::new(0),
+        };
+        let log = Log {
+            lines,
+            shape: Arc::new(shape),
+            metrics,
+        };
+        log.shape(plan);
+        Ok((log, writer))
+    }
+
+    /// Switches to another plan, whose file was opened before.
+    pub(crate) fn switch(&self, plan: &LogPlan, access: Option<File>) {
+        self.shape(plan);
+        // control thread: it may wait for the writer
+        let _ = self.lines.send(Line::AccessTo(access));
+    }
+
+    /// Makes this the subscriber of the calling thread until the guard goes.
+    pub(crate) fn enter(&self) -> tracing::subscriber::DefaultGuard {
+        tracing::subscriber::set_default(Registry::default().with(Events(self.clone())))
+    }
+
+    /// How access lines look; None when none are wanted.
+    pub(crate) fn access_format(&self) -> Option<LogFormat> {
+        let wanted = self.shape.access.load(Relaxed) == 1 && self.shape.level.load(Relaxed) >= LogLevel::Info as u8;
+        wanted.then(|| self.format())
+    }
+
+    /// Hands an access line over.
+    pub(crate) fn access(&self, line: String) {
+        self.hand(Line::Access(line));
+    }
+
+    /// Waits until all lines handed over so far are written.
+    pub(crate) fn flush(&self) {
+        let (done, wait) = sync_channel(1);
+        if self.lines.send(Line::Flush(done)).is_ok() {
+            // an error means that the writer has ended, and then all is written
+            let _ = wait.recv();
+        }
+    }
+
+    /// Ends the writer after what it has.
+    pub(crate) fn end(&self) {
+        let _ = self.lines.send(Line::End);
+    }
+
+    fn shape(&self, plan: &LogPlan) {
+        self.shape.level.store(plan.level as u8, Relaxed);
+        self.shape.format.store(plan.format as u8, Relaxed);
+        self.shape
+            .access
+            .store(u8::from(plan.access != AccessLog::Off), Relaxed);
+    }
+
+    fn format(&self) -> LogFormat {
+        if self.shape.format.load(Relaxed) == LogFormat::Json as u8 {
+            LogFormat::Json
+        } else {
+            LogFormat::Text
+        }
+    }
+
+    fn hand(&self, line: Line) {
+        if let Err(TrySendError::Full(_)) = self.lines.try_send(line) {
+            self.metrics.log_dropped.inc();
+        }
+    }
+}
+
+/// The writer thread: writes all there is, then flushes, then waits.
+fn write(queue: &Receiver<Line>, output: Output, access: Option<File>) {
+    let mut output = io::BufWriter::new(output);
+    let mut access = access.map(io::BufWriter::new);
+    let mut next = queue.recv().ok();
+    while let Some(line) = next {
+        // a full disk or a closed pipe must not stop the proxy, and there is nowhere left to say it
+        let _ = match line {
+            Line::Event(text) => output.write_all(text.as_bytes()),
+            Line::Access(text) => match &mut access {
+                Some(file) => file.write_all(text.as_bytes()),
+                None => output.write_all(text.as_bytes()),
+            },
+            Line::AccessTo(file) => {
+                access = file.map(io::BufWriter::new);
+                Ok(())
+            }
+            Line::Flush(done) => {
+                let flushed = output
+                    .flush()
+                    .and_then(|()| access.as_mut().map_or(Ok(()), Write::flush));
+                let _ = done.send(());
+                flushed
+            }
+            Line::End => break,
+        };
+        next = queue.try_recv().ok().or_else(|| {
+            let _ = output.flush();
+            let _ = access.as_mut().map_or(Ok(()), Write::flush);
+            queue.recv().ok()
+        });
+    }
+    let _ = output.flush();
+    let _ = access.as_mut().map_or(Ok(()), Write::flush);
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// The subscriber: makes a line of an event.
+struct Events(Log);
+
+impl<S: Subscriber> Layer<S> for Events {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
+        // libraries below us may say what only their developers need
+        metadata.target().starts_with("portcullis")
+            && level(*metadata.level()) as u8 <= self.0.shape.level.load(Relaxed)
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let level = level(*event.metadata().level());
+        let line = match self.0.format() {
+            LogFormat::Text => fields.text(level),
+            LogFormat::Json => fields.json(level),
+        };
+        self.0.hand(Line::Event(line));
+    }
+}
+
+fn level(level: Level) -> LogLevel {
+    match level {
+        Level::ERROR => LogLevel::Error,
+        Level::WARN => LogLevel::Warn,
+        Level::INFO => LogLevel::Info,
+        Level::DEBUG | Level::TRACE => LogLevel::Debug,
+    }
+}
+
+impl LogLevel {
+    /// `error`, `warn`, `info` or `debug`
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+        }
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    event: String,
+    rest: Vec<(&'static str, serde_json::Value)>,
+}
+
+impl Fields {
+    fn text(&self, level: LogLevel) -> String {
+        let mut line = format!("{} {} {}", clock::timestamp(), level.as_str(), self.event);
+        for (name, value) in &self.rest {
+            // writing to a String cannot fail
+            let _ = match value {
+                serde_json::Value::String(s) if !needs_quotes(s) => write!(line, " {name}={s}"),
+                value => write!(line, " {name}={value}"),
+            };
+        }
+        line.push('\n');
+        line
+    }
+
+    fn json(self, level: LogLevel) -> String {
+        let mut object = serde_json::Map::new();
+        object.insert("ts".into(), clock::timestamp().into());
+        object.insert("level".into(), level.as_str().into());
+        object.insert("event".into(), self.event.into());
+        object.extend(self.rest.into_iter().map(|(name, value)| (name.into(), value)));
+        format!("{}\n", serde_json::Value::Object(object))
+    }
+}
+
+impl tracing::field::Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let text = format!("{value:?}");
+        if field.name() == "message" {
+            self.event = text;
+        } else {
+            self.rest.push((field.name(), text.into()));
+        }
+    }
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.rest.push((field.name(), value.into()));
+    }
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.rest.push((field.name(), value.into()));
+    }
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.rest.push((field.name(), value.into()));
+    }
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.rest.push((field.name(), value.into()));
+    }
+}
+
+/// A value that would be read wrongly in `key=value` form.
+pub(crate) fn needs_quotes(value: &str) -> bool {
+    value.is_empty() || value.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '=' | '\\'))
+}

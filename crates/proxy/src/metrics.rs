@@ -1,0 +1,389 @@
+//! The numbers of SPEC 6. Labels come from the configuration or from closed lists, never from a peer.
+use crate::record::Record;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder, text::encode},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+        info::Info,
+    },
+    registry::{Registry, Unit},
+};
+use std::{
+    fmt::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Buckets of handshake time: 250 us, a fast local one, up to 8 s, just under the default deadline.
+const SECONDS: [f64; 11] = [0.00025, 0.0005, 0.001, 0.002, 0.004, 0.016, 0.064, 0.25, 1.0, 4.0, 8.0];
+/// Buckets of handshake bytes: a resumption to an ML-DSA-87 chain with intermediates; 14,600 is ten segments.
+const BYTES: [f64; 8] = [1024.0, 2048.0, 4096.0, 8192.0, 14600.0, 20480.0, 40960.0, 81920.0];
+
+/// Every metric of one running proxy.
+pub(crate) struct Metrics {
+    registry: Registry,
+    connections: Family<ConnectionLabels, Counter>,
+    open: Family<ListenerLabel, Gauge>,
+    handshakes: Family<HandshakeLabels, Counter>,
+    handshake_seconds: Family<ClassLabels, Histogram>,
+    handshake_bytes: Family<ByteLabels, Histogram>,
+    policy: Family<PolicyLabels, Counter>,
+    bytes: Family<SiteByteLabels, Counter>,
+    upstream_open: Family<UpstreamLabel, Gauge>,
+    upstream_failures: Family<UpstreamLabel, Counter>,
+    alerts: Family<AlertLabel, Counter>,
+    not_after: Family<CertificateLabels, Gauge>,
+    reloads: Family<ResultLabel, Counter>,
+    reload_good: Gauge,
+    reload_time: Gauge<i64>,
+    pub(crate) log_dropped: Counter,
+}
+
+/// A configured name that many connections share.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Label(pub(crate) Arc<str>);
+
+impl EncodeLabelValue for Label {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        encoder.write_str(&self.0)
+    }
+}
+
+impl From<&str> for Label {
+    fn from(name: &str) -> Label {
+        Label(name.into())
+    }
+}
+
+macro_rules! labels {
+    ($($name:ident { $($field:ident: $kind:ty),* $(,)? })*) => {
+        $(#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+        struct $name { $($field: $kind),* })*
+    };
+}
+
+labels! {
+    ConnectionLabels { listener: Label, site: Label, outcome: &'static str, stage: &'static str, fault: &'static str }
+    ListenerLabel { listener: Label }
+    HandshakeLabels { site: Label, version: &'static str, group: &'static str, key_exchange: &'static str, authentication: &'static str, resumed: bool, retry: bool }
+    ClassLabels { key_exchange: &'static str, authentication: &'static str, resumed: bool }
+    ByteLabels { direction: &'static str, key_exchange: &'static str, authentication: &'static str }
+    PolicyLabels { site: Label, scope: &'static str, rule: &'static str, decision: &'static str }
+    SiteByteLabels { site: Label, direction: &'static str, key_exchange: &'static str }
+    UpstreamLabel { upstream: Label }
+    AlertLabel { alert: &'static str }
+    CertificateLabels { site: Label, algorithm: &'static str, index: usize }
+    ResultLabel { result: &'static str }
+}
+
+/// What a reload came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ReloadResult {
+    Applied,
+    Rejected,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Metrics {
+        let mut metrics = Metrics {
+            registry: Registry::default(),
+            connections: Family::default(),
+            open: Family::default(),
+            handshakes: Family::default(),
+            handshake_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            handshake_bytes: Family::new_with_constructor(|| Histogram::new(BYTES)),
+            policy: Family::default(),
+            bytes: Family::default(),
+            upstream_open: Family::default(),
+            upstream_failures: Family::default(),
+            alerts: Family::default(),
+            not_after: Family::default(),
+            reloads: Family::default(),
+            reload_good: Gauge::default(),
+            reload_time: Gauge::default(),
+            log_dropped: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    /// The text of `/metrics`.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::with_capacity(16 * 1024);
+        // writing to a String fails only if an encoder says so, and then what is there is still worth serving
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    /// A gauge of the connections open on a listener.
+    pub(crate) fn open(&self, listener: &Label) -> Gauge {
+        self.open.get_or_create_owned(&ListenerLabel {
+            listener: listener.clone(),
+        })
+    }
+
+    /// A gauge of the connections open to an upstream.
+    pub(crate) fn upstream_open(&self, upstream: &Label) -> Gauge {
+        self.upstream_open.get_or_create_owned(&UpstreamLabel {
+            upstream: upstream.clone(),
+        })
+    }
+
+    /// A counter of the connects to an upstream's servers that failed.
+    pub(crate) fn upstream_failures(&self, upstream: &Label) -> Counter {
+        self.upstream_failures.get_or_create_owned(&UpstreamLabel {
+            upstream: upstream.clone(),
+        })
+    }
+
+    /// The expiry of every certificate in use, replacing what an older configuration had.
+    pub(crate) fn certificates(&self, all: impl Iterator<Item = (Label, &'static str, usize, i64)>) {
+        self.not_after.clear();
+        for (site, algorithm, index, not_after) in all {
+            self.not_after
+                .get_or_create(&CertificateLabels { site, algorithm, index })
+                .set(not_after);
+        }
+    }
+
+    /// A reload ended.
+    pub(crate) fn reloaded(&self, result: ReloadResult, now: i64) {
+        let word = match result {
+            ReloadResult::Applied => "applied",
+            ReloadResult::Rejected => "rejected",
+        };
+        self.reloads.get_or_create(&ResultLabel { result: word }).inc();
+        self.loaded(result, now);
+    }
+
+    /// The configuration in use was loaded now, or a newer one was not.
+    pub(crate) fn loaded(&self, result: ReloadResult, now: i64) {
+        self.reload_good.set(i64::from(result == ReloadResult::Applied));
+        if result == ReloadResult::Applied {
+            self.reload_time.set(now);
+        }
+    }
+
+    /// A connection ended: everything its record says.
+    pub(crate) fn connection(&self, record: &Record) {
+        self.connections
+            .get_or_create(&ConnectionLabels {
+                listener: record.listener.clone(),
+                site: record.site_label.clone(),
+                outcome: record.outcome().as_str(),
+                stage: record.failure().map_or("", |f| f.stage.as_str()),
+                fault: record.failure().map_or("", |f| f.fault.as_str()),
+            })
+            .inc();
+        if let Some(alert) = record.failure().and_then(|f| f.alert_in) {
+            let alert = alert.name().unwrap_or("unknown");
+            self.alerts.get_or_create(&AlertLabel { alert }).inc();
+        }
+        let key_exchange = record.key_exchange();
+        for (direction, bytes) in [("in", record.bytes.inward), ("out", record.bytes.outward)] {
+            if bytes > 0 {
+                let site = record.site_label.clone();
+                self.bytes
+                    .get_or_create(&SiteByteLabels {
+                        site,
+                        direction,
+                        key_exchange,
+                    })
+                    .inc_by(bytes);
+            }
+        }
+    }
+
+    /// A handshake ended well: its class, time and size.
+    pub(crate) fn handshake(&self, record: &Record, took: Duration) {
+        let Some(facts) = record.negotiated() else { return };
+        let (key_exchange, authentication) = (facts.key_exchange().as_str(), facts.authentication.as_str());
+        self.handshakes
+            .get_or_create(&HandshakeLabels {
+                site: record.site_label.clone(),
+                version: facts.version.as_str(),
+                group: facts.group.and_then(|g| g.entry()).map_or("", |g| g.name),
+                key_exchange,
+                authentication,
+                resumed: facts.resumed,
+                retry: facts.retry,
+            })
+            .inc();
+        let resumed = facts.resumed;
+        self.handshake_seconds
+            .get_or_create(&ClassLabels {
+                key_exchange,
+                authentication,
+                resumed,
+            })
+            .observe(took.as_secs_f64());
+        for (direction, bytes) in [
+            ("in", record.handshake_bytes.inward),
+            ("out", record.handshake_bytes.outward),
+        ] {
+            self.handshake_bytes
+                .get_or_create(&ByteLabels {
+                    direction,
+                    key_exchange,
+                    authentication,
+                })
+                .observe(bytes as f64);
+        }
+    }
+
+    /// A rule decided on a connection.
+    pub(crate) fn policy(&self, site: &Label, rule: &'static str, decision: &'static str) {
+        self.policy
+            .get_or_create(&PolicyLabels {
+                site: site.clone(),
+                scope: "connection",
+                rule,
+                decision,
+            })
+            .inc();
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register(
+            "portcullis_connections",
+            "Connections that ended, by how",
+            self.connections.clone(),
+        );
+        r.register("portcullis_connections_open", "Connections open now", self.open.clone());
+        r.register(
+            "portcullis_handshakes",
+            "TLS handshakes completed",
+            self.handshakes.clone(),
+        );
+        r.register_with_unit(
+            "portcullis_handshake_duration",
+            "From accept to the end of the handshake",
+            Unit::Seconds,
+            self.handshake_seconds.clone(),
+        );
+        r.register(
+            "portcullis_handshake_bytes",
+            "Bytes on the wire until the end of the handshake",
+            self.handshake_bytes.clone(),
+        );
+        r.register("portcullis_policy", "Decisions of the policy", self.policy.clone());
+        r.register("portcullis_bytes", "Application bytes relayed", self.bytes.clone());
+        r.register(
+            "portcullis_upstream_connections_open",
+            "Connections open to upstreams now",
+            self.upstream_open.clone(),
+        );
+        r.register(
+            "portcullis_upstream_failures",
+            "Failed connects to upstream servers",
+            self.upstream_failures.clone(),
+        );
+        r.register(
+            "portcullis_alerts_received",
+            "TLS alerts sent by clients",
+            self.alerts.clone(),
+        );
+        r.register(
+            "portcullis_certificate_not_after_timestamp_seconds",
+            "When each certificate in use expires",
+            self.not_after.clone(),
+        );
+        r.register("portcullis_reloads", "Reloads by result", self.reloads.clone());
+        r.register(
+            "portcullis_config_last_reload_successful",
+            "1 if the newest configuration is in use",
+            self.reload_good.clone(),
+        );
+        r.register(
+            "portcullis_config_last_reload_success_timestamp_seconds",
+            "When the configuration in use was loaded",
+            self.reload_time.clone(),
+        );
+        r.register(
+            "portcullis_log_dropped",
+            "Log lines lost because the writer was behind",
+            self.log_dropped.clone(),
+        );
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        r.register("portcullis_build", "This build", build);
+        r.register_collector(Box::new(Process));
+    }
+}
+
+/// `process_*` as every exporter has them, read from /proc when asked.
+#[derive(Debug)]
+struct Process;
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(now) = ProcessNumbers::read() else {
+            return Ok(());
+        };
+        let cpu = ConstCounter::new(now.cpu_seconds);
+        cpu.encode(encoder.encode_descriptor(
+            "process_cpu_seconds",
+            "User and system time",
+            None,
+            cpu.metric_type(),
+        )?)?;
+        for (name, help, value) in [
+            ("process_resident_memory_bytes", "Resident memory", now.resident),
+            ("process_virtual_memory_bytes", "Virtual memory", now.virtual_memory),
+            ("process_open_fds", "Open file descriptors", now.open_files),
+            ("process_max_fds", "Limit of open file descriptors", now.max_files),
+            ("process_threads", "Threads", now.threads),
+            (
+                "process_start_time_seconds",
+                "Start, in seconds since 1970",
+                now.started,
+            ),
+        ] {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
+struct ProcessNumbers {
+    cpu_seconds: f64,
+    resident: i64,
+    virtual_memory: i64,
+    open_files: i64,
+    max_files: i64,
+    threads: i64,
+    started: i64,
+}
+
+impl ProcessNumbers {
+    fn read() -> Option<ProcessNumbers> {
+        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+        // the second field is the program's name in parentheses, which may hold anything
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        let field = |n: usize| fields.get(n - 3)?.parse::<i64>().ok();
+        let ticks = rustix::param::clock_ticks_per_second() as f64;
+        let boot = std::fs::read_to_string("/proc/stat").ok()?;
+        let boot: i64 = boot
+            .lines()
+            .find_map(|l| l.strip_prefix("btime "))?
+            .trim()
+            .parse()
+            .ok()?;
+        Some(ProcessNumbers {
+            cpu_seconds: (field(14)? + field(15)?) as f64 / ticks,
+            threads: field(20)?,
+            started: boot + (field(22)? as f64 / ticks) as i64,
+            virtual_memory: field(23)?,
+            resident: field(24)? * rustix::param::page_size() as i64,
+            open_files: std::fs::read_dir("/proc/self/fd").ok()?.count() as i64,
+            max_files: rustix::process::getrlimit(rustix::process::Resource::Nofile)
+                .current
+                .map_or(-1, |n| n as i64),
+        })
+    }
+}

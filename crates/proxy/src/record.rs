@@ -1,0 +1,376 @@
+//! One object per connection: it learns as the connection goes on, and tells the access log and the metrics
+//! when it is dropped, so that no ending goes uncounted: not a panic, not a drain.
+use crate::{
+    clock,
+    failure::{Failure, Outcome, Stage},
+    log::{Log, needs_quotes},
+    metrics::{Label, Metrics},
+    plan::LogFormat,
+    site::Site,
+};
+use portcullis_tls::{failure::Fault, negotiated::Negotiated, policy::Policy};
+use portcullis_wire::{Escaped, GroupId, Hello};
+use serde::Serialize;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+/// What records report to, the same for all of one proxy.
+pub(crate) struct Books {
+    pub(crate) log: Log,
+    pub(crate) metrics: Arc<Metrics>,
+    /// The site of what never found one.
+    pub(crate) nowhere: Label,
+    /// On the way out: readiness fails.
+    pub(crate) draining: AtomicBool,
+    /// The grace of a shutdown is over: what is dropped now was cut by the operator.
+    pub(crate) cutting: AtomicBool,
+}
+
+/// Bytes from the client, and to it.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Bytes {
+    pub(crate) inward: u64,
+    pub(crate) outward: u64,
+}
+
+/// What is known of one connection.
+pub(crate) struct Record {
+    books: Arc<Books>,
+    id: u64,
+    began: Instant,
+    pub(crate) listener: Label,
+    site: Label,
+    /// The site as metrics know it.
+    pub(crate) site_label: Label,
+    peer: Peer,
+    offer: Option<Box<Offer>>,
+    negotiated: Option<Box<Negotiated>>,
+    policy: Option<Policy>,
+    handshake_us: u64,
+    pub(crate) handshake_bytes: Bytes,
+    pub(crate) bytes: Bytes,
+    upstream: Option<Upstream>,
+    ending: Ending,
+}
+
+/// Who is at the other end of a socket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Peer {
+    Ip(std::net::SocketAddr),
+    Unix,
+}
+
+/// What a client offered, kept for the line.
+struct Offer {
+    sni: Option<String>,
+    groups: Vec<GroupId>,
+}
+
+struct Upstream {
+    name: Label,
+    server: Arc<str>,
+}
+
+enum Ending {
+    /// It still runs; dropped now, it was cut.
+    Running(Stage),
+    /// It never said a word: counted, not logged.
+    Silent,
+    Over(Result<(), Failure>),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Ip(address) => address.fmt(f),
+            Peer::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+impl Record {
+    pub(crate) fn new(books: Arc<Books>, id: u64, listener: Label, peer: Peer) -> Record {
+        Record {
+            id,
+            began: Instant::now(),
+            listener,
+            site: books.nowhere.clone(),
+            site_label: books.nowhere.clone(),
+            peer,
+            offer: None,
+            negotiated: None,
+            policy: None,
+            handshake_us: 0,
+            handshake_bytes: Bytes::default(),
+            bytes: Bytes::default(),
+            upstream: None,
+            ending: Ending::Running(Stage::Accept),
+            books,
+        }
+    }
+
+    /// When the connection was accepted: every deadline counts from here.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// It has come this far.
+    pub(crate) fn reach(&mut self, stage: Stage) {
+        self.ending = Ending::Running(stage);
+    }
+
+    pub(crate) fn offered(&mut self, hello: &Hello) {
+        self.offer = Some(Box::new(Offer {
+            sni: hello.sni.clone(),
+            groups: hello.groups.clone(),
+        }));
+    }
+
+    pub(crate) fn routed(&mut self, site: &Site) {
+        self.site = site.name.clone();
+        self.site_label = site.label.clone();
+        self.policy = Some(site.policy);
+    }
+
+    pub(crate) fn negotiated_as(&mut self, facts: Negotiated) {
+        let took = self.began.elapsed();
+        self.handshake_us = took.as_micros() as u64;
+        self.negotiated = Some(Box::new(facts));
+        self.books.metrics.handshake(self, took);
+    }
+
+    pub(crate) fn connected(&mut self, upstream: &Label, server: &Arc<str>) {
+        self.upstream = Some(Upstream {
+            name: upstream.clone(),
+            server: server.clone(),
+        });
+    }
+
+    /// The connection is over.
+    pub(crate) fn end(&mut self, result: Result<(), Failure>) {
+        self.ending = Ending::Over(result);
+    }
+
+    /// It closed before its first byte, as load balancers do that knock.
+    pub(crate) fn end_silently(&mut self) {
+        self.ending = Ending::Silent;
+    }
+
+    pub(crate) fn negotiated(&self) -> Option<&Negotiated> {
+        self.negotiated.as_deref()
+    }
+
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        match &self.ending {
+            Ending::Over(result) => result.as_ref().err(),
+            Ending::Running(_) | Ending::Silent => None,
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        match &self.ending {
+            Ending::Over(result) => result.as_ref().err().map_or(Outcome::Ok, |f| f.outcome),
+            Ending::Running(_) | Ending::Silent => Outcome::Failed,
+        }
+    }
+
+    /// The class of its key exchange, empty before there was one.
+    pub(crate) fn key_exchange(&self) -> &'static str {
+        self.negotiated().map_or("", |n| n.key_exchange().as_str())
+    }
+
+    /// What the end of a connection was that nobody reported.
+    fn settle(&mut self) {
+        let failure = match self.ending {
+            Ending::Over(_) => return,
+            Ending::Silent => Failure::failed(Stage::Hello, Fault::Closed, "closed before its first byte"),
+            Ending::Running(stage) if self.books.cutting.load(Relaxed) => {
+                Failure::failed(stage, Fault::Operator, "cut when the grace of the shutdown was over")
+            }
+            Ending::Running(stage) => Failure::failed(stage, Fault::Ours, "dropped: an error in portcullis"),
+        };
+        self.ending = Ending::Over(Err(failure));
+    }
+
+    fn line(&self) -> Line<'_> {
+        let facts = self.negotiated();
+        let client = facts.and_then(|n| n.client.as_deref());
+        let failure = self.failure();
+        let alert = |pick: fn(&Failure) -> Option<portcullis_wire::alert::Alert>| {
+            failure.and_then(pick).map(|a| a.to_string()).unwrap_or_default()
+        };
+        Line {
+            ts: clock::timestamp(),
+            event: "connection",
+            id: format!("{:016x}", self.id),
+            listener: &self.listener.0,
+            site: &self.site.0,
+            sni: self.offer.as_ref().and_then(|o| o.sni.as_deref()).unwrap_or_default(),
+            peer: self.peer.to_string(),
+            direct_peer: self.peer.to_string(),
+            version: facts.map_or("", |n| n.version.as_str()),
+            group: facts.and_then(|n| n.group).map(|g| g.to_string()).unwrap_or_default(),
+            key_exchange: self.key_exchange(),
+            offered_groups: self
+                .offer
+                .iter()
+                .flat_map(|o| &o.groups)
+                .map(GroupId::to_string)
+                .collect(),
+            retry: facts.is_some_and(|n| n.retry),
+            cipher: facts.map(|n| n.cipher.to_string()).unwrap_or_default(),
+            signature: facts
+                .and_then(|n| n.signature)
+                .map(|s| s.to_string())
+                .unwrap_or_default(),
+            authentication: facts.map_or("", |n| n.authentication.as_str()),
+            safety: self.safety(),
+            client_subject: client
+                .map(|c| Escaped(c.subject.as_bytes()).to_string())
+                .unwrap_or_default(),
+            client_issuer: client
+                .map(|c| Escaped(c.issuer.as_bytes()).to_string())
+                .unwrap_or_default(),
+            client_serial: client.map_or("", |c| &c.serial),
+            client_authentication: facts.map_or("", |n| n.client_authentication.as_str()),
+            alpn: facts
+                .and_then(|n| n.alpn.as_deref())
+                .map(|a| Escaped(a).to_string())
+                .unwrap_or_default(),
+            resumed: facts.is_some_and(|n| n.resumed),
+            policy: self.policy.map(policy_words).unwrap_or_default(),
+            handshake_us: self.handshake_us,
+            handshake_bytes_in: self.handshake_bytes.inward,
+            handshake_bytes_out: self.handshake_bytes.outward,
+            bytes_in: self.bytes.inward,
+            bytes_out: self.bytes.outward,
+            upstream: self.upstream.as_ref().map_or("", |u| &u.name.0),
+            upstream_server: self.upstream.as_ref().map_or("", |u| &u.server),
+            duration_us: self.began.elapsed().as_micros() as u64,
+            outcome: self.outcome().as_str(),
+            stage: failure.map_or("", |f| f.stage.as_str()),
+            fault: failure.map_or("", |f| f.fault.as_str()),
+            error: failure.map_or("", |f| &f.error),
+            alert_in: alert(|f| f.alert_in),
+            alert_out: alert(|f| f.alert_out),
+        }
+    }
+
+    fn safety(&self) -> &'static str {
+        match (&self.negotiated, &self.offer) {
+            (Some(facts), _) => facts.safety().as_str(),
+            // no hello was read, and yet it came through: a plain listener
+            (None, None) if self.upstream.is_some() => "plain",
+            (None, _) => "",
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let silent = matches!(self.ending, Ending::Silent);
+        self.settle();
+        self.books.metrics.connection(self);
+        if silent {
+            return;
+        }
+        if let Some(format) = self.books.log.access_format() {
+            self.books.log.access(self.line().render(format));
+        }
+    }
+}
+
+/// `key_exchange=prefer,authentication=observe`
+fn policy_words(policy: Policy) -> String {
+    format!(
+        "key_exchange={},authentication={}",
+        policy.key_exchange.as_str(),
+        policy.authentication.as_str()
+    )
+}
+
+/// SPEC 6's line, field by field in its order.
+#[derive(Serialize)]
+struct Line<'a> {
+    ts: String,
+    event: &'static str,
+    id: String,
+    listener: &'a str,
+    site: &'a str,
+    sni: &'a str,
+    peer: String,
+    direct_peer: String,
+    version: &'static str,
+    group: String,
+    key_exchange: &'static str,
+    offered_groups: Vec<String>,
+    retry: bool,
+    cipher: String,
+    signature: String,
+    authentication: &'static str,
+    safety: &'static str,
+    client_subject: String,
+    client_issuer: String,
+    client_serial: &'a str,
+    client_authentication: &'static str,
+    alpn: String,
+    resumed: bool,
+    policy: String,
+    handshake_us: u64,
+    handshake_bytes_in: u64,
+    handshake_bytes_out: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    upstream: &'a str,
+    upstream_server: &'a str,
+    duration_us: u64,
+    outcome: &'static str,
+    stage: &'static str,
+    fault: &'static str,
+    error: &'a str,
+    alert_in: String,
+    alert_out: String,
+}
+
+impl Line<'_> {
+    fn render(&self, format: LogFormat) -> String {
+        match format {
+            LogFormat::Json => {
+                let mut line = serde_json::to_string(self).expect("a struct of strings and numbers is JSON");
+                line.push('\n');
+                line
+            }
+            LogFormat::Text => self.text(),
+        }
+    }
+
+    /// The same fields for people: what is empty is left out.
+    fn text(&self) -> String {
+        use serde_json::Value;
+        let Ok(Value::Object(fields)) = serde_json::to_value(self) else {
+            unreachable!("a struct serializes to an object")
+        };
+        let mut line = format!("{} info connection", self.ts);
+        for (name, value) in fields.iter().skip(2) {
+            let shown = match value {
+                Value::String(s) if s.is_empty() => continue,
+                Value::String(s) if !needs_quotes(s) => s.clone(),
+                Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+                value => value.to_string(),
+            };
+            line.push_str(&format!(" {name}={shown}"));
+        }
+        line.push('\n');
+        line
+    }
+}

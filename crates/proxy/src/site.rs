@@ -1,0 +1,67 @@
+//! A site as it runs, and how a name leads to it.
+use crate::{metrics::Label, upstream::Upstream};
+use portcullis_tls::{policy::Policy, server::Server};
+use std::{collections::HashMap, sync::Arc};
+
+/// What one name on a listener is.
+pub(crate) struct Site {
+    /// Its configured name, for the log.
+    pub(crate) name: Label,
+    /// The same for metrics: `other` where there are more sites than labels.
+    pub(crate) label: Label,
+    /// What it admits, its listener's demands included.
+    pub(crate) policy: Policy,
+    /// Its TLS; none on a plain listener.
+    pub(crate) tls: Option<Server>,
+    /// Where its bytes go.
+    pub(crate) upstream: Arc<Upstream>,
+}
+
+/// The sites of a listener. Looking one up costs the same however many there are.
+#[derive(Default)]
+pub(crate) struct Sites {
+    exact: HashMap<Box<str>, Arc<Site>>,
+    /// By what follows the wildcard's first label.
+    wildcard: HashMap<Box<str>, Arc<Site>>,
+    default: Option<Arc<Site>>,
+}
+
+impl Sites {
+    /// Adds a site under its names; without names it is the default.
+    pub(crate) fn add(&mut self, names: &[String], site: &Arc<Site>) {
+        if names.is_empty() {
+            self.default = Some(site.clone());
+        }
+        for name in names {
+            match name.strip_prefix("*.") {
+                Some(rest) => self.wildcard.insert(rest.into(), site.clone()),
+                None => self.exact.insert(name.as_str().into(), site.clone()),
+            };
+        }
+    }
+
+    /// The site of a name: exact, then by wildcard of one label, then the default.
+    pub(crate) fn find(&self, sni: Option<&str>) -> Option<&Arc<Site>> {
+        let named = sni.and_then(|name| {
+            self.exact
+                .get(name)
+                .or_else(|| name.split_once('.').and_then(|(_, rest)| self.wildcard.get(rest)))
+        });
+        named.or(self.default.as_ref())
+    }
+
+    /// Every site, once for each of its names.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Site>> {
+        self.exact.values().chain(self.wildcard.values()).chain(&self.default)
+    }
+
+    /// The site where no name is ever told: the default, or the only one.
+    pub(crate) fn nameless(&self) -> Option<&Arc<Site>> {
+        let only = || {
+            let mut all = self.all();
+            let first = all.next()?;
+            all.all(|other| Arc::ptr_eq(first, other)).then_some(first)
+        };
+        self.default.as_ref().or_else(only)
+    }
+}

@@ -1,0 +1,252 @@
+//! `start(Source, Shutdown) -> Running`: the whole public API, shared by the binary and the tests.
+use crate::{
+    clock,
+    config::{self, Loaded, Problem},
+    control::{self, Command, Control},
+    core::{self, Shared},
+    doors::{AddressError, Doors},
+    log::{Log, Output},
+    material::SelfSigned,
+    metrics::{Label, Metrics, ReloadResult},
+    record::Books,
+    snapshot::{Ground, Live, Snapshot},
+};
+use portcullis_tls::{negotiated::Negotiated, tickets::Tickets};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Weak, atomic::AtomicBool},
+    thread::JoinHandle,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// What a proxy is made of.
+#[derive(Default)]
+pub struct Source {
+    /// File, flags and environment; read again at each reload.
+    pub config: config::Source,
+    /// How certificates for `--self-signed` are made.
+    pub self_signed: Option<SelfSigned>,
+    /// Where log lines go; None: standard output.
+    pub output: Option<Output>,
+    /// Told of each connection just before its first byte goes upstream.
+    pub hook: Option<Hook>,
+}
+
+/// Who ends a proxy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shutdown {
+    /// SIGTERM and SIGINT drain, SIGHUP reloads, SIGUSR1 reopens files.
+    Signals,
+    /// Only [`Running`]'s methods.
+    Handle,
+}
+
+/// A connection that was admitted, as its backend will see it come.
+pub struct Admitted<'a> {
+    /// The address that the backend sees.
+    pub from: SocketAddr,
+    /// What the client negotiated; None on a plain listener.
+    pub negotiated: Option<&'a Negotiated>,
+}
+
+/// See [`Source::hook`]. It runs on a data core: it must not block.
+pub type Hook = Arc<dyn Fn(&Admitted<'_>) + Send + Sync>;
+
+/// Why a proxy did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration, or a file it names.
+    #[error("{}", config::render(.0))]
+    Config(Vec<Problem>),
+    /// An address it should listen on.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The system.
+    #[error("{what}: {error}")]
+    System {
+        /// What was asked of it.
+        what: &'static str,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+/// Why a reload changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The new configuration cannot run.
+    #[error(transparent)]
+    Rejected(#[from] StartError),
+    /// The proxy is on its way out.
+    #[error("the proxy is shutting down")]
+    Ending,
+}
+
+/// A running proxy. Dropped, it ends at once; [`Running::wait`] lets it run.
+pub struct Running {
+    commands: mpsc::UnboundedSender<Command>,
+    control: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+/// Loads, builds, binds and starts; nothing runs unless all of it does.
+pub fn start(source: Source, shutdown: Shutdown) -> Result<Running, StartError> {
+    let loaded = config::load(&source.config).map_err(StartError::Config)?;
+    let metrics = Arc::new(Metrics::new());
+    let output = source.output.unwrap_or_else(|| Box::new(io::stdout()));
+    let (log, writer) = Log::start(&loaded.plan.log, output, metrics.clone()).map_err(system("cannot open the log"))?;
+    let _here = log.enter();
+    let started = assemble(&loaded, source.self_signed, source.hook, (log.clone(), metrics));
+    let (shared, mailboxes, doors, self_signed) = started.inspect_err(|_| log.end())?;
+    let mut cores = Vec::new();
+    for (index, orders) in mailboxes.into_iter().enumerate() {
+        cores.push(core::start(index, shared.clone(), orders).map_err(system("cannot start a thread"))?);
+    }
+    let (commands, inbox) = mpsc::unbounded_channel();
+    let control = Control {
+        shared: shared.clone(),
+        config: source.config,
+        self_signed,
+        cores,
+        writer,
+        shutdown,
+    };
+    let control = control::start(control, doors, (commands.clone(), inbox), &loaded)?;
+    Ok(Running {
+        commands,
+        control: Some(control),
+        shared,
+    })
+}
+
+type Assembled = (
+    Arc<Shared>,
+    core::Mailboxes,
+    (Doors, crate::doors::Fresh),
+    Option<SelfSigned>,
+);
+
+/// The first snapshot, its sockets, and what is shared.
+fn assemble(
+    loaded: &Loaded,
+    self_signed: Option<SelfSigned>,
+    hook: Option<Hook>,
+    (log, metrics): (Log, Arc<Metrics>),
+) -> Result<Assembled, StartError> {
+    let tickets = Tickets::new();
+    let ground = Ground {
+        tickets: &tickets,
+        metrics: &metrics,
+        self_signed: self_signed.as_ref(),
+        previous: None,
+    };
+    let snapshot = Snapshot::build(loaded, &ground).map_err(StartError::Config)?;
+    let cores = loaded.plan.workers.unwrap_or_else(cores);
+    let doors = Doors::default();
+    let fresh = doors.bind(&snapshot, cores)?;
+    metrics.loaded(ReloadResult::Applied, clock::unix_now());
+    let books = Books {
+        log,
+        metrics,
+        nowhere: Label::from("none"),
+        draining: AtomicBool::new(false),
+        cutting: AtomicBool::new(false),
+    };
+    let (shared, mailboxes) = Shared::new(cores, (Live::new(snapshot), tickets), Arc::new(books), hook);
+    shared.live.load().take_over(&shared, half_the_files());
+    Ok((shared, mailboxes, (doors, fresh), self_signed))
+}
+
+/// What a build would come to, for `check`: everything but the sockets.
+pub fn inspect(loaded: &Loaded, self_signed: Option<&SelfSigned>) -> Result<Snapshot, Vec<Problem>> {
+    let (tickets, metrics) = (Tickets::new(), Metrics::new());
+    Snapshot::build(
+        loaded,
+        &Ground {
+            tickets: &tickets,
+            metrics: &metrics,
+            self_signed,
+            previous: None,
+        },
+    )
+}
+
+impl Running {
+    /// Where a listener listens, if on an address of the network; its first, if on several.
+    pub fn address(&self, listener: &str) -> Option<SocketAddr> {
+        let (answer, wait) = oneshot::channel();
+        self.commands.send(Command::Address(listener.to_owned(), answer)).ok()?;
+        wait.blocking_recv().ok()?
+    }
+
+    /// Reads the configuration again and switches to it; an error changes nothing.
+    pub fn reload(&self) -> Result<(), ReloadError> {
+        let (answer, wait) = oneshot::channel();
+        self.commands
+            .send(Command::Reload(Some(answer)))
+            .map_err(|_| ReloadError::Ending)?;
+        wait.blocking_recv().map_err(|_| ReloadError::Ending)?
+    }
+
+    /// Fails readiness, stops accepting after the delay, ends when all is done or the grace is over.
+    pub fn drain(&self) {
+        // an error means that it has ended already
+        let _ = self.commands.send(Command::Drain);
+    }
+
+    /// The text of `/metrics`.
+    pub fn metrics(&self) -> String {
+        self.shared.books.metrics.render()
+    }
+
+    /// Waits until every log line of what has happened so far is written.
+    pub fn flush_log(&self) {
+        self.shared.books.log.flush();
+    }
+
+    /// The configuration that runs: for tests that ask whether an old one is gone.
+    pub fn snapshot(&self) -> Weak<Snapshot> {
+        Arc::downgrade(&self.shared.live.full())
+    }
+
+    /// Connections open now.
+    pub fn connections(&self) -> usize {
+        self.shared.loads().total()
+    }
+
+    /// Runs until it is drained.
+    pub fn wait(mut self) {
+        self.join();
+    }
+
+    fn join(&mut self) {
+        if let Some(control) = self.control.take() {
+            // a panic there was printed where it happened; there is nothing left to end
+            let _ = control.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.control.is_some() {
+            let _ = self.commands.send(Command::End);
+            self.join();
+        }
+    }
+}
+
+pub(crate) fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
+    move |error| StartError::System { what, error }
+}
+
+/// Half the files we may open: a connection has two.
+pub(crate) fn half_the_files() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |n| n as usize / 2)
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,292 @@
+//! What is said of mistakes: all at once, each with its place.
+use crate::kit::Case;
+
+/// Every problem of a case, one line each, without hints.
+fn errors(case: &Case) -> Vec<String> {
+    let problems = case.bad();
+    problems
+        .lines()
+        .filter(|line| !line.starts_with("  hint"))
+        .map(str::to_owned)
+        .collect()
+}
+
+const GOOD_LISTENER: &str = "[[listener]]\nname = 'web'\nlisten = ['127.0.0.1:1']\n";
+const GOOD_SITE: &str = "[[site]]\ncertificates = [{ chain = 'a' }]\nupstream = 'b'\n";
+const GOOD_UPSTREAM: &str = "[upstream.b]\nservers = ['h:1']\n";
+
+#[test]
+fn a_file_full_of_mistakes_tells_them_all_at_once() {
+    let problems = Case::file(include_str!("mistakes.toml")).bad();
+    assert_eq!(problems, include_str!("mistakes.txt"));
+}
+
+#[test]
+fn broken_text_is_told_by_line_and_nothing_else_is_guessed() {
+    let case = Case::file("a = 1\n[log\nlevel = debug\n[[site]]\nnames = ['a'\nupstream = 'x'\n");
+    let expected = [
+        "portcullis.toml:2: unclosed table, expected `]`",
+        "portcullis.toml:6: missing comma between array elements, expected `,`",
+    ];
+    assert_eq!(errors(&case), expected);
+}
+
+#[test]
+fn a_policy_weaker_than_its_listeners_is_an_error_and_a_silent_one_is_tightened() {
+    let listener = GOOD_LISTENER.to_owned() + "policy = 'require'\n";
+    let with = |policy: &str| Case::file(&[&listener, GOOD_SITE, policy, "\n", GOOD_UPSTREAM].concat());
+    let weaker =
+        "portcullis.toml:8: site \"default\": policy key_exchange \"prefer\" is weaker than that of listener \"web\"";
+    assert_eq!(errors(&with("policy = 'prefer'")), [weaker]);
+    assert_eq!(errors(&with("policy = { key_exchange = 'prefer' }")), [weaker]);
+    for silent in ["", "policy = { authentication = 'prefer' }", "policy = 'require'"] {
+        let policy = with(silent).good().plan.sites[0].policy;
+        assert_eq!(policy.key_exchange.as_str(), "require", "{silent}");
+    }
+}
+
+#[test]
+fn what_a_policy_requires_must_be_on_offer() {
+    let offers = [
+        ("tls = { groups = ['X25519'] }\npolicy = 'require'", "key exchange"),
+        ("tls = { versions = ['1.2'] }\npolicy = 'require'", "key exchange"),
+        (
+            "tls = { signatures = ['ed25519'] }\npolicy = { authentication = 'require' }",
+            "authentication",
+        ),
+    ];
+    for (lines, what) in offers {
+        let text = [GOOD_LISTENER, GOOD_SITE, lines, "\n", GOOD_UPSTREAM].concat();
+        let [error] = errors(&Case::file(&text)).try_into().expect("one error");
+        assert!(
+            error.starts_with("portcullis.toml:8: site \"default\": policy requires"),
+            "{error}"
+        );
+        assert!(error.contains(what), "{error}");
+    }
+}
+
+#[test]
+fn tls_and_plain_are_never_mixed() {
+    let plain = GOOD_LISTENER.to_owned() + "plain = true\n";
+    let site = "[[site]]\nnames = ['a']\ncertificates = [{ chain = 'a' }]\ntls = {}\nclient_auth = { mode = 'none' }\npolicy = 'observe'\nupstream = 'b'\n";
+    let case = Case::file(&[&plain, site, GOOD_UPSTREAM].concat());
+    let expected = [
+        "portcullis.toml:6: site \"a\": names mean nothing on the plain listener \"web\"",
+        "portcullis.toml:7: site \"a\": certificates mean nothing on the plain listener \"web\"",
+        "portcullis.toml:8: site \"a\": tls means nothing on the plain listener \"web\"",
+        "portcullis.toml:9: site \"a\": client_auth means nothing on the plain listener \"web\"",
+        "portcullis.toml:10: site \"a\": policy means nothing on the plain listener \"web\"",
+    ];
+    assert_eq!(errors(&case), expected);
+    let bare = "[[site]]\nlisteners = ['web']\nupstream = 'b'\n";
+    let case = Case::file(&[GOOD_LISTENER, bare, GOOD_UPSTREAM].concat());
+    assert_eq!(
+        errors(&case),
+        ["portcullis.toml:4: site \"default\": has no certificates for listener \"web\""]
+    );
+    let policy = plain + "policy = 'require'\n";
+    let case = Case::file(&[&policy, bare, GOOD_UPSTREAM].concat());
+    assert_eq!(
+        errors(&case),
+        ["portcullis.toml:5: listener \"web\": policy means nothing on a plain listener"]
+    );
+}
+
+#[test]
+fn names_and_addresses_are_given_once() {
+    let second = "[[listener]]\nname = 'also'\nlisten = ['127.0.0.1:1', '127.0.0.1:0', '127.0.0.1:0']\n";
+    let sites = ["x", "x"].map(|name| format!("[[site]]\nname = '{name}'\nnames = ['A.b', '*.b']\nlisteners = ['also']\ncertificates = [{{ chain = 'a' }}]\nupstream = 'b'\n"));
+    let text = [
+        GOOD_LISTENER,
+        second,
+        &sites.concat(),
+        GOOD_SITE,
+        GOOD_SITE,
+        GOOD_UPSTREAM,
+    ]
+    .concat();
+    let expected = [
+        "portcullis.toml:6: listener \"also\": 127.0.0.1:1 is taken by listener \"web\"",
+        "portcullis.toml:14: site \"x\": the name is taken",
+        "portcullis.toml:15: site \"x\": \"a.b\" is taken by site \"x\" on listener \"also\"",
+        "portcullis.toml:15: site \"x\": \"*.b\" is taken by site \"x\" on listener \"also\"",
+        "portcullis.toml:22: site \"default\": has no names, and neither has site \"default\" on listener \"web\"",
+    ];
+    assert_eq!(errors(&Case::file(&text)), expected);
+}
+
+#[test]
+fn the_same_names_may_stand_on_different_listeners() {
+    let second = "[[listener]]\nname = 'also'\nlisten = ['127.0.0.1:2']\n";
+    let site = |name: &str, listener: &str| {
+        format!(
+            "[[site]]\nname = '{name}'\nnames = ['a.b']\nlisteners = ['{listener}']\ncertificates = [{{ chain = 'a' }}]\nupstream = 'b'\n"
+        )
+    };
+    let text = [
+        GOOD_LISTENER,
+        second,
+        &site("x", "web"),
+        &site("y", "also"),
+        GOOD_UPSTREAM,
+    ]
+    .concat();
+    let plan = Case::file(&text).good().plan;
+    assert_eq!(
+        (plan.sites[0].listeners.as_slice(), plan.sites[1].listeners.as_slice()),
+        ([0].as_slice(), [1].as_slice())
+    );
+}
+
+#[test]
+fn parts_that_nothing_uses_are_told() {
+    let lonely = GOOD_LISTENER.to_owned() + "[[listener]]\nname = 'egress'\nlisten = ['127.0.0.1:2']\nplain = true\n";
+    let case = Case::file(&[&lonely, GOOD_SITE, GOOD_UPSTREAM].concat());
+    assert_eq!(
+        errors(&case),
+        ["portcullis.toml:5: listener \"egress\": no site stands on it, so it could serve nobody"]
+    );
+    let case = Case::file(
+        &[
+            GOOD_LISTENER,
+            GOOD_SITE,
+            GOOD_UPSTREAM,
+            "[upstream.spare]\nservers = ['h:2']\n",
+        ]
+        .concat(),
+    );
+    let notices: Vec<String> = case.good().notices.iter().map(ToString::to_string).collect();
+    assert_eq!(notices, ["portcullis.toml:9: upstream \"spare\": no site leads to it"]);
+}
+
+#[test]
+fn a_plain_listener_beyond_this_machine_is_told_and_a_local_one_is_not() {
+    let site = "[[site]]\nupstream = 'b'\n";
+    let notices = |listen: &str| {
+        let listener = format!("[[listener]]\nname = 'web'\nlisten = ['{listen}']\nplain = true\n");
+        Case::file(&[&listener, site, GOOD_UPSTREAM].concat())
+            .good()
+            .notices
+            .len()
+    };
+    for open in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[::ffff:192.0.2.1]:1"] {
+        assert_eq!(notices(open), 1, "{open}");
+    }
+    for local in [
+        "127.0.0.1:1",
+        "127.9.9.9:1",
+        "[::1]:1",
+        "[::ffff:127.0.0.1]:1",
+        "unix:/run/x",
+    ] {
+        assert_eq!(notices(local), 0, "{local}");
+    }
+}
+
+#[test]
+fn admin_on_an_address_needs_a_token_and_stays_on_this_machine() {
+    let admin = |text: &str| Case::file(&[text, "\n", GOOD_LISTENER, GOOD_SITE, GOOD_UPSTREAM].concat());
+    assert_eq!(
+        errors(&admin("admin = { listen = '127.0.0.1:2' }")),
+        ["portcullis.toml:1: admin on 127.0.0.1:2 needs a token_file"]
+    );
+    let beyond = errors(&admin("admin = { listen = '0.0.0.0:2', token_file = 't' }"));
+    assert_eq!(
+        beyond,
+        ["portcullis.toml:1: admin on 0.0.0.0:2 is beyond this machine, which needs TLS: not in this version"]
+    );
+    assert_eq!(
+        errors(&admin("admin = { listen = '127.0.0.1:1', token_file = 't' }")),
+        ["portcullis.toml:1: admin: 127.0.0.1:1 is taken by listener \"web\""]
+    );
+}
+
+#[test]
+fn a_key_that_nobody_knows_is_refused_in_every_section() {
+    let top = ["log", "admin", "metrics", "shutdown"].map(|table| (format!("{table} = {{ nonsense = 1 }}\n"), table));
+    for (line, table) in top {
+        let errors = errors(&Case::file(&[&line, GOOD_LISTENER, GOOD_SITE, GOOD_UPSTREAM].concat()));
+        assert_eq!(errors, [format!("portcullis.toml:1: unknown key \"{table}.nonsense\"")]);
+    }
+    let within = [
+        (3, "listener \"web\"", "nonsense = 1", "nonsense"),
+        (3, "listener \"web\"", "limits = { nonsense = 1 }", "limits.nonsense"),
+        (3, "listener \"web\"", "policy = { nonsense = 1 }", "policy.nonsense"),
+        (6, "site \"default\"", "nonsense = 1", "nonsense"),
+        (6, "site \"default\"", "tls = { nonsense = 1 }", "tls.nonsense"),
+        (
+            6,
+            "site \"default\"",
+            "tls = { resumption = { nonsense = 1 } }",
+            "tls.resumption.nonsense",
+        ),
+        (
+            6,
+            "site \"default\"",
+            "client_auth = { mode = 'none', nonsense = 1 }",
+            "client_auth.nonsense",
+        ),
+        (6, "site \"default\"", "policy = { nonsense = 1 }", "policy.nonsense"),
+        (8, "upstream \"b\"", "nonsense = 1", "nonsense"),
+        (8, "upstream \"b\"", "timeouts = { nonsense = 1 }", "timeouts.nonsense"),
+    ];
+    let good = [GOOD_LISTENER, GOOD_SITE, GOOD_UPSTREAM].concat();
+    for (after, subject, line, key) in within {
+        let mut lines: Vec<&str> = good.lines().collect();
+        lines.insert(after, line);
+        let errors = errors(&Case::file(&lines.join("\n")));
+        assert_eq!(
+            errors,
+            [format!(
+                "portcullis.toml:{}: {subject}: unknown key \"{key}\"",
+                after + 1
+            )]
+        );
+    }
+    let certificate = good.replace("{ chain = 'a' }", "{ chain = 'a', nonsense = 1 }");
+    let expected = "portcullis.toml:5: site \"default\": unknown key \"certificates.nonsense\"";
+    assert_eq!(errors(&Case::file(&certificate)), [expected]);
+    let server = good.replace("'h:1'", "{ address = 'h:1', nonsense = 1 }");
+    let expected = "portcullis.toml:8: upstream \"b\": unknown key \"servers.nonsense\"";
+    assert_eq!(errors(&Case::file(&server)), [expected]);
+}
+
+#[test]
+fn an_empty_list_is_never_taken_for_a_default() {
+    let with = |old: &str, new: &str| {
+        errors(&Case::file(
+            &[GOOD_LISTENER, GOOD_SITE, GOOD_UPSTREAM].concat().replace(old, new),
+        ))
+    };
+    let table = [
+        (
+            "['127.0.0.1:1']",
+            "[]",
+            "portcullis.toml:1: listener \"web\": listens nowhere",
+        ),
+        (
+            "[{ chain = 'a' }]",
+            "[]",
+            "portcullis.toml:5: site \"default\": certificates is empty",
+        ),
+        ("['h:1']", "[]", "portcullis.toml:8: upstream \"b\": has no server"),
+        (
+            "upstream = 'b'",
+            "upstream = 'b'\nlisteners = []",
+            "portcullis.toml:7: site \"default\": listeners has none",
+        ),
+        (
+            "upstream = 'b'",
+            "upstream = 'b'\ntls = { groups = [] }",
+            "portcullis.toml:7: site \"default\": no group that version 1.3 can use",
+        ),
+    ];
+    for (old, new, expected) in table {
+        let errors = with(&old.replace("name = 'web'\n", ""), new);
+        assert!(
+            errors.contains(&expected.replace("unnamed", "web")),
+            "{expected} in {errors:#?}"
+        );
+    }
+}

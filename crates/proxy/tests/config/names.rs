@@ -1,0 +1,531 @@
+//! Every name of SPEC 3 and 4 either means something or is refused by name; none is accepted and ignored.
+use crate::kit::{Case, explained};
+use portcullis_proxy::config::flags::{FLAGS, Meaning};
+
+/// Flags of SPEC 3 that are built, each with two lines that must not mean the same.
+const FLAGS_BUILT: &[(&str, &str, &str)] = &[
+    ("listen", "--self-signed --listen :1", "--self-signed --listen :2"),
+    ("target", "--self-signed --target h:1", "--self-signed --target h:2"),
+    ("cert", "--cert a", "--cert b"),
+    ("key", "--cert a", "--cert a --key b"),
+    ("ca-cert", "--self-signed --ca-cert a", "--self-signed --ca-cert b"),
+    (
+        "client-cert-mode",
+        "--self-signed --ca-cert a --client-cert-mode optional",
+        "--self-signed --ca-cert a --client-cert-mode required",
+    ),
+    (
+        "profile",
+        "--self-signed --profile default",
+        "--self-signed --profile modern",
+    ),
+    (
+        "groups",
+        "--self-signed --groups X25519",
+        "--self-signed --groups X25519MLKEM768",
+    ),
+    (
+        "tls-versions",
+        "--self-signed --tls-versions 1.2,1.3",
+        "--self-signed --tls-versions 1.3",
+    ),
+    (
+        "ciphers",
+        "--self-signed --ciphers TLS_AES_128_GCM_SHA256",
+        "--self-signed --ciphers TLS_AES_256_GCM_SHA384",
+    ),
+    (
+        "policy",
+        "--self-signed --policy observe",
+        "--self-signed --policy require",
+    ),
+    ("plain", "--self-signed", "--plain"),
+    (
+        "log-level",
+        "--self-signed --log-level warn",
+        "--self-signed --log-level error",
+    ),
+    (
+        "log-format",
+        "--self-signed --log-format text",
+        "--self-signed --log-format json",
+    ),
+    ("admin", "--self-signed --admin unix:a", "--self-signed --admin off"),
+    ("self-signed", "--cert a", "--self-signed"),
+];
+
+/// Flags of SPEC 3 that a later version builds.
+const FLAGS_LATER: &[&str] = &[
+    "target-tls",
+    "target-name",
+    "target-ca",
+    "target-cert",
+    "target-key",
+    "target-policy",
+    "key-log",
+    "hybrid-mode",
+    "from-env",
+];
+
+/// Variables of SPEC 3 that are built, and two values that must not mean the same.
+const VARIABLES_BUILT: &[(&str, &str, &str)] = &[
+    ("PORTCULLIS_LISTEN", ":1", ":2,:3"),
+    ("PORTCULLIS_TARGET", "h:1", "h:2"),
+    ("PORTCULLIS_CA_CERT", "a", "b"),
+    ("PORTCULLIS_PROFILE", "default", "modern"),
+    ("PORTCULLIS_GROUPS", "X25519", "X25519MLKEM768"),
+    ("PORTCULLIS_TLS_VERSIONS", "1.2:1.3", "1.3"),
+    ("PORTCULLIS_CIPHERS", "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"),
+    ("PORTCULLIS_POLICY", "observe", "require"),
+    ("PORTCULLIS_LOG_LEVEL", "warn", "error"),
+    ("PORTCULLIS_LOG_FORMAT", "text", "json"),
+    ("PORTCULLIS_ADMIN", "unix:a", "off"),
+];
+
+/// Variables of SPEC 3 that a later version builds.
+const VARIABLES_LATER: &[&str] = &[
+    "PORTCULLIS_TARGET_TLS",
+    "PORTCULLIS_TARGET_NAME",
+    "PORTCULLIS_TARGET_CA",
+    "PORTCULLIS_TARGET_CERT",
+    "PORTCULLIS_TARGET_KEY",
+    "PORTCULLIS_TARGET_POLICY",
+    "QUANTUM_SAFE_PROXY_LISTEN",
+    "QUANTUM_SAFE_PROXY_TARGET",
+    "QUANTUM_SAFE_PROXY_CERT",
+    "QUANTUM_SAFE_PROXY_KEY",
+    "QUANTUM_SAFE_PROXY_CA_CERT",
+    "QUANTUM_SAFE_PROXY_LOG_LEVEL",
+    "QUANTUM_SAFE_PROXY_HYBRID_MODE",
+    "QUANTUM_SAFE_PROXY_CLIENT_CERT_MODE",
+    "QUANTUM_SAFE_PROXY_CONFIG_FILE",
+];
+
+/// Keys of SPEC 4 that are built: section, and two lines that must not mean the same.
+const KEYS_BUILT: &[(&str, &str, &str)] = &[
+    ("", "workers = 1", "workers = 2"),
+    ("", "log = { level = 'warn' }", "log = { level = 'error' }"),
+    ("", "log = { format = 'text' }", "log = { format = 'json' }"),
+    ("", "log = { access = 'off' }", "log = { access = 'a.log' }"),
+    ("", "admin = { listen = 'unix:a' }", "admin = { listen = 'unix:b' }"),
+    (
+        "",
+        "admin = { listen = '127.0.0.1:1', token_file = 'a' }",
+        "admin = { listen = '127.0.0.1:1', token_file = 'b' }",
+    ),
+    (
+        "",
+        "metrics = { listen = '127.0.0.1:1' }",
+        "metrics = { listen = '127.0.0.1:2' }",
+    ),
+    ("", "metrics = { sites = 1 }", "metrics = { sites = 2 }"),
+    ("", "shutdown = { delay = '1s' }", "shutdown = { delay = '2s' }"),
+    ("", "shutdown = { grace = '1s' }", "shutdown = { grace = '2s' }"),
+    ("listener", "name = 'a'", "name = 'b'"),
+    (
+        "listener",
+        "listen = ['127.0.0.1:1']",
+        "listen = ['[::1]:1', '127.0.0.1:1']",
+    ),
+    (
+        "listener",
+        "limits = { connections = 1 }",
+        "limits = { connections = 2 }",
+    ),
+    ("listener", "limits = { per_ip = 1 }", "limits = { per_ip = 2 }"),
+    (
+        "listener",
+        "limits = { handshakes_per_second = 1 }",
+        "limits = { handshakes_per_second = 2 }",
+    ),
+    ("listener", "limits = { hello = '1s' }", "limits = { hello = '2s' }"),
+    (
+        "listener",
+        "limits = { handshake = '1s' }",
+        "limits = { handshake = '2s' }",
+    ),
+    ("listener", "limits = { idle = '1s' }", "limits = { idle = '2s' }"),
+    ("listener", "deny = ['10.0.0.0/8']", "deny = ['10.0.0.0/9']"),
+    ("listener", "policy = 'prefer'", "policy = 'require'"),
+    (
+        "listener",
+        "policy = { authentication = 'prefer' }",
+        "policy = { authentication = 'require' }",
+    ),
+    ("site", "name = 'a'", "name = 'b'"),
+    ("site", "names = ['a']", "names = ['*.a']"),
+    (
+        "site",
+        "certificates = [{ chain = 'a' }]",
+        "certificates = [{ chain = 'b' }]",
+    ),
+    (
+        "site",
+        "certificates = [{ chain = 'a' }]",
+        "certificates = [{ chain = 'a', key = 'b' }]",
+    ),
+    ("site", "tls = { profile = 'default' }", "tls = { profile = 'modern' }"),
+    (
+        "site",
+        "tls = { versions = ['1.2', '1.3'] }",
+        "tls = { versions = ['1.3'] }",
+    ),
+    (
+        "site",
+        "tls = { groups = ['X25519'] }",
+        "tls = { groups = ['secp256r1'] }",
+    ),
+    (
+        "site",
+        "tls = { ciphers = ['TLS_AES_128_GCM_SHA256'] }",
+        "tls = { ciphers = ['TLS_AES_256_GCM_SHA384'] }",
+    ),
+    (
+        "site",
+        "tls = { cipher_order = 'client' }",
+        "tls = { cipher_order = 'server' }",
+    ),
+    (
+        "site",
+        "tls = { signatures = ['mldsa65'] }",
+        "tls = { signatures = ['mldsa87'] }",
+    ),
+    ("site", "tls = { retry = true }", "tls = { retry = false }"),
+    (
+        "site",
+        "tls = { resumption = { lifetime = '1h' } }",
+        "tls = { resumption = { lifetime = '2h' } }",
+    ),
+    (
+        "site",
+        "client_auth = { mode = 'required', ca = 'a' }",
+        "client_auth = { mode = 'optional', ca = 'a' }",
+    ),
+    (
+        "site",
+        "client_auth = { mode = 'required', ca = 'a' }",
+        "client_auth = { mode = 'required', ca = 'b' }",
+    ),
+    ("site", "policy = 'observe'", "policy = 'require'"),
+    (
+        "site",
+        "policy = { key_exchange = 'observe' }",
+        "policy = { key_exchange = 'require' }",
+    ),
+    (
+        "site",
+        "policy = { authentication = 'observe' }",
+        "policy = { authentication = 'prefer' }",
+    ),
+    ("site", "upstream = 'b'", "upstream = 'c'"),
+    (
+        "upstream",
+        "servers = ['h:1']",
+        "servers = ['h:1', { address = 'h:2' }]",
+    ),
+    (
+        "upstream",
+        "timeouts = { connect = '1s' }",
+        "timeouts = { connect = '3s' }",
+    ),
+];
+
+/// Keys and values of SPEC 4 that a later version builds: section, line, and what is refused.
+const KEYS_LATER: &[(&str, &str, &str)] = &[
+    (
+        "",
+        "ledger = { path = 'p', keep = '90d', addresses = 'prefix' }",
+        "\"ledger\"",
+    ),
+    ("", "watch = false", "\"watch\""),
+    ("", "include = ['sites/*.toml']", "\"include\""),
+    ("", "acme = { name = {} }", "\"acme\""),
+    (
+        "",
+        "log = { access = '${ACCESS}' }",
+        "log.access \"${ACCESS}\": a value of the form ${NAME}",
+    ),
+    (
+        "",
+        "log = { access = 'file:name' }",
+        "log.access \"file:name\": a value of the form file:PATH",
+    ),
+    ("", "listen = ':1'", "\"listen\""),
+    ("", "target = 'h:1'", "\"target\""),
+    ("", "cert_path = 'a'", "\"cert_path\""),
+    ("", "key_path = 'a'", "\"key_path\""),
+    ("", "ca_cert_path = 'a'", "\"ca_cert_path\""),
+    ("", "hybrid_mode = true", "\"hybrid_mode\""),
+    ("", "client_cert_mode = 'none'", "\"client_cert_mode\""),
+    ("", "log_level = 'info'", "\"log_level\""),
+    ("", "environment = 'production'", "\"environment\""),
+    ("", "cert = 'a'", "\"cert\""),
+    ("", "key = 'a'", "\"key\""),
+    ("", "hybrid_cert = 'a'", "\"hybrid_cert\""),
+    ("", "hybrid_key = 'a'", "\"hybrid_key\""),
+    ("", "fallback_cert = 'a'", "\"fallback_cert\""),
+    ("", "fallback_key = 'a'", "\"fallback_key\""),
+    ("", "traditional_cert = 'a'", "\"traditional_cert\""),
+    ("", "client_ca_cert = 'a'", "\"client_ca_cert\""),
+    ("", "client_ca_cert_path = 'a'", "\"client_ca_cert_path\""),
+    ("", "buffer_size = 1", "\"buffer_size\""),
+    ("", "connection_timeout = 1", "\"connection_timeout\""),
+    ("", "openssl_dir = 'a'", "\"openssl_dir\""),
+    ("listener", "mode = 'http'", "mode \"http\""),
+    ("listener", "mode = 'passthrough'", "mode \"passthrough\""),
+    ("listener", "http3 = false", "\"http3\""),
+    ("listener", "public_port = 443", "\"public_port\""),
+    ("listener", "redirect_from = [':80']", "\"redirect_from\""),
+    (
+        "listener",
+        "proxy_protocol = { from = ['10.0.0.0/8'] }",
+        "\"proxy_protocol\"",
+    ),
+    ("listener", "trusted_proxies = []", "\"trusted_proxies\""),
+    (
+        "listener",
+        "policy = { client_authentication = 'observe' }",
+        "\"policy.client_authentication\"",
+    ),
+    ("site", "mode = 'tcp'", "\"mode\""),
+    ("site", "protocol = 'postgres'", "\"protocol\""),
+    ("site", "refuse = 'page'", "\"refuse\""),
+    ("site", "acme = 'NAME'", "\"acme\""),
+    ("site", "authorize = { wasm = 'a' }", "\"authorize\""),
+    ("site", "cache = true", "\"cache\""),
+    (
+        "site",
+        "certificates = [{ chain = 'a', clients = ['10.0.0.0/8'] }]",
+        "\"certificates.clients\"",
+    ),
+    (
+        "site",
+        "certificates = [{ chain = 'a', key = 'pkcs11:a' }]",
+        "certificates.key \"pkcs11:a\": a key of the form pkcs11:",
+    ),
+    (
+        "site",
+        "tls = { resumption = { secret_file = 'a' } }",
+        "\"tls.resumption.secret_file\"",
+    ),
+    (
+        "site",
+        "client_auth = { mode = 'none', crl = ['a'] }",
+        "\"client_auth.crl\"",
+    ),
+    (
+        "site",
+        "client_auth = { mode = 'none', allow = ['a'] }",
+        "\"client_auth.allow\"",
+    ),
+    (
+        "site",
+        "client_auth = { mode = 'none', forward = 'none' }",
+        "\"client_auth.forward\"",
+    ),
+    (
+        "site",
+        "client_auth = { mode = 'none', anonymous = true }",
+        "\"client_auth.anonymous\"",
+    ),
+    (
+        "site",
+        "policy = { client_authentication = 'observe' }",
+        "\"policy.client_authentication\"",
+    ),
+    ("site", "policy = { report_only = true }", "\"policy.report_only\""),
+    ("site", "policy = { exempt = [] }", "\"policy.exempt\""),
+    ("site", "policy = { refuse = 'page' }", "\"policy.refuse\""),
+    ("site", "route = [{ path = '/' }]", "\"route\""),
+    (
+        "upstream",
+        "servers = [{ address = 'h:1', weight = 2 }]",
+        "\"servers.weight\"",
+    ),
+    (
+        "upstream",
+        "servers = [{ address = 'h:1', backup = true }]",
+        "\"servers.backup\"",
+    ),
+    ("upstream", "balance = 'round-robin'", "\"balance\""),
+    ("upstream", "tls = { server_name = 'a' }", "\"tls\""),
+    ("upstream", "http = 'auto'", "\"http\""),
+    ("upstream", "host = 'pass'", "\"host\""),
+    ("upstream", "health = { path = '/' }", "\"health\""),
+    ("upstream", "retries = 0", "\"retries\""),
+    ("upstream", "send_proxy = 2", "\"send_proxy\""),
+    (
+        "upstream",
+        "timeouts = { first_byte = '60s' }",
+        "\"timeouts.first_byte\"",
+    ),
+    ("upstream", "timeouts = { idle = '60s' }", "\"timeouts.idle\""),
+];
+
+/// Keys inside a section that is refused as a whole, with what must be refused.
+const KEYS_INSIDE: &[(&str, &str)] = &[
+    ("[[site.route]]\npath = '/api/'", "\"route\""),
+    ("[[site.route]]\nmatch = { exact = '/a' }", "\"route\""),
+    ("[[site.route]]\nstrip_prefix = true", "\"route\""),
+    (
+        "[[site.route]]\nheaders = { request = { set = { X-Env = 'prod' } } }",
+        "\"route\"",
+    ),
+    ("[[site.route]]\npolicy = { report_only = true }", "\"route\""),
+    ("[[site.route]]\nlimits = { body = '64MiB' }", "\"route\""),
+    ("[[site.route]]\nrespond = 'health'", "\"route\""),
+    ("[acme.NAME]\nemail = 'a'", "\"acme\""),
+];
+
+/// A file that is good, with a line in one of its sections in place of the one that sets the same key.
+fn file(section: &str, line: &str) -> String {
+    let key = line.split(" = ").next().unwrap_or("");
+    let sections = [
+        ("", vec![""]),
+        (
+            "listener",
+            vec!["[[listener]]", "name = 'web'", "listen = ['127.0.0.1:8443']"],
+        ),
+        (
+            "site",
+            vec!["[[site]]", "certificates = [{ chain = 'a.pem' }]", "upstream = 'b'"],
+        ),
+        ("upstream", vec!["[upstream.b]", "servers = ['127.0.0.1:1']"]),
+        ("c", vec!["[upstream.c]", "servers = ['127.0.0.1:2']"]),
+    ];
+    let mut text = String::new();
+    for (name, lines) in sections {
+        let replaced = |old: &&str| name == section && old.starts_with(&format!("{key} ="));
+        text.extend(
+            lines
+                .into_iter()
+                .filter(|old| !replaced(old))
+                .map(|old| format!("{old}\n")),
+        );
+        if name == section {
+            text.push_str(&format!("{line}\n"));
+        }
+    }
+    text
+}
+
+fn assert_they_differ(what: &str, one: &Case, other: &Case) {
+    assert_ne!(one.good().plan, other.good().plan, "{what} is accepted and ignored");
+}
+
+fn assert_told(what: &str, case: &Case) {
+    let told = explained(&case.good().explained);
+    assert!(told.lines().any(|line| line == what), "{what} in:\n{told}");
+}
+
+fn assert_refused(case: &Case, what: &str) {
+    let problems = case.bad();
+    let errors: Vec<&str> = problems.lines().filter(|line| !line.starts_with("  hint")).collect();
+    assert!(errors.len() == 1, "only {what} is wrong:\n{problems}");
+    assert!(
+        errors[0].ends_with(&format!("{what} is not in this version")),
+        "{what}:\n{problems}"
+    );
+}
+
+#[test]
+fn every_flag_is_built_or_refused() {
+    for (flag, one, other) in FLAGS_BUILT {
+        assert_they_differ(flag, &Case::flags(one), &Case::flags(other));
+    }
+    assert_told(
+        "listener.\"0.0.0.0:8443\".mode = \"tcp\"  # --mode",
+        &Case::flags("--self-signed --mode tcp"),
+    );
+    for flag in FLAGS_LATER {
+        let problems = Case::flags(&format!("--self-signed --{flag}")).bad();
+        assert_eq!(
+            problems.lines().next(),
+            Some(format!("--{flag}: not in this version").as_str())
+        );
+    }
+}
+
+#[test]
+fn every_variable_is_built_or_refused() {
+    let base = Case::flags("--self-signed");
+    for (name, one, other) in VARIABLES_BUILT {
+        let with = |value: &str| base.clone().and_variable(name, value);
+        assert_they_differ(name, &with(one), &with(other));
+    }
+    let cert = |value: &str| Case::default().and_variable("PORTCULLIS_CERT", value);
+    assert_they_differ("PORTCULLIS_CERT", &cert("a"), &cert("a,b"));
+    assert_they_differ(
+        "PORTCULLIS_KEY",
+        &cert("a"),
+        &cert("a").and_variable("PORTCULLIS_KEY", "b"),
+    );
+    assert_they_differ(
+        "PORTCULLIS_SELF_SIGNED",
+        &cert("a"),
+        &Case::default().and_variable("PORTCULLIS_SELF_SIGNED", "on"),
+    );
+    assert_they_differ(
+        "PORTCULLIS_PLAIN",
+        &cert("a"),
+        &Case::default().and_variable("PORTCULLIS_PLAIN", "1"),
+    );
+    let mode = |mode: &str| {
+        base.clone()
+            .and_flags("--ca-cert a")
+            .and_variable("PORTCULLIS_CLIENT_CERT_MODE", mode)
+    };
+    assert_they_differ("PORTCULLIS_CLIENT_CERT_MODE", &mode("required"), &mode("optional"));
+    let by_variable = base.clone().and_variable("PORTCULLIS_MODE", "tcp");
+    assert_told(
+        "listener.\"0.0.0.0:8443\".mode = \"tcp\"  # PORTCULLIS_MODE",
+        &by_variable,
+    );
+    for name in VARIABLES_LATER {
+        let problems = base.clone().and_variable(name, "x").bad();
+        assert_eq!(
+            problems.lines().next(),
+            Some(format!("{name}: not in this version").as_str())
+        );
+    }
+}
+
+#[test]
+fn every_key_that_is_built_means_something() {
+    for (section, one, other) in KEYS_BUILT {
+        let what = format!("[{section}] {other}");
+        assert_they_differ(
+            &what,
+            &Case::file(&file(section, one)),
+            &Case::file(&file(section, other)),
+        );
+    }
+    // One mode and one listener: naming them changes nothing, so their place is what shows that they were read.
+    let mode = Case::file(&file("listener", "mode = 'tcp'"));
+    assert_told("listener.web.mode = \"tcp\"  # portcullis.toml:5", &mode);
+    let listeners = Case::file(&file("site", "listeners = ['web']"));
+    assert_told("site.default.listeners = [\"web\"]  # portcullis.toml:8", &listeners);
+    let plain = file("listener", "plain = true").replace("certificates = [{ chain = 'a.pem' }]", "");
+    assert_they_differ("plain", &Case::file(&file("", "")), &Case::file(&plain));
+}
+
+#[test]
+fn every_key_of_a_later_version_is_refused_by_name() {
+    for (section, line, what) in KEYS_LATER {
+        assert_refused(&Case::file(&file(section, line)), what);
+    }
+    for (lines, what) in KEYS_INSIDE {
+        let text = file("", "").replace("upstream = 'b'", &format!("upstream = 'b'\n{lines}"));
+        assert_refused(&Case::file(&text), what);
+    }
+}
+
+#[test]
+fn the_table_of_flags_has_no_name_that_is_not_walked_here() {
+    for flag in FLAGS {
+        let built = FLAGS_BUILT.iter().any(|(name, ..)| *name == flag.name);
+        let later = FLAGS_LATER.contains(&flag.name);
+        let elsewhere = flag.meaning == Meaning::File || flag.name == "mode";
+        assert!(built || later || elsewhere, "{}", flag.name);
+    }
+}

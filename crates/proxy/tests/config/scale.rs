@@ -1,0 +1,33 @@
+//! Ten thousand sites load, with work that grows as the file does.
+use crate::kit::Case;
+
+fn sites(count: usize, upstream: &str) -> Case {
+    let mut text = "[[listener]]\nname = 'web'\nlisten = ['127.0.0.1:1']\n".to_owned();
+    for site in 0..count {
+        let names = format!("['s{site}.example.com', '*.s{site}.example.com']");
+        let site_lines =
+            format!("names = {names}\ncertificates = [{{ chain = 'a' }}]\nupstream = '{upstream}{site}'\n");
+        text += &format!("[[site]]\n{site_lines}[upstream.u{site}]\nservers = ['127.0.0.1:1']\n");
+    }
+    Case::file(&text)
+}
+
+#[test]
+fn ten_thousand_sites_are_told_in_proportion() {
+    let told = |count: usize| {
+        let loaded = sites(count, "u").good();
+        assert_eq!((loaded.plan.sites.len(), loaded.plan.upstreams.len()), (count, count));
+        let last = loaded.plan.sites.last().expect("a site");
+        assert_eq!((last.upstream, last.names.len()), (count - 1, 2));
+        loaded.explained.len()
+    };
+    let (one, two, many) = (told(1), told(2), told(10_000));
+    assert_eq!(many, one + (two - one) * 9_999);
+}
+
+#[test]
+fn ten_thousand_slips_are_all_told_and_only_the_first_are_guessed_at() {
+    let problems = sites(10_000, "w").bad();
+    let (hints, errors): (Vec<&str>, Vec<&str>) = problems.lines().partition(|line| line.starts_with("  hint"));
+    assert_eq!((errors.len(), hints.len()), (10_000, 100));
+}

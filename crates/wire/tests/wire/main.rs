@@ -1,0 +1,13 @@
+//! What the `wire` crate promises, one file for each promise.
+
+mod alerts;
+mod client_hello;
+mod corpus;
+mod escaped;
+mod forge;
+mod names;
+mod random;
+mod registry;
+mod server_hello;
+mod sniff;
+mod splits;
