@@ -1,5 +1,5 @@
 //! `portcullis check`: what a configuration comes to, without running it.
-use crate::{exit::Exit, serve::self_signed};
+use crate::{exit::Exit, say, serve::self_signed};
 use portcullis_proxy::{
     config::{self, Explained, Loaded, Problem},
     inspect,
@@ -48,8 +48,8 @@ pub(crate) fn run(source: &config::Source, wish: Wish) -> Exit {
     };
     let warnings = loaded.notices.len() + picture.as_ref().map_or(0, |p| p.warnings.len());
     match wish.output {
-        Output::Text => println!("{}", text(&loaded, picture.as_ref(), wish).trim_end()),
-        Output::Json => println!("{:#}", as_json(&loaded, picture.as_ref(), wish)),
+        Output::Text => say::result(&text(&loaded, picture.as_ref(), wish)),
+        Output::Json => say::result(&format!("{:#}", as_json(&loaded, picture.as_ref(), wish))),
     }
     if wish.strict && warnings > 0 {
         Exit::Unmet
@@ -60,9 +60,9 @@ pub(crate) fn run(source: &config::Source, wish: Wish) -> Exit {
 
 fn broken(problems: &[Problem], wish: Wish) -> Exit {
     if wish.output == Output::Json {
-        println!("{:#}", json!({ "good": false, "errors": said(problems) }));
+        say::result(&format!("{:#}", json!({ "good": false, "errors": said(problems) })));
     }
-    eprintln!("{}", config::render(problems).trim_end());
+    say::problem(&config::render(problems));
     Exit::Usage
 }
 
@@ -184,6 +184,12 @@ fn site(out: &mut String, picture: &SitePicture) {
 }
 
 fn certificate(out: &mut String, number: usize, picture: &CertificatePicture) {
+    // of the other kinds, the name says it
+    let bits = if picture.algorithm.starts_with("RSA") {
+        format!(" of {} bits", picture.bits)
+    } else {
+        String::new()
+    };
     let chain = if picture.chain == 1 {
         "leaf only".into()
     } else {
@@ -191,8 +197,8 @@ fn certificate(out: &mut String, number: usize, picture: &CertificatePicture) {
     };
     let _ = writeln!(
         out,
-        "  certificate {number} {}  {} ({} bits), {chain}, {} bytes, authentication {}",
-        picture.file, picture.algorithm, picture.bits, picture.chain_bytes, picture.authentication
+        "  certificate {number} {}  {}{bits}, {chain}, {} bytes, authentication {}",
+        picture.file, picture.algorithm, picture.chain_bytes, picture.authentication
     );
     let _ = writeln!(out, "    names       {}", picture.names.join(", "));
     let _ = writeln!(out, "    ends        {}", picture.not_after);

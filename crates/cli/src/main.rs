@@ -11,6 +11,7 @@ mod demo;
 mod exit;
 mod groups;
 mod running;
+mod say;
 mod selftest;
 mod serve;
 
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
             ExitCode::from(args::Refusal::Clap(error).exit_code())
         }
         Err(refusal) => {
-            eprintln!("{refusal}");
+            say::problem(&refusal.to_string());
             ExitCode::from(refusal.exit_code())
         }
     }
@@ -63,8 +64,8 @@ fn run(command: Command) -> Exit {
         }
         Command::Groups(wish) => {
             match wish.json {
-                true => println!("{:#}", serde_json::json!(groups::tables())),
-                false => print!("{}", groups::text()),
+                true => say::result(&format!("{:#}", serde_json::json!(groups::tables()))),
+                false => say::result(&groups::text()),
             }
             Exit::Good
         }
@@ -107,8 +108,8 @@ fn ask_running(admin: &args::Admin, ask: Ask) -> Exit {
     match config::admin(&config::Source::find(admin.flags(), environment(), Path::exists)) {
         Ok(Some(admin)) => running::run(&admin, ask),
         Ok(None) => {
-            eprintln!(
-                "no admin listener is known\n  hint: --admin unix:PATH names it, and -c FILE reads it from the configuration"
+            say::problem(
+                "no admin listener is known\n  hint: --admin unix:PATH names it, and -c FILE reads it from the configuration",
             );
             Exit::Usage
         }
@@ -132,8 +133,8 @@ fn inputs(wish: args::Selftest) -> Result<selftest::Inputs, Exit> {
             server_name: wish.server_name,
         },
         None if wish.server_name.is_some() => {
-            eprintln!(
-                "--server-name needs a target\n  hint: the sites of a configuration are asked for by their own names"
+            say::problem(
+                "--server-name needs a target\n  hint: the sites of a configuration are asked for by their own names",
             );
             return Err(Exit::Usage);
         }
@@ -163,18 +164,18 @@ fn inputs(wish: args::Selftest) -> Result<selftest::Inputs, Exit> {
 }
 
 fn wrong(problems: &[config::Problem]) -> Exit {
-    eprint!("{}", config::render(problems));
+    say::problem(&config::render(problems));
     Exit::Usage
 }
 
 fn tested(result: anyhow::Result<selftest::Tested>) -> Exit {
     match result {
         Ok(tested) => {
-            println!("{}", tested.text.trim_end());
+            say::result(&tested.text);
             if tested.pass { Exit::Good } else { Exit::Unmet }
         }
         Err(error) => {
-            eprintln!("{error:#}");
+            say::problem(&format!("{error:#}"));
             Exit::Usage
         }
     }
@@ -185,7 +186,7 @@ fn ended(result: anyhow::Result<demo::Ended>) -> Exit {
         Ok(demo::Ended::BySignal) => Exit::Good,
         Ok(demo::Ended::NotProven) => Exit::Unmet,
         Err(error) => {
-            eprintln!("{error:#}");
+            say::problem(&format!("{error:#}"));
             Exit::System
         }
     }
@@ -195,7 +196,7 @@ fn on_runtime(work: impl Future<Output = Exit>) -> Exit {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(work),
         Err(error) => {
-            eprintln!("cannot start an event loop: {error}");
+            say::problem(&format!("cannot start an event loop: {error}"));
             Exit::System
         }
     }

@@ -1,5 +1,5 @@
 //! `status`, `reload`, `drain`: a word with the running proxy over its admin listener.
-use crate::exit::Exit;
+use crate::{exit::Exit, say};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -40,15 +40,15 @@ pub(crate) enum Ask {
 pub(crate) fn run(admin: &AdminPlan, ask: Ask) -> Exit {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let answer = runtime.context("cannot start an event loop").and_then(|runtime| {
-        let asked = runtime.block_on(timeout(PATIENCE, put(admin, ask)));
+        let asked = runtime.block_on(async { timeout(PATIENCE, put(admin, ask)).await });
         asked.unwrap_or_else(|_| bail!("no answer from {} in {} s", admin.listen, PATIENCE.as_secs()))
     });
     match answer {
         Ok((status, text)) => tell(ask, status, &text),
         Err(error) => {
-            eprintln!(
+            say::problem(&format!(
                 "{error:#}\n  hint: is portcullis running, and is this its admin listener? --admin names another"
-            );
+            ));
             Exit::System
         }
     }
@@ -97,22 +97,22 @@ fn tell(ask: Ask, status: StatusCode, text: &str) -> Exit {
             Ask::Reload => "reloaded\n".to_owned(),
             Ask::Drain => "draining\n".to_owned(),
         };
-        print!("{shown}");
+        say::result(&shown);
         return Exit::Good;
     }
     let answer: Value = serde_json::from_str(text).unwrap_or_default();
     let why = answer["error"].as_str().unwrap_or(text).trim_end();
     match (ask, status) {
         (Ask::Ready, StatusCode::SERVICE_UNAVAILABLE) => {
-            println!("not ready: {why}");
+            say::result(&format!("not ready: {why}"));
             Exit::Unmet
         }
         (Ask::Reload, StatusCode::UNPROCESSABLE_ENTITY) => {
-            eprintln!("{why}\nthe old configuration runs on");
+            say::problem(&format!("{why}\nthe old configuration runs on"));
             Exit::Usage
         }
         _ => {
-            eprintln!("{why}");
+            say::problem(why);
             Exit::System
         }
     }

@@ -1,5 +1,5 @@
 //! `portcullis serve`: run until told to stop.
-use crate::exit::Exit;
+use crate::{exit::Exit, say};
 use portcullis_certs::{Issued, Name, self_signed_pair};
 use portcullis_proxy::{PemPair, SelfSigned, Shutdown, Source, StartError, config};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
@@ -24,7 +24,7 @@ pub(crate) fn run(config: config::Source) -> Exit {
 
 /// Why it did not start, and with which code.
 pub(crate) fn refused(error: &StartError) -> Exit {
-    eprintln!("{error}");
+    say::problem(&error.to_string());
     match error {
         StartError::Config(_) => Exit::Usage,
         StartError::Address(_) | StartError::System { .. } => Exit::System,

@@ -413,6 +413,7 @@ impl State {
                 "draining": self.shared.books.draining.load(Relaxed),
                 "cores": self.shared.cores(),
                 "connections": self.shared.loads().total(),
+                "connections_per_core": self.shared.loads().all(),
                 "listeners": listeners,
                 "sites": sites,
             }),

@@ -18,7 +18,7 @@ use portcullis_tls::{
     failure::Fault,
     policy::{RuleName, Verdict, decide},
     rustls::ServerConnection,
-    server::{Choice, Refusal, Server},
+    server::{Choice, Mismatch, Refusal, Server},
 };
 use portcullis_wire::{Hello, alert::Alert};
 use std::{rc::Rc, sync::Arc, time::Duration};
@@ -151,9 +151,7 @@ fn judge(
     (hello, choice, stream): (&Hello, &Choice, &TlsStream),
     record: &mut Record,
 ) -> Result<(), Failure> {
-    let facts = server
-        .negotiated(hello, choice, &stream.tls)
-        .map_err(|mismatch| Failure::failed(Stage::Handshake, Fault::Ours, mismatch.to_string()))?;
+    let facts = server.negotiated(hello, choice, &stream.tls).map_err(mismatched)?;
     let decision = decide(hello, Some(&facts), server.rule());
     record.negotiated_as(facts);
     record.reach(Stage::Policy);
@@ -172,6 +170,15 @@ fn judge(
             Fault::Client,
             format!("policy requires {} to be quantum-safe", words(rule)),
         )),
+    }
+}
+
+/// A difference between rustls' facts and our reading is our fault; one that a client may cause is not.
+fn mismatched(mismatch: Mismatch) -> Failure {
+    match mismatch.what {
+        // it was valid when the session began
+        "client certificate" => Failure::refused(Stage::Handshake, Fault::Client, mismatch.to_string()),
+        _ => Failure::failed(Stage::Handshake, Fault::Ours, mismatch.to_string()),
     }
 }
 

@@ -152,8 +152,13 @@ impl Loads {
         loads.min_by_key(|&(_, n)| n).unwrap_or((0, 0))
     }
 
+    /// Of each core.
+    pub(crate) fn all(&self) -> Vec<usize> {
+        self.0.iter().map(|n| n.load(Relaxed)).collect()
+    }
+
     pub(crate) fn total(&self) -> usize {
-        self.0.iter().map(|n| n.load(Relaxed)).sum()
+        self.all().into_iter().sum()
     }
 }
 

@@ -204,7 +204,7 @@ fn certificate(site: &SitePlan, (at, identity): (usize, &Identity), server: Opti
         file,
         subject: leaf.subject.clone(),
         names,
-        algorithm: leaf.key_label().to_owned(),
+        algorithm: leaf.key.map_or(leaf.key_label(), |k| k.as_str()).to_owned(),
         bits: leaf.key_bits,
         authentication: identity.authentication().as_str(),
         chain: identity.chain().len(),

@@ -374,3 +374,165 @@ impl Line<'_> {
         line
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{AccessLog, LogLevel, LogPlan};
+    use std::{io, sync::Mutex};
+
+    /// What the writer thread wrote.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The line and the metrics of a connection that ended by `end`.
+    fn told(format: LogFormat, end: impl FnOnce(&mut Record)) -> (String, String) {
+        let plan = LogPlan {
+            level: LogLevel::Info,
+            format,
+            access: AccessLog::Stdout,
+        };
+        let (written, metrics) = (Written::default(), Arc::new(Metrics::new()));
+        let (log, writer) = Log::start(&plan, Box::new(written.clone()), metrics.clone()).unwrap();
+        let flags = || AtomicBool::new(false);
+        let nowhere = Label::from("none");
+        let books = Books {
+            log,
+            metrics,
+            nowhere,
+            draining: flags(),
+            cutting: flags(),
+        };
+        let books = Arc::new(books);
+        let peer = Peer::Ip("192.0.2.7:40000".parse().unwrap());
+        let mut record = Record::new(books.clone(), 1, "web".into(), peer);
+        end(&mut record);
+        drop(record);
+        books.log.end();
+        writer.join().unwrap();
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        (text, books.metrics.render())
+    }
+
+    fn golden(name: &str) -> Vec<String> {
+        let path = format!("{}/testdata/{name}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        text.lines()
+            .filter(|l| !l.starts_with('#'))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    #[test]
+    fn the_fields_of_a_line_are_the_golden_ones_in_their_order() {
+        let (line, _) = told(LogFormat::Json, |record| record.end(Ok(())));
+        let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&line).unwrap();
+        assert_eq!(fields.keys().cloned().collect::<Vec<_>>(), golden("record-fields.txt"));
+        assert_eq!(
+            (&fields["outcome"], &fields["bytes_in"], &fields["resumed"]),
+            (&"ok".into(), &0.into(), &false.into())
+        );
+    }
+
+    /// Each metric as `name type label,label`.
+    fn families(text: &str) -> Vec<String> {
+        let mut families: Vec<String> = Vec::new();
+        for line in text.lines() {
+            if let Some(family) = line.strip_prefix("# TYPE ") {
+                families.push(family.to_owned());
+            } else if let (Some((_, labels)), Some(family)) = (line.split_once('{'), families.last_mut())
+                && family.matches(' ').count() == 1
+            {
+                let labels = labels
+                    .split("\",")
+                    .filter_map(|l| l.split_once("=\""))
+                    .map(|(name, _)| name);
+                *family += &format!(" {}", labels.filter(|l| *l != "le").collect::<Vec<_>>().join(","));
+            }
+        }
+        families.retain(|f| !f.starts_with("process_"));
+        families
+    }
+
+    #[test]
+    fn the_metrics_and_their_labels_are_the_golden_ones() {
+        let (_, metrics) = told(LogFormat::Text, |record| {
+            let facts = Negotiated {
+                version: portcullis_tls::negotiated::Version::Tls13,
+                group: Some(GroupId(0x11ec)),
+                retry: false,
+                cipher: portcullis_wire::CipherId(0x1301),
+                signature: Some(portcullis_wire::SchemeId(0x0905)),
+                authentication: portcullis_tls::negotiated::Authentication::Pq,
+                client_authentication: portcullis_tls::negotiated::ClientAuthentication::None,
+                client: None,
+                resumed: false,
+                alpn: None,
+            };
+            record.negotiated_as(facts);
+            record.bytes = Bytes { inward: 1, outward: 2 };
+            let (site, upstream, metrics) = (Label::from("shop"), Label::from("up"), &record.books.metrics);
+            metrics.policy(&site, "key_exchange", "admitted");
+            metrics.open(&site).inc();
+            metrics.upstream_open(&upstream).inc();
+            metrics.upstream_failures(&upstream).inc();
+            metrics.certificates([(site, "ML-DSA-65", 0, 1)].into_iter());
+            metrics.reloaded(crate::metrics::ReloadResult::Applied, 1);
+            let failure = Failure::failed(Stage::Relay, Fault::Client, "as a test");
+            record.end(Err(Failure {
+                alert_in: Some(portcullis_wire::alert::Alert(46)),
+                ..failure
+            }));
+        });
+        assert_eq!(families(&metrics), golden("metrics.txt"), "{metrics}");
+        assert!(metrics.contains("process_resident_memory_bytes "), "{metrics}");
+    }
+
+    #[test]
+    fn a_record_that_nobody_ended_is_counted_and_logged_as_ours() {
+        let (line, metrics) = told(LogFormat::Text, |record| record.reach(Stage::Relay));
+        assert!(
+            line.contains(" outcome=failed stage=relay fault=ours error=\"dropped"),
+            "{line}"
+        );
+        let counted =
+            r#"portcullis_connections_total{listener="web",site="none",outcome="failed",stage="relay",fault="ours"} 1"#;
+        assert!(metrics.contains(counted), "{metrics}");
+    }
+
+    #[test]
+    fn a_panic_is_counted_and_logged() {
+        let (line, _) = told(LogFormat::Json, |record| {
+            let books = record.books.clone();
+            let mut doomed = Record::new(books, 2, "web".into(), Peer::Unix);
+            doomed.reach(Stage::Handshake);
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+                let _held = doomed;
+                panic!("as a test");
+            }));
+            assert!(result.is_err());
+            record.end_silently();
+        });
+        assert!(line.contains(r#""stage":"handshake","fault":"ours""#), "{line}");
+        assert_eq!(line.lines().count(), 1, "silence is not logged: {line}");
+    }
+
+    #[test]
+    fn who_closed_before_a_byte_is_counted_and_not_logged() {
+        let (line, metrics) = told(LogFormat::Text, Record::end_silently);
+        assert_eq!(line, "");
+        assert!(
+            metrics.contains(r#"outcome="failed",stage="hello",fault="closed"} 1"#),
+            "{metrics}"
+        );
+    }
+}

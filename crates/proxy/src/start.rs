@@ -215,6 +215,11 @@ impl Running {
         self.shared.loads().total()
     }
 
+    /// The same of each core.
+    pub fn connections_per_core(&self) -> Vec<usize> {
+        self.shared.loads().all()
+    }
+
     /// Runs until it is drained.
     pub fn wait(mut self) {
         self.join();

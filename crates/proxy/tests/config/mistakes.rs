@@ -290,3 +290,56 @@ fn an_empty_list_is_never_taken_for_a_default() {
         );
     }
 }
+
+#[test]
+fn values_are_taken_up_to_their_edges_and_no_further() {
+    let good = [GOOD_LISTENER, GOOD_SITE, GOOD_UPSTREAM].concat();
+    let at = |line: &str| match line.split_once(": ").expect("a place and a line") {
+        ("top", line) => format!("{line}\n{good}"),
+        ("listener", line) => good.replace("name = 'web'", &format!("name = 'web'\n{line}")),
+        ("site", line) => good.replace("upstream = 'b'", &format!("upstream = 'b'\n{line}")),
+        (_, line) => format!("{good}{line}\n"),
+    };
+    let taken = [
+        "top: workers = 'auto'",
+        "top: workers = 1024",
+        "top: metrics = { listen = 'off', sites = 0 }",
+        "top: shutdown = { delay = '0s', grace = '0s' }",
+        "listener: limits = { connections = 0, hello = 0, handshake = 'off', idle = '0s' }",
+        "listener: limits = { connections = 'auto' }",
+        "site: tls = { resumption = { lifetime = '7d' } }",
+        "site: tls = { versions = ['TLSv1.3'] }",
+        "upstream: timeouts = { connect = '1ms' }",
+    ];
+    for line in taken {
+        Case::file(&at(line)).good();
+    }
+    let refused = [
+        "top: workers = 0",
+        "top: workers = 1025",
+        "top: workers = 'many'",
+        "top: workers = 1.0",
+        "top: metrics = { sites = -1 }",
+        "top: shutdown = { grace = 20 }",
+        "top: log = { level = 'INFO' }",
+        "top: log = 'info'",
+        "top: big = 99999999999999999999",
+        "listener: limits = { connections = -1 }",
+        "listener: limits = { idle = 75 }",
+        "listener: plain = 'no'",
+        "listener: deny = '10.0.0.0/8'",
+        "site: tls = { resumption = { lifetime = '169h' } }",
+        "site: tls = { resumption = { lifetime = '0s' } }",
+        "site: tls = { versions = ['1.1'] }",
+        "site: tls = { versions = [] }",
+        "site: tls = 'modern'",
+        "site: client_auth = 'required'",
+        "site: name = ''",
+        "site: name = 'other'",
+        "site: name = 'none'",
+        "upstream: timeouts = { connect = '0s' }",
+    ];
+    for line in refused {
+        assert_eq!(errors(&Case::file(&at(line))).len(), 1, "{line}");
+    }
+}

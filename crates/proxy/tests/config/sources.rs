@@ -246,6 +246,8 @@ fn variables_that_only_look_like_ours_are_told_or_left_alone() {
         switch.starts_with("PORTCULLIS_PLAIN: \"perhaps\" is neither on nor off\n"),
         "{switch}"
     );
+    let beaten = Case::flags("--plain --listen 127.0.0.1:1").and_variable("PORTCULLIS_PLAIN", "perhaps");
+    assert!(beaten.good().plan.listeners[0].plain);
     let off = Case::flags("--self-signed").and_variable("PORTCULLIS_PLAIN", "off");
     assert!(!off.good().plan.listeners[0].plain);
 }

@@ -33,7 +33,7 @@ pub struct Certificate {
     pub uris: Vec<String>,
     /// The kind of its key, where we know it.
     pub key: Option<KeyKind>,
-    /// The algorithm of its key, for people: `ML-DSA-65`, `Dilithium3 (draft)`, else the dotted identifier.
+    /// The dotted identifier of its key's algorithm; of an EC key, of its curve.
     pub key_algorithm: String,
     /// Bits of the modulus, the curve, or the encoded public key.
     pub key_bits: usize,
@@ -115,9 +115,13 @@ impl Certificate {
         }
     }
 
-    /// The algorithm of its key, for people.
+    /// The algorithm of its key, for people: `ECDSA P-256`, `Dilithium3 (draft)`, else the dotted identifier.
     pub fn key_label(&self) -> &str {
-        Oid::find(&self.key_algorithm).map_or(&self.key_algorithm, |oid| oid.name)
+        let named = || Oid::find(&self.key_algorithm).map(|oid| oid.name);
+        self.key
+            .map(KeyKind::as_str)
+            .or_else(named)
+            .unwrap_or(&self.key_algorithm)
     }
 }
 

@@ -8,7 +8,7 @@ use portcullis_tls::{
     identity::Identity,
     negotiated::Version,
     policy::{RuleName, Stance},
-    profile::{Overrides, Profile},
+    profile::{CipherOrder, Overrides, Profile},
     server::{BuildError, Refusal, Server, ServerSpec},
     tickets::Tickets,
 };
@@ -111,7 +111,8 @@ fn a_profile_filters_chains() {
     let medium = identity(&ML_DSA_65);
     let classical = identity(&P256);
     let mixed = Ca::new(&ML_DSA_65, "65").issue(&ML_DSA_87, server_params()).identity();
-    let all = [&classical, &medium, &mixed, &strong];
+    let weak_key = Ca::new(&ML_DSA_87, "87").issue(&ML_DSA_65, server_params()).identity();
+    let all = [&classical, &medium, &mixed, &weak_key, &strong];
     let count = |profile: Profile| {
         let server = server(ServerSpec {
             settings: settings(profile, &Overrides::default()),
@@ -119,8 +120,8 @@ fn a_profile_filters_chains() {
         });
         server.identities().len()
     };
-    assert_eq!(count(Profile::Default), 4);
-    assert_eq!(count(Profile::PqOnly), 3);
+    assert_eq!(count(Profile::Default), 5);
+    assert_eq!(count(Profile::PqOnly), 4);
     assert_eq!(count(Profile::Cnsa2), 1);
 }
 
@@ -185,6 +186,26 @@ fn a_suite_of_tls_12_fits_the_key() {
     assert_eq!(signed(&server, Version::Tls12, ALL).unwrap(), "rsa_pss_rsae_sha256");
     let ecdsa = &["ecdsa_secp256r1_sha256"];
     assert_eq!(signed(&server, Version::Tls12, ecdsa), Err(Refusal::NoCertificate));
+}
+
+#[test]
+fn the_order_of_suites_is_the_clients_unless_we_say_so() {
+    let identity = identity(&P256);
+    let suite = |cipher_order| {
+        let overrides = Overrides {
+            ciphers: Some(vec![CipherId(0x1303), CipherId(0x1302), CipherId(0x1301)]),
+            cipher_order,
+            ..Overrides::default()
+        };
+        let server = server(ServerSpec {
+            settings: settings(Profile::Modern, &overrides),
+            ..spec(&[&identity])
+        });
+        shake(&server, &mut connect(offer()).tls).unwrap().facts.cipher
+    };
+    assert_eq!(suite(None), CipherId(0x1301));
+    assert_eq!(suite(Some(CipherOrder::Client)), CipherId(0x1301));
+    assert_eq!(suite(Some(CipherOrder::Server)), CipherId(0x1303));
 }
 
 #[test]

@@ -1,15 +1,25 @@
 //! What our own client offers, trusts and tells.
 use crate::lab::{
-    Ca, ML_DSA_65, P256, Unfinished, client_params, connect, groups, identity, offer, outgoing, read, schemes, server,
-    server_params, shake, spec,
+    Ca, ML_DSA_65, P256, Pair, RSA, Unfinished, client_params, connect, feed, groups, identity, offer, outgoing, read,
+    schemes, server, server_params, settings, shake, spec,
 };
 use portcullis_tls::{
     client::{Client, ClientSpec, Trust},
+    failure::blame,
+    identity::certificates_from_pem,
     negotiated::{ClientAuthentication, Version},
-    rustls::{CertificateError, Error, pki_types::ServerName},
+    profile::{Overrides, Profile},
+    rustls::{
+        CertificateError, ClientConfig, ClientConnection, Error, PeerMisbehaved, RootCertStore, ServerConnection,
+        SignatureAlgorithm, SignatureScheme,
+        crypto::CryptoProvider,
+        pki_types::{PrivateKeyDer, ServerName, pem::PemObject},
+        sign::{CertifiedKey, Signer, SigningKey, SingleCertAndKey},
+    },
     server::{ClientAuth, ClientAuthMode, ServerSpec},
 };
-use portcullis_wire::GroupId;
+use portcullis_wire::{GroupId, SchemeId};
+use std::sync::Arc;
 
 #[test]
 fn the_offer_is_what_was_asked_for() {
@@ -50,12 +60,12 @@ fn a_hybrid_brings_its_classical_half_as_a_second_share() {
         let shares: Vec<GroupId> = hello.key_shares.iter().map(|share| share.0).collect();
         assert_eq!(shares, list);
         // and a server that knows only the half takes it without a retry
-        let overrides = portcullis_tls::profile::Overrides {
+        let overrides = Overrides {
             groups: Some(vec![list[1]]),
-            ..Default::default()
+            ..Overrides::default()
         };
         let server = server(ServerSpec {
-            settings: crate::lab::settings(portcullis_tls::profile::Profile::Modern, &overrides),
+            settings: settings(Profile::Modern, &overrides),
             ..spec(&[&identity(&P256)])
         });
         let mut client = connect(ClientSpec {
@@ -71,7 +81,7 @@ fn a_hybrid_brings_its_classical_half_as_a_second_share() {
 #[test]
 fn an_unknown_group_is_no_offer() {
     let unknown = Client::build(ClientSpec {
-        groups: vec![GroupId(0x0200)],
+        groups: vec![GroupId(0x001d), GroupId(0x0200)],
         ..offer()
     });
     assert!(unknown.is_err());
@@ -106,15 +116,24 @@ fn only_trusted_roots_and_covered_names_are_accepted() {
 fn a_certificate_is_told_only_where_one_was_asked_for() {
     let ca = Ca::new(&ML_DSA_65, "clients");
     let agent = ca.issue(&ML_DSA_65, client_params()).identity();
-    let asking = ServerSpec {
+    let asking = |signatures: Option<Vec<SchemeId>>| ServerSpec {
+        settings: settings(
+            Profile::Default,
+            &Overrides {
+                signatures,
+                ..Overrides::default()
+            },
+        ),
         client_auth: Some(ClientAuth {
             mode: ClientAuthMode::Optional,
             roots: vec![ca.der()],
         }),
         ..spec(&[&identity(&P256)])
     };
+    let classical = schemes(&["ecdsa_secp256r1_sha256"]);
     let table = [
-        (server(asking), ClientAuthentication::Pq),
+        (server(asking(None)), ClientAuthentication::Pq),
+        (server(asking(Some(classical))), ClientAuthentication::None),
         (server(spec(&[&identity(&P256)])), ClientAuthentication::None),
     ];
     for (server, expected) in table {
@@ -125,5 +144,98 @@ fn a_certificate_is_told_only_where_one_was_asked_for() {
         let done = shake(&server, &mut client.tls).unwrap();
         assert_eq!(done.facts.client_authentication, expected);
         assert_eq!(client.negotiated().unwrap().client_authentication, expected);
+    }
+}
+
+/// A key that signs as it likes, whatever the peer can verify.
+#[derive(Debug)]
+struct Stubborn {
+    key: Arc<dyn SigningKey>,
+    scheme: SignatureScheme,
+}
+
+impl SigningKey for Stubborn {
+    fn choose_scheme(&self, _offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        self.key.choose_scheme(&[self.scheme])
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.key.algorithm()
+    }
+}
+
+fn stubborn(pair: &Pair, provider: &CryptoProvider, scheme: SignatureScheme) -> Arc<CertifiedKey> {
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    let chain = certificates_from_pem(pair.chain.as_bytes()).unwrap();
+    let chain = chain.into_iter().map(|(der, _)| der).collect();
+    Arc::new(CertifiedKey::new(chain, Arc::new(Stubborn { key, scheme })))
+}
+
+#[test]
+fn a_server_that_signs_as_nobody_asked_is_refused() {
+    let pair = Ca::new(&RSA, "root").issue(&RSA, server_params());
+    let server = server(spec(&[&pair.identity()]));
+    let wants = |name| ClientSpec {
+        schemes: Some(schemes(&[name])),
+        ..offer()
+    };
+    for (name, served) in [("rsa_pss_rsae_sha512", true), ("rsa_pss_rsae_sha256", false)] {
+        let mut client = connect(wants(name));
+        let bytes = outgoing(&mut client.tls);
+        let mut config = (*server.choose(&read(&bytes)).unwrap().config).clone();
+        let scheme = SignatureScheme::RSA_PSS_SHA512;
+        let certified = stubborn(&pair, config.crypto_provider(), scheme);
+        config.cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+        let mut tls = ServerConnection::new(Arc::new(config)).unwrap();
+        feed(&mut tls, &bytes).unwrap();
+        let refused = feed(&mut client.tls, &outgoing(&mut tls)).err();
+        let lie = PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme;
+        assert_eq!(refused, (!served).then_some(Error::PeerMisbehaved(lie)), "{name}");
+    }
+}
+
+#[test]
+fn a_client_that_signs_as_nobody_asked_is_refused() {
+    let ca = Ca::new(&RSA, "clients");
+    let pair = ca.issue(&RSA, client_params());
+    let home = Ca::new(&P256, "root");
+    let identity = home.issue(&P256, server_params()).identity();
+    for (name, served) in [("rsa_pss_rsae_sha512", true), ("rsa_pss_rsae_sha256", false)] {
+        let overrides = Overrides {
+            signatures: Some(schemes(&["ecdsa_secp256r1_sha256", name])),
+            ..Overrides::default()
+        };
+        let server = server(ServerSpec {
+            settings: settings(Profile::Modern, &overrides),
+            client_auth: Some(ClientAuth {
+                mode: ClientAuthMode::Required,
+                roots: vec![ca.der()],
+            }),
+            ..spec(&[&identity])
+        });
+        let bytes = outgoing(&mut connect(offer()).tls);
+        let provider = Arc::clone(server.choose(&read(&bytes)).unwrap().config.crypto_provider());
+        let scheme = SignatureScheme::RSA_PSS_SHA512;
+        let certified = stubborn(&pair, &provider, scheme);
+        let mut roots = RootCertStore::empty();
+        roots.add(home.der()).unwrap();
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+        match shake(&server, &mut client) {
+            Ok(_) => assert!(served),
+            Err(Unfinished::Server(error, alert)) => {
+                let lie = PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme;
+                assert_eq!(error, Error::PeerMisbehaved(lie));
+                assert_eq!(alert, blame(&error).alert_out);
+                assert!(!served && alert.is_some());
+            }
+            Err(other) => panic!("{other:?}"),
+        }
     }
 }

@@ -264,8 +264,14 @@ fn a_name_and_a_protocol_are_part_of_the_facts() {
 
 #[test]
 fn a_difference_to_our_own_reading_is_told() {
-    let server = server(spec(&[&identity(&P256)]));
-    let mut client = connect(offer());
+    let server = server(ServerSpec {
+        alpn: vec![b"h2".to_vec()],
+        ..spec(&[&identity(&P256)])
+    });
+    let mut client = connect(ClientSpec {
+        alpn: vec![b"h2".to_vec()],
+        ..offer()
+    });
     let done = shake(&server, &mut client.tls).unwrap();
     let differs = |hello: &Hello, choice: &Choice| {
         let judged = server.negotiated(hello, choice, &done.tls);
@@ -279,6 +285,11 @@ fn a_difference_to_our_own_reading_is_told() {
         ..done.hello.clone()
     };
     assert_eq!(differs(&other_name, &choice()), Err("sni"));
+    let other_protocol = Hello {
+        alpn: vec![b"h3".to_vec()],
+        ..done.hello.clone()
+    };
+    assert_eq!(differs(&other_protocol, &choice()), Err("alpn"));
     let group = Choice {
         group: group("X25519"),
         ..choice()

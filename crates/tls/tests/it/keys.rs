@@ -214,6 +214,7 @@ fn a_certificate_is_read_for_people() {
         der_len: identity.chain_der()[0].len(),
     };
     assert_eq!(*leaf, expected);
+    assert_eq!(leaf.key_label(), "ECDSA P-256");
     assert_eq!(identity.authentication(), Authentication::Classical);
 }
 

@@ -36,6 +36,7 @@ fn visit(client: &Client, server: &Server) -> Negotiated {
     let done = shake(server, &mut connection.tls).unwrap();
     let seen = connection.negotiated().unwrap();
     assert_eq!(seen.resumed, done.facts.resumed);
+    assert_eq!(seen.signature, done.facts.signature);
     assert_eq!(seen.authentication, done.facts.authentication);
     assert_eq!(seen.client_authentication, done.facts.client_authentication);
     done.facts
@@ -264,6 +265,46 @@ fn a_resumed_client_does_not_outlive_its_certificate() {
             Ok(facts) => assert!(facts.resumed && outlives),
             Err(mismatch) => assert!(mismatch.what == "client certificate" && !outlives),
         }
+    }
+}
+
+#[test]
+fn a_clients_chain_stays_here_and_not_in_its_hellos() {
+    let ca = Ca::new(&ML_DSA_65, "clients");
+    let asking = ServerSpec {
+        client_auth: auth(ClientAuthMode::Required, &[&ca.der()]),
+        ..spec(&[&identity(&P256)])
+    };
+    let server = Server::build(asking, &Tickets::new()).unwrap();
+    let agent = ca.issue(&ML_DSA_65, client_params()).identity();
+    assert!(agent.leaf().der_len > 5_000);
+    let client = remembering(ClientSpec {
+        identity: Some(agent),
+        ..offer()
+    });
+    visit(&client, &server);
+    let mut next = client.connect(ServerName::try_from("localhost").unwrap()).unwrap();
+    let hello = read(&outgoing(&mut next.tls));
+    assert!(hello.psk && hello.len < 2_500, "{}", hello.len);
+}
+
+#[test]
+fn sessions_are_kept_only_where_tickets_are_not_made() {
+    let ca = Ca::new(&P256, "clients");
+    for (client_auth, kept) in [(None, false), (auth(ClientAuthMode::Optional, &[&ca.der()]), true)] {
+        let server = ServerSpec {
+            client_auth,
+            ..spec(&[&identity(&P256)])
+        };
+        let server = Server::build(server, &Tickets::new()).unwrap();
+        let mut client = Client::build(offer())
+            .unwrap()
+            .connect(ServerName::try_from("localhost").unwrap())
+            .unwrap();
+        let config = server.choose(&read(&outgoing(&mut client.tls))).unwrap().config;
+        assert_eq!(config.session_storage.can_cache(), kept);
+        assert_eq!(config.ticketer.enabled(), !kept);
+        assert_eq!(config.max_early_data_size, 0);
     }
 }
 

@@ -1,5 +1,5 @@
 //! The extensions of a ClientHello: their framing, and the meaning of those we act on.
-use super::{Hello, HelloError, host_name};
+use super::{Hello, HelloError, MAX_LISTED, host_name};
 use crate::{
     reader::{Reader, first_twice},
     registry::{GroupId, SchemeId},
@@ -47,7 +47,9 @@ fn extension(id: u16, data: Reader<'_>, hello: &mut Hello) -> Result<(), HelloEr
                 .collect();
         }
         SIGNATURE_ALGORITHMS => hello.schemes = schemes(data.named("signature algorithms"))?,
-        SIGNATURE_ALGORITHMS_CERT => hello.cert_schemes = schemes(data.named("certificate signature algorithms"))?,
+        SIGNATURE_ALGORITHMS_CERT => {
+            hello.cert_schemes = schemes(data.named("certificate signature algorithms"))?;
+        }
         ALPN => hello.alpn = protocols(data.named("alpn"))?,
         SUPPORTED_VERSIONS => hello.versions = versions(data.named("supported versions"))?,
         KEY_SHARE => hello.key_shares = key_shares(data.named("key share"))?,
@@ -102,6 +104,9 @@ fn protocols(data: Reader<'_>) -> Result<Vec<Vec<u8>>, HelloError> {
     let mut protocols = Vec::new();
     while !list.is_empty() {
         protocols.push(list.vec8()?.not_empty()?.rest().to_vec());
+        if protocols.len() > MAX_LISTED {
+            return Err(HelloError::Illegal("number of alpn protocols"));
+        }
     }
     Ok(protocols)
 }
@@ -113,6 +118,9 @@ fn key_shares(data: Reader<'_>) -> Result<Vec<(GroupId, usize)>, HelloError> {
     while !list.is_empty() {
         let group = GroupId(list.u16()?);
         shares.push((group, list.vec16()?.not_empty()?.rest().len()));
+        if shares.len() > MAX_LISTED {
+            return Err(HelloError::Illegal("number of key shares"));
+        }
     }
     match first_twice(shares.iter().map(|(group, _)| *group)) {
         Some(group) => Err(HelloError::DuplicateKeyShare(group)),

@@ -15,6 +15,9 @@ mod host_name;
 pub const MAX_HELLO: usize = 16 * 1024;
 /// The most records one hello may come in.
 pub const MAX_RECORDS: usize = 64;
+/// The most ALPN protocols, and the most key shares, that one hello may hold. Clients send three or four; 16 KiB of
+/// them would take ten times as much memory to keep, before we know who is asking.
+pub const MAX_LISTED: usize = 64;
 
 /// What a client offered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ pub struct GroupId(pub u16);
 /// The class of a key exchange: a fact of the group's id, of nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum KeyExchange {
-    /// A classical group and ML-KEM together.
+    /// A classical group and ML-KEM (or Kyber, its draft) together.
     Hybrid,
     /// ML-KEM alone.
     Pq,

@@ -1,7 +1,7 @@
 use portcullis_wire::{
     CipherId, GroupId, Hello, SchemeId,
     alert::Alert,
-    client_hello::{HelloError, MAX_HELLO, Progress, from_handshake, from_records},
+    client_hello::{HelloError, MAX_HELLO, MAX_LISTED, Progress, from_handshake, from_records},
 };
 
 use crate::forge::{Forge, psk, record, records, shares, sni, u16s, vec8, vec16};
@@ -357,14 +357,25 @@ fn the_longest_hello_is_read_and_one_byte_more_is_refused() {
 }
 
 #[test]
-fn a_hello_of_thousands_of_extensions_or_shares_is_read_in_no_time() {
-    // 4000 of each would take some 16 million comparisons if each were compared with each.
+fn a_hello_of_thousands_of_extensions_is_read() {
     let many = (0..4000).fold(Forge::bare(), |forge, id| forge.with(1000 + id, []));
     assert_eq!(read(&many).map(|hello| hello.extensions.len()), Ok(4000));
-    let ids: Vec<u16> = (1..2000).collect();
-    let entries: Vec<(u16, usize)> = ids.iter().map(|id| (*id, 1)).collect();
-    let many = Forge::bare().with(10, vec16(&u16s(&ids))).with(51, shares(&entries));
-    assert_eq!(read(&many).map(|hello| hello.key_shares.len()), Ok(1999));
+    let twice = many.with(1000, []);
+    assert_eq!(read(&twice), Err(HelloError::DuplicateExtension(1000)));
+}
+
+#[test]
+fn a_hello_cannot_make_us_keep_much_more_than_it_is() {
+    let shares = |count: u16| {
+        let ids: Vec<u16> = (1..=count).collect();
+        let entries: Vec<(u16, usize)> = ids.iter().map(|id| (*id, 1)).collect();
+        read(&Forge::bare().with(10, vec16(&u16s(&ids))).with(51, shares(&entries)))
+    };
+    assert_eq!(shares(64).map(|hello| hello.key_shares.len()), Ok(MAX_LISTED));
+    assert_eq!(shares(65), Err(HelloError::Illegal("number of key shares")));
+    let alpn = |count: usize| read(&Forge::bare().with(16, vec16(&vec8(b"x").repeat(count))));
+    assert_eq!(alpn(64).map(|hello| hello.alpn.len()), Ok(MAX_LISTED));
+    assert_eq!(alpn(65), Err(HelloError::Illegal("number of alpn protocols")));
 }
 
 #[test]

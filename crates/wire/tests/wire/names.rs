@@ -159,6 +159,7 @@ fn a_slip_of_the_finger_is_answered_with_the_near_name() {
         ("P-265", Some("secp256r1")),
         ("secp256r2", Some("secp256r1")),
         ("x25518", Some("X25519")),
+        ("sec256", None),
         ("unobtainium", None),
         ("", None),
         ("mldsa65", None),
