@@ -171,6 +171,11 @@ impl Conversation {
         self.stream.get_ref()
     }
 
+    /// Sends what its wire has held back.
+    pub fn release(&mut self) {
+        self.stream.get_mut().release().expect("an open socket");
+    }
+
     /// Our own address.
     pub fn local(&self) -> SocketAddr {
         self.wire().local().expect("a TCP connection")

@@ -46,6 +46,7 @@ enum Socket {
 pub struct Wire {
     socket: Socket,
     flight: FirstFlight,
+    held: Option<Vec<u8>>,
     sent: Vec<u8>,
     received: Vec<u8>,
 }
@@ -76,6 +77,7 @@ impl Wire {
         Wire {
             socket,
             flight: FirstFlight::Whole,
+            held: None,
             sent: Vec::new(),
             received: Vec::new(),
         }
@@ -85,6 +87,18 @@ impl Wire {
     pub fn cutting(mut self, flight: FirstFlight) -> Wire {
         self.flight = flight;
         self
+    }
+
+    /// The same, keeping all that follows the first flight until [`Wire::release`].
+    pub fn holding_back(mut self) -> Wire {
+        self.held = Some(Vec::new());
+        self
+    }
+
+    /// Sends what was held back in one piece, and holds nothing back any more.
+    pub fn release(&mut self) -> io::Result<()> {
+        let held = self.held.take().unwrap_or_default();
+        self.socket().write_all(&held)
     }
 
     /// Our own address, by which a record can be found.
@@ -204,7 +218,11 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = if self.sent.is_empty() && self.flight != FirstFlight::Whole {
+        let is_first = self.sent.is_empty();
+        let n = if let Some(held) = self.held.as_mut().filter(|_| !is_first) {
+            held.extend_from_slice(bytes);
+            bytes.len()
+        } else if is_first && self.flight != FirstFlight::Whole {
             self.send_first_flight(bytes)?;
             bytes.len()
         } else {

@@ -37,6 +37,7 @@ fn a_hello_cut_at_every_byte_is_read_whole() {
             });
         }
     });
+    stage.proxy.connections_become(0);
     let ok = stage.proxy.metric("portcullis_connections_total", &["outcome=\"ok\""]);
     assert_eq!(ok as usize, len - 1);
 }

@@ -70,6 +70,22 @@ fn an_upstream_that_has_ended_still_gets_the_whole_question() {
 }
 
 #[test]
+fn what_comes_in_one_packet_with_the_finished_is_read_to_its_end() {
+    for len in [0, 5, 20_000, 200_000] {
+        let stage = Stage::set(Manner::AnswerAfterEnd(b"all of it".to_vec()), |_, front| front);
+        let client = Client::new(Offer::groups("X25519MLKEM768").versions(Versions::Only13));
+        let wire = Wire::tcp(stage.proxy.address()).expect("it listens").holding_back();
+        let mut conversation = client.handshake(wire).expect("a handshake as the client sees it");
+        conversation.write_all(&bytes(len)).expect("it is held back");
+        conversation.end_sending();
+        conversation.release();
+        let read = conversation.read_to_close();
+        assert_eq!(read.expect("an answer and a proper end"), b"all of it", "{len} bytes");
+        assert!(stage.upstream.heard_once().bytes == bytes(len), "{len} bytes");
+    }
+}
+
+#[test]
 fn a_server_that_speaks_first_is_heard() {
     // SPEC 4: a tcp site connects upstream as soon as the client is admitted and waits for no client byte.
     let stage = Stage::set(Manner::SpeakThenEnd(b"220 ready\r\n".to_vec()), |_, front| front);
