@@ -70,8 +70,13 @@ impl Proxy {
 
     /// Writes another configuration and switches to it.
     pub fn reload(&self, toml: &str) -> Result<(), ReloadError> {
-        fs::write(&self.file, toml).expect("the temporary folder takes a file");
+        self.write(toml);
         self.running.reload()
+    }
+
+    /// Writes another configuration and says nothing.
+    pub fn write(&self, toml: &str) {
+        fs::write(&self.file, toml).expect("the temporary folder takes a file");
     }
 
     /// The configuration that runs now, without holding it.

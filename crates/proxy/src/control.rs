@@ -8,8 +8,9 @@ use crate::{
     doors::{Doors, Fresh},
     log,
     material::SelfSigned,
-    reload::reload,
+    reload::{refresh, reload},
     start::{ReloadError, Shutdown, StartError, system},
+    watch::{Change, Print, Watch, Watched},
 };
 use std::{
     io,
@@ -35,6 +36,10 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Control {
     pub(crate) shared: Arc<Shared>,
     pub(crate) config: config::Source,
+    /// What runs, as it was loaded.
+    pub(crate) loaded: Loaded,
+    /// What the configuration's file held when it was last read, whatever came of it.
+    pub(crate) attempted: Option<Print>,
     pub(crate) self_signed: Option<SelfSigned>,
     pub(crate) cores: Vec<JoinHandle<()>>,
     pub(crate) writer: JoinHandle<()>,
@@ -47,6 +52,8 @@ pub(crate) enum Command {
     Addresses(oneshot::Sender<Vec<(String, String)>>),
     /// With somebody who waits for the result, or without (a signal).
     Reload(Option<oneshot::Sender<Result<(), ReloadError>>>),
+    /// Read changed files now.
+    Refresh(oneshot::Sender<()>),
     Reopen,
     Drain,
     /// Drain; and when it is said again, end at once.
@@ -64,14 +71,9 @@ enum Ending {
 type Mailbox = (mpsc::UnboundedSender<Command>, mpsc::UnboundedReceiver<Command>);
 
 /// Starts the thread, and returns once admin and metrics listen too.
-pub(crate) fn start(
-    control: Control,
-    doors: (Doors, Fresh),
-    mailbox: Mailbox,
-    loaded: &Loaded,
-) -> Result<JoinHandle<()>, StartError> {
-    let admin = Admin::bind(&loaded.plan)?;
-    notice(loaded);
+pub(crate) fn start(control: Control, doors: (Doors, Fresh), mailbox: Mailbox) -> Result<JoinHandle<()>, StartError> {
+    let admin = Admin::bind(&control.loaded.plan)?;
+    notice(&control.loaded);
     let (ready, started) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
         let _log = control.shared.books.log.enter();
@@ -105,11 +107,12 @@ pub(crate) fn notice(loaded: &Loaded) {
 }
 
 impl Control {
-    async fn run(self, (mut doors, fresh): (Doors, Fresh), (commands, mut inbox): Mailbox, admin: Admin) {
+    async fn run(mut self, (mut doors, fresh): (Doors, Fresh), (commands, mut inbox): Mailbox, admin: Admin) {
         doors.listen(&self.shared, fresh);
         let mut admin = admin.serve(&self.shared, &commands);
         let mut resolve = interval(RESOLVE);
         resolve.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watch = Watch::new();
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             pid = std::process::id() as u64,
@@ -124,13 +127,24 @@ impl Control {
                     self.shared.tickets.rotate();
                     continue;
                 }
+                change = watch.changed(|| self.watched()) => match change {
+                    Change::Configuration => Command::Reload(None),
+                    Change::Files => {
+                        refresh(&self);
+                        continue;
+                    }
+                },
             };
             match command {
                 Command::Reload(answer) => {
-                    let result = reload(&self, &mut doors, (&mut admin, &commands)).await;
+                    let result = reload(&mut self, &mut doors, (&mut admin, &commands)).await;
                     if let Some(answer) = answer {
                         let _ = answer.send(result.map_err(ReloadError::Rejected));
                     }
+                }
+                Command::Refresh(answer) => {
+                    refresh(&self);
+                    let _ = answer.send(());
                 }
                 Command::Reopen => self.reopen(),
                 Command::Drain | Command::Interrupt => break Ending::Drain,
@@ -141,6 +155,16 @@ impl Control {
         };
         self.end(doors, ending, &mut inbox).await;
         drop(admin);
+    }
+
+    /// What the configuration was read from, where that is wanted, and all that it names.
+    fn watched(&self) -> Watched {
+        let snapshot = self.shared.live.load();
+        let file = self.config.file.as_ref().filter(|_| snapshot.plan.watch);
+        Watched {
+            configuration: file.and_then(|file| Some((file.clone(), self.attempted?))),
+            files: Arc::clone(&snapshot.kept.seen),
+        }
     }
 
     /// Access log files that were moved away are made anew.

@@ -29,6 +29,7 @@ mod snapshot;
 mod socket;
 mod start;
 mod upstream;
+mod watch;
 mod wheel;
 
 pub use doors::AddressError;

@@ -2,6 +2,7 @@
 use crate::{
     config::{Explained, Origin, Problem},
     plan::{CertificateFiles, Certificates, ClientAuthPlan, SitePlan},
+    watch::{Print, Seen},
 };
 use portcullis_tls::{
     identity::{self, Identity, IdentityError},
@@ -30,22 +31,69 @@ pub struct PemPair {
 /// Makes the certificates of `--self-signed`; the binary knows how, the data plane does not.
 pub type SelfSigned = Arc<dyn Fn() -> Result<Vec<PemPair>, String> + Send + Sync>;
 
+/// What a build made of files, for the next one: what did not change is not made again.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// What every file held.
+    pub(crate) seen: Arc<Seen>,
+    identities: HashMap<CertificateFiles, Arc<Identity>>,
+    client_auth: HashMap<String, ClientAuth>,
+    made: Option<Vec<Arc<Identity>>>,
+    /// What runs on its last good state.
+    pub(crate) failed: Vec<Failed>,
+}
+
+/// What a build does about a file that is of no use.
+#[derive(Clone, Copy)]
+pub(crate) enum Broken<'a> {
+    /// Nothing is built.
+    Refuses,
+    /// What was good last stays, and the rest is built.
+    Keeps(&'a Kept),
+}
+
+/// Something that runs on its last good state, because its files are of no use.
+#[derive(Clone)]
+pub(crate) struct Failed {
+    /// Which site's.
+    pub(crate) site: String,
+    /// What is wrong.
+    pub(crate) problem: Problem,
+    /// Its files changed since it was last told.
+    pub(crate) is_news: bool,
+}
+
 /// Reads files once per build, however many sites name them.
 pub(crate) struct Materials<'a> {
     explained: &'a [Explained],
     self_signed: Option<&'a SelfSigned>,
+    broken: Broken<'a>,
+    seen: Seen,
     identities: HashMap<CertificateFiles, Option<Arc<Identity>>>,
+    client_auth: HashMap<String, ClientAuth>,
     made: Option<Vec<Arc<Identity>>>,
+    failed: Vec<Failed>,
     pub(crate) problems: Vec<Problem>,
 }
 
+/// What is wrong with a file, and what to do.
+type Fault = (String, Option<&'static str>);
+
 impl<'a> Materials<'a> {
-    pub(crate) fn new(explained: &'a [Explained], self_signed: Option<&'a SelfSigned>) -> Materials<'a> {
+    pub(crate) fn new(
+        explained: &'a [Explained],
+        self_signed: Option<&'a SelfSigned>,
+        broken: Broken<'a>,
+    ) -> Materials<'a> {
         Materials {
             explained,
             self_signed,
+            broken,
+            seen: Seen::default(),
             identities: HashMap::new(),
-            made: None,
+            client_auth: HashMap::new(),
+            made: broken.kept().and_then(|kept| kept.made.clone()),
+            failed: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -65,31 +113,95 @@ impl<'a> Materials<'a> {
 
     /// What a site asks of its clients, with the trusted certificates read.
     pub(crate) fn client_auth(&mut self, site: &SitePlan) -> Option<ClientAuth> {
-        let ClientAuthPlan { mode, ca } = site.client_auth.as_ref()?;
-        let certificates = of(ca).and_then(|pem| {
-            identity::certificates_from_pem(&pem).map_err(|e| (format!("{}: {e}", ca.display()), hint(&e)))
-        });
-        match certificates {
-            Ok(roots) => Some(ClientAuth {
-                mode: *mode,
-                roots: roots.into_iter().map(|(der, _)| der).collect(),
-            }),
+        let plan = site.client_auth.as_ref()?;
+        let read = match self.read_client_auth(plan) {
+            Ok(auth) => Some(auth),
             Err((message, hint)) => {
-                self.problem(site, "client_auth.ca", format!("client ca {message}"), hint);
-                None
+                let last = self.broken.kept().and_then(|kept| kept.client_auth.get(&site.name));
+                let last = last.cloned();
+                let is_news = self.is_new(&plan.ca);
+                self.unusable(
+                    site,
+                    "client_auth.ca",
+                    (format!("client ca {message}"), hint),
+                    (last.is_some(), is_news),
+                );
+                last
             }
+        };
+        if let Some(auth) = &read {
+            self.client_auth.insert(site.name.clone(), auth.clone());
         }
+        read
+    }
+
+    /// Whether one of the files of a site's client authentication is not what it was.
+    pub(crate) fn client_auth_changed(&self, site: &SitePlan) -> bool {
+        site.client_auth.as_ref().is_some_and(|plan| self.is_new(&plan.ca))
     }
 
     /// Something about a site's key does not work.
     pub(crate) fn problem(&mut self, site: &SitePlan, key: &str, message: String, hint: Option<&str>) {
-        let key = format!("site.{}.{key}", site.name);
-        let message = format!("site \"{}\": {message}", site.name);
-        self.problems.push(Problem {
-            origin: self.origin(&key),
-            message,
-            hint: hint.map(str::to_owned),
+        let problem = self.told(site, key, message, hint);
+        self.problems.push(problem);
+    }
+
+    /// A site cannot be built of what was read, and stays as it is.
+    pub(crate) fn stays(&mut self, site: &SitePlan, message: String) {
+        let problem = self.told(site, "certificates", message, None);
+        let is_news = self.client_auth_changed(site)
+            || match &site.certificates {
+                Certificates::Files(all) => all.iter().any(|files| self.is_new_pair(files)),
+                Certificates::SelfSigned | Certificates::None => false,
+            };
+        self.failed.push(Failed {
+            site: site.name.clone(),
+            problem,
+            is_news,
         });
+    }
+
+    /// All that the next build may use again.
+    pub(crate) fn kept(self) -> Kept {
+        let identities = self.identities.into_iter();
+        Kept {
+            seen: Arc::new(self.seen),
+            identities: identities.filter_map(|(files, made)| Some((files, made?))).collect(),
+            client_auth: self.client_auth,
+            made: self.made,
+            failed: self.failed,
+        }
+    }
+
+    fn read_client_auth(&mut self, plan: &ClientAuthPlan) -> Result<ClientAuth, Fault> {
+        let ClientAuthPlan { mode, ca } = plan;
+        let pem = self.of(ca)?;
+        let roots = identity::certificates_from_pem(&pem).map_err(|e| (format!("{}: {e}", ca.display()), hint(&e)))?;
+        Ok(ClientAuth {
+            mode: *mode,
+            roots: roots.into_iter().map(|(der, _)| der).collect(),
+        })
+    }
+
+    fn told(&self, site: &SitePlan, key: &str, message: String, hint: Option<&str>) -> Problem {
+        Problem {
+            origin: self.origin(&format!("site.{}.{key}", site.name)),
+            message: format!("site \"{}\": {message}", site.name),
+            hint: hint.map(str::to_owned),
+        }
+    }
+
+    /// A problem, unless something from before can stay in its place.
+    fn unusable(&mut self, site: &SitePlan, key: &str, (message, hint): Fault, (has_last, is_news): (bool, bool)) {
+        let problem = self.told(site, key, message, hint);
+        match has_last {
+            true => self.failed.push(Failed {
+                site: site.name.clone(),
+                problem,
+                is_news,
+            }),
+            false => self.problems.push(problem),
+        }
     }
 
     /// Where a key was written, or the nearest table around it.
@@ -110,20 +222,59 @@ impl<'a> Materials<'a> {
         if let Some(known) = self.identities.get(files) {
             return known.clone();
         }
-        let loaded = match load(files) {
-            Ok(identity) => Some(Arc::new(identity)),
+        let loaded = match self.load(files) {
+            Ok(identity) => Some(identity),
             Err((message, hint)) => {
-                self.problem(
+                let last = self.broken.kept().and_then(|kept| kept.identities.get(files)).cloned();
+                let is_news = self.is_new_pair(files);
+                let fault = (format!("certificate {message}"), hint);
+                self.unusable(
                     site,
                     &format!("certificates[{index}]"),
-                    format!("certificate {message}"),
-                    hint,
+                    fault,
+                    (last.is_some(), is_news),
                 );
-                None
+                last
             }
         };
         self.identities.insert(files.clone(), loaded.clone());
         loaded
+    }
+
+    /// A pair, read; one whose files are what they were, and were good, is the same as before.
+    fn load(&mut self, files: &CertificateFiles) -> Result<Arc<Identity>, Fault> {
+        let (chain, key) = (self.of(&files.chain), self.of(&files.key));
+        let (chain, key) = (chain?, key?);
+        let identity = Identity::from_pem(&chain, &key).map_err(|e| {
+            let named = match e {
+                IdentityError::NoKey | IdentityError::BadKey { .. } => files.key.display().to_string(),
+                IdentityError::KeyMismatch => format!("{} and {}", files.chain.display(), files.key.display()),
+                _ => files.chain.display().to_string(),
+            };
+            (format!("{named}: {e}"), hint(&e))
+        })?;
+        let last = self.broken.kept().and_then(|kept| kept.identities.get(files));
+        match last {
+            Some(last) if !self.is_new_pair(files) => Ok(Arc::clone(last)),
+            _ => Ok(Arc::new(identity)),
+        }
+    }
+
+    /// A file's content, or its path with what is wrong. What is read here is watched from then on.
+    fn of(&mut self, path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        let content = read(path);
+        self.seen.note(path, Print::of(&content));
+        content.map_err(|e| (format!("{}: {}", path.display(), plain(&e)), missing(&e)))
+    }
+
+    fn is_new_pair(&self, files: &CertificateFiles) -> bool {
+        self.is_new(&files.chain) || self.is_new(&files.key)
+    }
+
+    /// Whether a file is not what the build before found.
+    fn is_new(&self, path: &Path) -> bool {
+        let before = self.broken.kept().and_then(|kept| kept.seen.of(path));
+        before.is_none() || before != self.seen.of(path)
     }
 
     fn self_signed(&mut self, site: &SitePlan) -> Vec<Arc<Identity>> {
@@ -149,21 +300,13 @@ impl<'a> Materials<'a> {
     }
 }
 
-fn load(files: &CertificateFiles) -> Result<Identity, (String, Option<&'static str>)> {
-    let (chain, key) = (of(&files.chain)?, Zeroizing::new(of(&files.key)?));
-    Identity::from_pem(&chain, &key).map_err(|e| {
-        let named = match e {
-            IdentityError::NoKey | IdentityError::BadKey { .. } => files.key.display().to_string(),
-            IdentityError::KeyMismatch => format!("{} and {}", files.chain.display(), files.key.display()),
-            _ => files.chain.display().to_string(),
-        };
-        (format!("{named}: {e}"), hint(&e))
-    })
-}
-
-/// A file's content, or its path with what is wrong.
-fn of(path: &Path) -> Result<Vec<u8>, (String, Option<&'static str>)> {
-    read(path).map_err(|e| (format!("{}: {}", path.display(), plain(&e)), missing(&e)))
+impl<'a> Broken<'a> {
+    fn kept(self) -> Option<&'a Kept> {
+        match self {
+            Broken::Refuses => None,
+            Broken::Keeps(kept) => Some(kept),
+        }
+    }
 }
 
 fn hint(error: &IdentityError) -> Option<&'static str> {
@@ -186,10 +329,13 @@ fn plain(error: &io::Error) -> String {
     }
 }
 
-/// A file's content, within reason.
-pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut content)?;
+/// A file's content, within reason; it may be a key.
+pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let file = File::open(path)?;
+    // Room for all of it beforehand: growing would leave copies of a key behind.
+    let len = file.metadata()?.len().min(MAX_FILE);
+    let mut content = Zeroizing::new(Vec::with_capacity(len as usize + 1));
+    file.take(MAX_FILE + 1).read_to_end(&mut content)?;
     if content.len() as u64 > MAX_FILE {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB"));
     }

@@ -38,6 +38,8 @@ pub(crate) struct Metrics {
     alerts: Family<AlertLabel, Counter>,
     not_after: Family<CertificateLabels, Gauge>,
     reloads: Family<ResultLabel, Counter>,
+    refreshes: Family<ResultLabel, Counter>,
+    failed: Family<SiteLabel, Gauge>,
     reload_good: Gauge,
     reload_time: Gauge<i64>,
     pub(crate) log_dropped: Counter,
@@ -69,6 +71,7 @@ macro_rules! labels {
 labels! {
     ConnectionLabels { listener: Label, site: Label, outcome: &'static str, stage: &'static str, fault: &'static str }
     ListenerLabel { listener: Label }
+    SiteLabel { site: Label }
     HandshakeLabels { site: Label, version: &'static str, group: &'static str, key_exchange: &'static str, authentication: &'static str, resumed: bool, retry: bool }
     ClassLabels { key_exchange: &'static str, authentication: &'static str, resumed: bool }
     ByteLabels { direction: &'static str, key_exchange: &'static str, authentication: &'static str }
@@ -87,6 +90,15 @@ pub(crate) enum ReloadResult {
     Rejected,
 }
 
+/// What reading changed files again came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RefreshResult {
+    /// All of them are in use.
+    Applied,
+    /// Something stays at its last good state.
+    Kept,
+}
+
 impl Metrics {
     pub(crate) fn new() -> Metrics {
         let mut metrics = Metrics {
@@ -103,6 +115,8 @@ impl Metrics {
             alerts: Family::default(),
             not_after: Family::default(),
             reloads: Family::default(),
+            refreshes: Family::default(),
+            failed: Family::default(),
             reload_good: Gauge::default(),
             reload_time: Gauge::default(),
             log_dropped: Counter::default(),
@@ -148,6 +162,24 @@ impl Metrics {
                 .get_or_create(&CertificateLabels { site, algorithm, index })
                 .set(not_after);
         }
+    }
+
+    /// How much of each site runs on its last good state, because its files are of no use.
+    pub(crate) fn files_failed(&self, all: impl Iterator<Item = (Label, usize)>) {
+        self.failed.clear();
+        for (site, count) in all {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.failed.get_or_create(&SiteLabel { site }).inc_by(count);
+        }
+    }
+
+    /// Files that had changed were read again.
+    pub(crate) fn refreshed(&self, result: RefreshResult) {
+        let word = match result {
+            RefreshResult::Applied => "applied",
+            RefreshResult::Kept => "kept",
+        };
+        self.refreshes.get_or_create(&ResultLabel { result: word }).inc();
     }
 
     /// A reload ended.
@@ -294,6 +326,16 @@ impl Metrics {
             self.not_after.clone(),
         );
         r.register("portcullis_reloads", "Reloads by result", self.reloads.clone());
+        r.register(
+            "portcullis_files_refreshed",
+            "Times that changed certificate and CA files were read again, by result",
+            self.refreshes.clone(),
+        );
+        r.register(
+            "portcullis_files_failed",
+            "Certificates and client CAs of a site whose files are of no use, so that the last good ones stay",
+            self.failed.clone(),
+        );
         r.register(
             "portcullis_config_last_reload_successful",
             "1 if the newest configuration is in use",

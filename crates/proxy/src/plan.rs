@@ -20,6 +20,8 @@ pub struct Plan {
     pub metrics: MetricsPlan,
     /// How it ends.
     pub shutdown: ShutdownPlan,
+    /// Reload when the configuration's file changes; what it names is always watched.
+    pub watch: bool,
     /// Listeners in file order.
     pub listeners: Vec<ListenerPlan>,
     /// Sites in file order.

@@ -1,24 +1,29 @@
 //! The one way to another configuration: check, build, bind, swap, drain. Any error, and nothing has changed.
+//! And the one way to other files under the same configuration: what is good is taken, what is not stays as it was.
 use crate::{
     admin::{Admin, Serving},
     clock, config,
     control::{Command, Control, notice},
     doors::Doors,
     log,
-    metrics::ReloadResult,
+    material::Broken,
+    metrics::{RefreshResult, ReloadResult},
     snapshot::{Ground, Snapshot},
     start::{StartError, half_the_files},
+    watch::Print,
 };
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 use tokio::sync::mpsc;
 
 /// Reads the configuration again and switches to it.
 pub(crate) async fn reload(
-    control: &Control,
+    control: &mut Control,
     doors: &mut Doors,
     admin: (&mut Serving, &mpsc::UnboundedSender<Command>),
 ) -> Result<(), StartError> {
     let began = Instant::now();
+    // before it is read: a change in between is found by the next look
+    control.attempted = control.config.file.as_deref().map(Print::now);
     let result = switch(control, doors, admin).await;
     let metrics = &control.shared.books.metrics;
     match &result {
@@ -34,12 +39,57 @@ pub(crate) async fn reload(
     result
 }
 
+/// Reads again what the configuration names, and builds what that changes. Certificates, keys and CAs that are of no
+/// use stay as they were; connections, listeners and everything else go on.
+pub(crate) fn refresh(control: &Control) {
+    let shared = &control.shared;
+    let began = Instant::now();
+    let old = shared.live.full();
+    let ground = Ground {
+        tickets: &shared.tickets,
+        metrics: &shared.books.metrics,
+        self_signed: control.self_signed.as_ref(),
+        previous: Some(&old),
+        broken: Broken::Keeps(&old.kept),
+    };
+    let snapshot = match Snapshot::build(&control.loaded, &ground) {
+        Ok(snapshot) => snapshot,
+        Err(problems) => {
+            return tracing::error!(error = %config::render(&problems), "changed files not read, what runs runs on");
+        }
+    };
+    if snapshot.kept.seen == old.kept.seen {
+        return;
+    }
+    for failed in snapshot.kept.failed.iter().filter(|failed| failed.is_news) {
+        let hint = failed.problem.hint.as_deref().unwrap_or_default();
+        tracing::error!(at = %failed.problem.origin, hint, error = %failed.problem.message, "changed file is of no use, the last good one stays");
+    }
+    let failed = snapshot.kept.failed.len();
+    let rebuilt = snapshot.rebuilt(&old);
+    snapshot.take_over(shared, half_the_files());
+    shared.live.swap(snapshot);
+    let result = if failed == 0 {
+        RefreshResult::Applied
+    } else {
+        RefreshResult::Kept
+    };
+    shared.books.metrics.refreshed(result);
+    let took_us = began.elapsed().as_micros() as u64;
+    tracing::info!(
+        sites = rebuilt as u64,
+        failed = failed as u64,
+        took_us,
+        "changed files read"
+    );
+}
+
 async fn switch(
-    control: &Control,
+    control: &mut Control,
     doors: &mut Doors,
     (serving, commands): (&mut Serving, &mpsc::UnboundedSender<Command>),
 ) -> Result<(), StartError> {
-    let shared = &control.shared;
+    let shared = &Arc::clone(&control.shared);
     let loaded = config::load(&control.config).map_err(StartError::Config)?;
     let old = shared.live.full();
     let ground = Ground {
@@ -47,6 +97,7 @@ async fn switch(
         metrics: &shared.books.metrics,
         self_signed: control.self_signed.as_ref(),
         previous: Some(&old),
+        broken: Broken::Refuses,
     };
     let snapshot = Snapshot::build(&loaded, &ground).map_err(StartError::Config)?;
     let access = log::open_access(&loaded.plan.log)?;
@@ -63,5 +114,6 @@ async fn switch(
     shared.live.swap(snapshot);
     doors.listen(shared, fresh);
     admin.apply(serving, shared, commands);
+    control.loaded = loaded;
     Ok(())
 }

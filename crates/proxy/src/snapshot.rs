@@ -3,7 +3,7 @@ use crate::{
     config::{Loaded, Problem},
     core::Shared,
     listener::{Listener, gate::Gate},
-    material::{Materials, SelfSigned},
+    material::{Broken, Kept, Materials, SelfSigned},
     metrics::{Label, Metrics},
     plan::{Address, ListenerPlan, Plan, SitePlan},
     site::{Site, Sites},
@@ -25,6 +25,10 @@ pub struct Snapshot {
     pub(crate) upstreams: Vec<Arc<Upstream>>,
     /// Each site's certificates, in its order.
     pub(crate) identities: Vec<Vec<Arc<Identity>>>,
+    /// Each site on each of its listeners.
+    built: Vec<Vec<Arc<Site>>>,
+    /// What was read for it.
+    pub(crate) kept: Kept,
     doors: HashMap<Door, usize>,
 }
 
@@ -45,6 +49,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) self_signed: Option<&'a SelfSigned>,
     /// What ran so far: shared counts and upstreams that stay the same go on.
     pub(crate) previous: Option<&'a Snapshot>,
+    /// What becomes of files that are of no use.
+    pub(crate) broken: Broken<'a>,
 }
 
 impl Live {
@@ -69,33 +75,21 @@ impl Snapshot {
     /// Builds all of it, or says all that is wrong.
     pub(crate) fn build(loaded: &Loaded, ground: &Ground<'_>) -> Result<Snapshot, Vec<Problem>> {
         let plan = &loaded.plan;
-        let mut materials = Materials::new(&loaded.explained, ground.self_signed);
+        let mut materials = Materials::new(&loaded.explained, ground.self_signed, ground.broken);
         let upstreams: Vec<Arc<Upstream>> = plan.upstreams.iter().map(|u| ground.upstream(u)).collect();
         let mut listeners: Vec<Listener> = plan.listeners.iter().map(|l| ground.listener(l)).collect();
         let mut identities = Vec::with_capacity(plan.sites.len());
+        let mut built = Vec::with_capacity(plan.sites.len());
         for (index, site) in plan.sites.iter().enumerate() {
-            let problems = materials.problems.len();
-            let certificates = materials.identities(site);
-            let client_auth = materials.client_auth(site);
-            if materials.problems.len() > problems {
+            let Some((sites, certificates)) = ground.site((plan, index), &upstreams[site.upstream], &mut materials)
+            else {
                 continue;
-            }
-            let label = ground.label(plan, index);
-            let mut build = SiteBuild {
-                plan: site,
-                certificates: &certificates,
-                client_auth,
-                label,
-                made: Vec::new(),
             };
-            for &listener in &site.listeners {
-                let upstream = &upstreams[site.upstream];
-                match build.on(&plan.listeners[listener], upstream, ground.tickets) {
-                    Ok(built) => listeners[listener].sites.add(&site.names, &built),
-                    Err(message) => materials.problem(site, "certificates", message, None),
-                }
+            for (&listener, built) in site.listeners.iter().zip(&sites) {
+                listeners[listener].sites.add(&site.names, built);
             }
             identities.push(certificates);
+            built.push(sites);
         }
         if !materials.problems.is_empty() {
             return Err(materials.problems);
@@ -107,6 +101,8 @@ impl Snapshot {
             listeners,
             upstreams,
             identities,
+            built,
+            kept: materials.kept(),
             doors,
         })
     }
@@ -121,6 +117,12 @@ impl Snapshot {
         self.doors.iter().map(|(door, &index)| (door, &self.listeners[index]))
     }
 
+    /// How many sites are not as they were.
+    pub(crate) fn rebuilt(&self, old: &Snapshot) -> usize {
+        let same = |(a, b): (&Vec<Arc<Site>>, &Vec<Arc<Site>>)| a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b));
+        self.built.iter().zip(&old.built).filter(|pair| !same(*pair)).count()
+    }
+
     /// A site whose every certificate is out of its time.
     pub(crate) fn unusable_site(&self, now: i64) -> Option<&str> {
         let valid = |identity: &Arc<Identity>| {
@@ -132,11 +134,18 @@ impl Snapshot {
         unusable.map(|(site, _)| site.name.as_str())
     }
 
-    /// Puts what outlives configurations under this one's limits, and its certificates' expiry into the metrics.
+    /// Puts what outlives configurations under this one's limits, and the state of its files into the metrics.
     pub(crate) fn take_over(&self, shared: &Shared, half_the_files: usize) {
         for listener in &self.listeners {
             listener.gate.limit(&listener.plan.limits, half_the_files);
         }
+        let label_of = |(index, site): (usize, &SitePlan)| label(&self.plan, index, &site.name);
+        let sites = self.plan.sites.iter().enumerate();
+        let failed = sites.map(|(at, site)| {
+            let failed = self.kept.failed.iter().filter(|failed| failed.site == site.name);
+            (label_of((at, site)), failed.count())
+        });
+        shared.books.metrics.files_failed(failed);
         let each = self.plan.sites.iter().zip(&self.identities).enumerate();
         shared
             .books
@@ -212,7 +221,67 @@ impl SiteBuild<'_> {
     }
 }
 
+/// A site on each of its listeners, and its certificates.
+type Built = (Vec<Arc<Site>>, Vec<Arc<Identity>>);
+
 impl Ground<'_> {
+    /// A site, built of its files; None where that became a problem.
+    fn site(
+        &self,
+        (plan, index): (&Plan, usize),
+        upstream: &Arc<Upstream>,
+        materials: &mut Materials<'_>,
+    ) -> Option<Built> {
+        let site = &plan.sites[index];
+        let problems = materials.problems.len();
+        let certificates = materials.identities(site);
+        let client_auth = materials.client_auth(site);
+        if materials.problems.len() > problems {
+            return None;
+        }
+        let standing = self.standing(index);
+        if let Some(standing) = &standing
+            && same(&standing.1, &certificates)
+            && !materials.client_auth_changed(site)
+        {
+            return Some(standing.clone());
+        }
+        let mut build = SiteBuild {
+            plan: site,
+            certificates: &certificates,
+            client_auth,
+            label: self.label(plan, index),
+            made: Vec::new(),
+        };
+        let each = site.listeners.iter();
+        let each: Result<Vec<_>, String> = each
+            .map(|listener| build.on(&plan.listeners[*listener], upstream, self.tickets))
+            .collect();
+        match (each, standing) {
+            (Ok(sites), _) => Some((sites, certificates)),
+            (Err(message), Some(standing)) => {
+                materials.stays(site, message);
+                Some(standing)
+            }
+            (Err(message), None) => {
+                materials.problem(site, "certificates", message, None);
+                None
+            }
+        }
+    }
+
+    /// The site as it runs, where it may stay.
+    fn standing(&self, index: usize) -> Option<Built> {
+        let previous = match self.broken {
+            Broken::Refuses => None,
+            Broken::Keeps(_) => self.previous,
+        }?;
+        Some((
+            previous.built.get(index)?.clone(),
+            previous.identities.get(index)?.clone(),
+        ))
+    }
+
     fn upstream(&self, plan: &crate::plan::UpstreamPlan) -> Arc<Upstream> {
         let same = self.previous.and_then(|s| s.upstreams.iter().find(|u| u.plan == *plan));
         same.cloned().unwrap_or_else(|| {
@@ -237,6 +306,10 @@ impl Ground<'_> {
     fn label(&self, plan: &Plan, index: usize) -> Label {
         label(plan, index, &plan.sites[index].name)
     }
+}
+
+fn same(one: &[Arc<Identity>], other: &[Arc<Identity>]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| Arc::ptr_eq(a, b))
 }
 
 /// A site's name among the metrics.

@@ -6,10 +6,11 @@ use crate::{
     core::{self, Shared},
     doors::{AddressError, Doors},
     log::{Log, Output},
-    material::SelfSigned,
+    material::{Broken, SelfSigned},
     metrics::{Label, Metrics, ReloadResult},
     record::Books,
     snapshot::{Ground, Live, Snapshot},
+    watch::Print,
 };
 use portcullis_tls::{negotiated::Negotiated, tickets::Tickets};
 use std::{
@@ -103,6 +104,8 @@ pub struct Running {
 
 /// Loads, builds, binds and starts; nothing runs unless all of it does.
 pub fn start(source: Source, shutdown: Shutdown) -> Result<Running, StartError> {
+    // before it is read: a change in between is found by the first look
+    let attempted = source.config.file.as_deref().map(Print::now);
     let loaded = config::load(&source.config).map_err(StartError::Config)?;
     let metrics = Arc::new(Metrics::new());
     let output = source.output.unwrap_or_else(|| Box::new(io::stdout()));
@@ -115,13 +118,26 @@ pub fn start(source: Source, shutdown: Shutdown) -> Result<Running, StartError> 
         cores.push(core::start(index, shared.clone(), orders).map_err(system("cannot start a thread"))?);
     }
     let (commands, inbox) = mpsc::unbounded_channel();
-    let control = Control { shared: shared.clone(), config: source.config, self_signed, cores, writer, shutdown };
-    let control = control::start(control, doors, (commands.clone(), inbox), &loaded);
+    let control = Control {
+        shared: shared.clone(),
+        config: source.config,
+        loaded,
+        attempted,
+        self_signed,
+        cores,
+        writer,
+        shutdown,
+    };
+    let control = control::start(control, doors, (commands.clone(), inbox));
     let control = control.inspect_err(|_| {
         shared.end_cores();
         log.end();
     })?;
-    Ok(Running { commands, control: Some(control), shared })
+    Ok(Running {
+        commands,
+        control: Some(control),
+        shared,
+    })
 }
 
 type Assembled = (
@@ -144,6 +160,7 @@ fn assemble(
         metrics: &metrics,
         self_signed: self_signed.as_ref(),
         previous: None,
+        broken: Broken::Refuses,
     };
     let snapshot = Snapshot::build(loaded, &ground).map_err(StartError::Config)?;
     let cores = loaded.plan.workers.unwrap_or_else(cores);
@@ -172,6 +189,7 @@ pub fn inspect(loaded: &Loaded, self_signed: Option<&SelfSigned>) -> Result<Snap
             metrics: &metrics,
             self_signed,
             previous: None,
+            broken: Broken::Refuses,
         },
     )
 }
@@ -191,6 +209,15 @@ impl Running {
             .send(Command::Reload(Some(answer)))
             .map_err(|_| ReloadError::Ending)?;
         wait.blocking_recv().map_err(|_| ReloadError::Ending)?
+    }
+
+    /// Reads again, now, the certificate and CA files that changed; the watch does the same by itself within seconds.
+    pub fn refresh(&self) -> Result<(), ReloadError> {
+        let (answer, wait) = oneshot::channel();
+        self.commands
+            .send(Command::Refresh(answer))
+            .map_err(|_| ReloadError::Ending)?;
+        wait.blocking_recv().map_err(|_| ReloadError::Ending)
     }
 
     /// Fails readiness, stops accepting after the delay, ends when all is done or the grace is over.

@@ -45,11 +45,6 @@ const LATER: &[Later] = &[
         "ledger",
         "leave it out: metrics and the access log count every connection",
     ),
-    hinted(
-        "",
-        "watch",
-        "leave it out: `portcullis reload` or SIGHUP reads the file again",
-    ),
     hinted("", "include", "keep everything in one file until then"),
     key("", "acme"),
     flat("listen"),

@@ -249,6 +249,7 @@ fn plan(tree: Table, environment: &[(String, String)], report: &mut Report) -> P
         admin: process.admin.map(|admin| admin.value),
         metrics: process.metrics,
         shutdown: process.shutdown,
+        watch: process.watch,
         listeners: listeners.into_iter().map(listener::Draft::into_plan).collect(),
         sites: sites.into_iter().map(|site| site.plan).collect(),
         upstreams: upstreams.into_iter().map(|upstream| upstream.plan).collect(),

@@ -30,6 +30,7 @@ pub(super) struct Process {
     pub(super) metrics: MetricsPlan,
     pub(super) metrics_origin: Origin,
     pub(super) shutdown: ShutdownPlan,
+    pub(super) watch: bool,
 }
 
 /// Reads all of it.
@@ -46,6 +47,7 @@ pub(super) fn read(root: &mut Reader<'_>, environment: &[(String, String)]) -> P
     }
     let (metrics, metrics_origin) = metrics(root);
     let shutdown = shutdown(root);
+    let watch = root.value_or("watch", Kind::Bool(false), values::switch).value;
     Process {
         workers,
         log,
@@ -53,6 +55,7 @@ pub(super) fn read(root: &mut Reader<'_>, environment: &[(String, String)]) -> P
         metrics,
         metrics_origin,
         shutdown,
+        watch,
     }
 }
 

@@ -121,6 +121,7 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
     ("", "metrics = { sites = 1 }", "metrics = { sites = 2 }"),
     ("", "shutdown = { delay = '1s' }", "shutdown = { delay = '2s' }"),
     ("", "shutdown = { grace = '1s' }", "shutdown = { grace = '2s' }"),
+    ("", "watch = false", "watch = true"),
     ("listener", "name = 'a'", "name = 'b'"),
     (
         "listener",
@@ -237,7 +238,6 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
         "ledger = { path = 'p', keep = '90d', addresses = 'prefix' }",
         "\"ledger\"",
     ),
-    ("", "watch = false", "\"watch\""),
     ("", "include = ['sites/*.toml']", "\"include\""),
     ("", "acme = { name = {} }", "\"acme\""),
     (

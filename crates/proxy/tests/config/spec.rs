@@ -3,7 +3,6 @@ use crate::kit::Case;
 
 const REFUSED: &[&str] = &[
     r#"portcullis.toml:5: "ledger" is not in this version"#,
-    r#"portcullis.toml:7: "watch" is not in this version"#,
     r#"portcullis.toml:12: listener "web": mode "http" is not in this version"#,
     r#"portcullis.toml:13: listener "web": "http3" is not in this version"#,
     r#"portcullis.toml:14: listener "web": "public_port" is not in this version"#,
