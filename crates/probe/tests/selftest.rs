@@ -310,7 +310,7 @@ impl Spec {
             identities: self.identities.clone(),
             client_auth,
             alpn: Vec::new(),
-            ticket_lifetime: Duration::from_secs(60),
+            resumption: portcullis_tls::tickets::Resumption::living(Duration::from_secs(60)),
         };
         Arc::new(Server::build(spec, &Tickets::new()).unwrap())
     }

@@ -4,10 +4,10 @@ use crate::{
     negotiated::{Authentication, Negotiated, Version},
     policy::{self, Policy, Rule, RuleName},
     profile::Settings,
-    tickets::Tickets,
+    tickets::{Resumption, Tickets},
 };
 use portcullis_wire::{CipherId, GroupId, Hello, SchemeId, alert::Alert};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 mod build;
 mod client_auth;
@@ -47,8 +47,8 @@ pub struct ServerSpec {
     pub client_auth: Option<ClientAuth>,
     /// Application protocols, most wanted first; empty: the client's are ignored.
     pub alpn: Vec<Vec<u8>>,
-    /// How long a session may be resumed; zero: never.
-    pub ticket_lifetime: Duration,
+    /// How sessions are resumed.
+    pub resumption: Resumption,
 }
 
 /// Why no server can be built.
@@ -87,7 +87,15 @@ struct Offer {
     /// The same of TLS 1.2, where the suite must fit the key as well.
     schemes_12: Vec<SchemeId>,
     ciphers_12: Vec<CipherId>,
-    configs: Vec<(GroupId, Arc<rustls::ServerConfig>)>,
+    configs: Vec<Prepared>,
+}
+
+/// The configurations of one certificate and one group.
+struct Prepared {
+    group: GroupId,
+    tls13: Arc<rustls::ServerConfig>,
+    /// The same one, unless tickets are sealed with a shared secret.
+    tls12: Arc<rustls::ServerConfig>,
 }
 
 /// The configuration that a hello gets, and what must come of it.
@@ -183,8 +191,12 @@ impl Server {
         }
         let (offer, scheme) = self.certificate(hello, version)?;
         let chosen = policy::choose_group(hello, &self.rule).ok_or(Refusal::NoCommonGroup)?;
-        let prepared = offer.configs.iter().find(|(group, _)| *group == chosen.group);
-        let (_, config) = prepared.ok_or(Refusal::NoCommonGroup)?;
+        let prepared = offer.configs.iter().find(|prepared| prepared.group == chosen.group);
+        let prepared = prepared.ok_or(Refusal::NoCommonGroup)?;
+        let config = match version {
+            Version::Tls13 => &prepared.tls13,
+            Version::Tls12 => &prepared.tls12,
+        };
         Ok(Choice {
             config: Arc::clone(config),
             version,

@@ -7,22 +7,120 @@
 //! lives. The one before is kept for a period more, so that a ticket from just before the change still opens; a
 //! ticket also carries the moment it was made, sealed, and is refused once it is older than its lifetime. Old
 //! secrets cannot be computed from new ones, and [`Tickets::rotate`] drops them even where nobody connects.
-use crate::provider::{SealingKey, Secret};
+//!
+//! Processes that are given the same [`SharedSecret`] open each other's tickets: the key of a period is derived from
+//! it and from the period's number on the wall clock. There a period's key can be computed for as long as the secret
+//! exists, so only TLS 1.3 uses it, where a ticket's key says nothing about the traffic of its connections. Keys of
+//! the period before and of the period after are taken too: clocks differ.
+use crate::provider::{Digest, SealingKey, Secret};
 use arc_swap::ArcSwapOption;
 use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
 use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// RFC 8446 4.6.1: no ticket lives longer than seven days.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Sessions kept for one context with client certificates. Each holds the client's chain: about 16 kB with
-/// ML-DSA-65 and an intermediate, so 16 MB for a busy site.
-const STORED_SESSIONS: usize = 1024;
+/// A shared secret shorter than the keys made of it would be the weakest part.
+const SHORTEST_SECRET: usize = 32;
+
+/// How the sessions of a site are resumed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Resumption {
+    /// TLS 1.3 tickets after a handshake; none, and nothing is resumed.
+    pub tickets: usize,
+    /// How long a session may be resumed; zero: never.
+    pub lifetime: Duration,
+    /// Sessions kept here, of those that are not in tickets.
+    pub cache: usize,
+    /// What other processes know too, so that they open our tickets and we theirs.
+    pub secret: Option<Arc<SharedSecret>>,
+}
+
+impl Resumption {
+    /// Tickets per handshake. They are used once (RFC 8446 C.4), and a browser opens its next connections in pairs;
+    /// each more costs every handshake some 200 bytes and a microsecond.
+    pub const TICKETS: usize = 2;
+    /// Sessions kept for one context with client certificates. Each holds the client's chain: about 16 kB with
+    /// ML-DSA-65 and an intermediate, so 16 MB for a busy site.
+    pub const CACHE: usize = 1024;
+
+    /// The usual, for so long.
+    pub fn living(lifetime: Duration) -> Resumption {
+        Resumption {
+            tickets: Resumption::TICKETS,
+            lifetime,
+            cache: Resumption::CACHE,
+            secret: None,
+        }
+    }
+
+    pub(crate) fn is_off(&self) -> bool {
+        self.tickets == 0 || self.lifetime.as_secs() == 0
+    }
+}
+
+/// A secret of several processes.
+pub struct SharedSecret {
+    secret: Secret,
+    /// Tells it from others.
+    id: [u8; 32],
+}
+
+/// A shared secret is too short.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a shared ticket secret has {found} bytes, {SHORTEST_SECRET} at least are needed")]
+pub struct SecretTooShort {
+    /// What there is.
+    pub found: usize,
+}
+
+impl SharedSecret {
+    /// Of at least 32 bytes that nobody can guess.
+    pub fn new(content: &[u8]) -> Result<SharedSecret, SecretTooShort> {
+        let too_short = SecretTooShort { found: content.len() };
+        if content.len() < SHORTEST_SECRET {
+            return Err(too_short);
+        }
+        let secret = Secret::of(content).ok_or(too_short)?;
+        let id = Digest::new().part(b"ticket secret").part(content).finish();
+        Ok(SharedSecret { secret, id })
+    }
+
+    fn key(&self, context: &[u8; 32], period: u64) -> Option<SealingKey> {
+        let purpose = Digest::new().part(context).part(&period.to_be_bytes()).finish();
+        self.secret.derive(&purpose)
+    }
+
+    fn keys(&self, context: &[u8; 32], period: u64) -> Option<Keys> {
+        let neighbour = |period: Option<u64>| period.and_then(|period| self.key(context, period));
+        Some(Keys {
+            period,
+            current: self.key(context, period)?,
+            previous: neighbour(period.checked_sub(1)),
+            next: neighbour(period.checked_add(1)),
+        })
+    }
+}
+
+impl PartialEq for SharedSecret {
+    fn eq(&self, other: &SharedSecret) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for SharedSecret {}
+
+impl fmt::Debug for SharedSecret {
+    /// Never the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedSecret").finish_non_exhaustive()
+    }
+}
 
 /// Time since some fixed moment. It must not go backwards, as a wall clock does.
 pub type Clock = Box<dyn Fn() -> Duration + Send + Sync>;
@@ -30,6 +128,8 @@ pub type Clock = Box<dyn Fn() -> Duration + Send + Sync>;
 /// The process's ticket secrets and session stores; outlives every configuration.
 pub struct Tickets {
     clock: Arc<Clock>,
+    /// Since 1970: what processes agree on.
+    wall: Arc<Clock>,
     rooms: Mutex<Rooms>,
 }
 
@@ -46,13 +146,20 @@ impl Tickets {
     /// New secrets, on the clock of the machine.
     pub fn new() -> Arc<Tickets> {
         let start = Instant::now();
-        Tickets::with_clock(Box::new(move || start.elapsed()))
+        let wall = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Tickets::with_clocks(Arc::new(Box::new(move || start.elapsed())), Arc::new(Box::new(wall)))
     }
 
     /// New secrets, on a clock of the caller's.
     pub fn with_clock(clock: Clock) -> Arc<Tickets> {
+        let clock = Arc::new(clock);
+        Tickets::with_clocks(Arc::clone(&clock), clock)
+    }
+
+    fn with_clocks(clock: Arc<Clock>, wall: Arc<Clock>) -> Arc<Tickets> {
         Arc::new(Tickets {
-            clock: Arc::new(clock),
+            clock,
+            wall,
             rooms: Mutex::default(),
         })
     }
@@ -67,42 +174,55 @@ impl Tickets {
             drop(rotor.turn(now));
         }
         for sealer in rooms.sealers.values().filter_map(Weak::upgrade) {
-            sealer.forget_keys_before(now);
+            sealer.forget_old_keys();
         }
     }
 
     /// Stateless tickets for a context.
-    pub(crate) fn sealer(&self, context: [u8; 32], lifetime: Duration) -> Arc<Sealer> {
-        let lifetime = lifetime.min(MAX_LIFETIME);
+    pub(crate) fn sealer(&self, context: [u8; 32], resumption: &Resumption) -> Arc<Sealer> {
+        let lifetime = resumption.lifetime.min(MAX_LIFETIME);
+        let room = match &resumption.secret {
+            None => context,
+            Some(secret) => Digest::new().part(&context).part(&secret.id).finish(),
+        };
         let mut rooms = lock(&self.rooms);
-        if let Some(known) = rooms.sealers.get(&context).and_then(Weak::upgrade) {
+        if let Some(known) = rooms.sealers.get(&room).and_then(Weak::upgrade) {
             return known;
         }
-        let rotor = rooms.rotors.entry(lifetime);
-        let rotor = Arc::clone(rotor.or_insert_with(|| Arc::new(Rotor::new(lifetime))));
+        let (origin, clock) = match &resumption.secret {
+            None => {
+                let rotor = rooms.rotors.entry(lifetime);
+                let rotor = Arc::clone(rotor.or_insert_with(|| Arc::new(Rotor::new(lifetime))));
+                (Origin::Own(rotor), &self.clock)
+            }
+            Some(secret) => (Origin::Shared(Arc::clone(secret)), &self.wall),
+        };
         let sealer = Arc::new(Sealer {
             context,
-            rotor,
-            clock: Arc::clone(&self.clock),
+            origin,
+            period: period_of(lifetime),
+            clock: Arc::clone(clock),
             keys: ArcSwapOption::empty(),
         });
-        rooms.sealers.insert(context, Arc::downgrade(&sealer));
+        rooms.sealers.insert(room, Arc::downgrade(&sealer));
         sealer
     }
 
     /// Sessions kept here, for a context with client certificates: a ticket would carry the client's whole chain,
-    /// through every one of its later hellos.
-    pub(crate) fn store(&self, context: [u8; 32], lifetime: Duration) -> Arc<Store> {
+    /// through every one of its later hellos. And for what a shared secret must not protect.
+    pub(crate) fn store(&self, context: [u8; 32], resumption: &Resumption) -> Arc<Store> {
+        let size = resumption.cache;
+        let room = Digest::new().part(&context).part(&(size as u64).to_be_bytes()).finish();
         let mut rooms = lock(&self.rooms);
-        if let Some(known) = rooms.stores.get(&context).and_then(Weak::upgrade) {
+        if let Some(known) = rooms.stores.get(&room).and_then(Weak::upgrade) {
             return known;
         }
         let store = Arc::new(Store {
-            lifetime: lifetime.min(MAX_LIFETIME),
+            lifetime: resumption.lifetime.min(MAX_LIFETIME),
             clock: Arc::clone(&self.clock),
-            sessions: ServerSessionMemoryCache::new(STORED_SESSIONS),
+            sessions: ServerSessionMemoryCache::new(size),
         });
-        rooms.stores.insert(context, Arc::downgrade(&store));
+        rooms.stores.insert(room, Arc::downgrade(&store));
         store
     }
 }
@@ -130,7 +250,7 @@ struct Secrets {
 impl Rotor {
     fn new(period: Duration) -> Rotor {
         Rotor {
-            period: period.max(Duration::from_secs(1)),
+            period: period_of(period),
             secrets: Mutex::new(None),
         }
     }
@@ -171,8 +291,14 @@ impl Rotor {
             period: secrets.period,
             current: secrets.current.derive(context)?,
             previous: previous.and_then(|secret| secret.derive(context)),
+            next: None,
         })
     }
+}
+
+/// A period of less than a second would have no number.
+fn period_of(lifetime: Duration) -> Duration {
+    lifetime.max(Duration::from_secs(1))
 }
 
 /// A context's keys of one period, derived once.
@@ -180,13 +306,16 @@ struct Keys {
     period: u64,
     current: SealingKey,
     previous: Option<SealingKey>,
+    /// Of processes whose clocks are ahead of ours.
+    next: Option<SealingKey>,
 }
 
 impl Keys {
     fn of_period(&self, period: u64) -> Option<&SealingKey> {
         match period {
             present if present == self.period => Some(&self.current),
-            before if before + 1 == self.period => self.previous.as_ref(),
+            before if before.checked_add(1) == Some(self.period) => self.previous.as_ref(),
+            after if self.period.checked_add(1) == Some(after) => self.next.as_ref(),
             _ => None,
         }
     }
@@ -195,24 +324,40 @@ impl Keys {
 /// Makes and opens the tickets of one context: period (8 bytes, in clear, bound) | nonce | sealed time and session.
 pub(crate) struct Sealer {
     context: [u8; 32],
-    rotor: Arc<Rotor>,
+    origin: Origin,
+    period: Duration,
     clock: Arc<Clock>,
     keys: ArcSwapOption<Keys>,
 }
 
+/// Where a sealer's keys come from.
+enum Origin {
+    Own(Arc<Rotor>),
+    Shared(Arc<SharedSecret>),
+}
+
 impl Sealer {
     fn keys(&self, now: Duration) -> Option<Arc<Keys>> {
-        let period = self.rotor.period_at(now);
-        if let Some(keys) = self.keys.load_full().filter(|keys| period <= keys.period) {
+        let period = now.as_secs() / self.period.as_secs();
+        let still_good = |keys: &Arc<Keys>| match self.origin {
+            Origin::Own(_) => period <= keys.period,
+            // the wall clock may go back
+            Origin::Shared(_) => period == keys.period,
+        };
+        if let Some(keys) = self.keys.load_full().filter(still_good) {
             return Some(keys);
         }
-        let keys = Arc::new(self.rotor.keys(&self.context, now)?);
+        let keys = match &self.origin {
+            Origin::Own(rotor) => rotor.keys(&self.context, now),
+            Origin::Shared(secret) => secret.keys(&self.context, period),
+        };
+        let keys = Arc::new(keys?);
         self.keys.store(Some(Arc::clone(&keys)));
         Some(keys)
     }
 
-    fn forget_keys_before(&self, now: Duration) {
-        let period = self.rotor.period_at(now);
+    fn forget_old_keys(&self) {
+        let period = (self.clock)().as_secs() / self.period.as_secs();
         if self.keys.load().as_ref().is_some_and(|keys| keys.period < period) {
             self.keys.store(None);
         }
@@ -226,7 +371,7 @@ impl ProducesTickets for Sealer {
 
     fn lifetime(&self) -> u32 {
         // At most seven days.
-        u32::try_from(self.rotor.period.as_secs()).unwrap_or(u32::MAX)
+        u32::try_from(self.period.as_secs()).unwrap_or(u32::MAX)
     }
 
     fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
@@ -248,7 +393,7 @@ impl ProducesTickets for Sealer {
         let key = keys.of_period(u64::from_be_bytes(*period))?;
         let mut plain = key.open(period, sealed)?;
         let made = u64::from_be_bytes(*plain.first_chunk()?);
-        if now.as_secs().saturating_sub(made) > self.rotor.period.as_secs() {
+        if now.as_secs().saturating_sub(made) > self.period.as_secs() {
             return None;
         }
         plain.drain(..8);
@@ -319,6 +464,17 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
+    fn living(lifetime: Duration) -> Resumption {
+        Resumption::living(lifetime)
+    }
+
+    fn sharing(secret: &[u8]) -> Resumption {
+        Resumption {
+            secret: Some(Arc::new(SharedSecret::new(secret).unwrap())),
+            ..living(HOUR)
+        }
+    }
+
     /// Tickets whose clock the test sets, in seconds.
     fn at(start: u64) -> (Arc<Tickets>, Arc<AtomicU64>) {
         let time = Arc::new(AtomicU64::new(start));
@@ -332,7 +488,7 @@ mod tests {
         // made in the middle of a period, at its very end, and at its very beginning
         for made in [1800, 3599, 3600] {
             let (tickets, time) = at(made);
-            let sealer = tickets.sealer([1; 32], HOUR);
+            let sealer = tickets.sealer([1; 32], &living(HOUR));
             let ticket = sealer.encrypt(b"session").unwrap();
             for (age, opens) in [(0, true), (1800, true), (3600, true), (3601, false), (7200, false)] {
                 time.store(made + age, Ordering::Relaxed);
@@ -344,23 +500,23 @@ mod tests {
     #[test]
     fn a_ticket_never_opens_in_another_context() {
         let (tickets, _) = at(0);
-        let ticket = tickets.sealer([1; 32], HOUR).encrypt(b"session").unwrap();
-        assert_eq!(tickets.sealer([2; 32], HOUR).decrypt(&ticket), None);
-        assert_eq!(tickets.sealer([1; 32], HOUR).decrypt(&ticket).unwrap(), b"session");
-        assert_eq!(at(0).0.sealer([1; 32], HOUR).decrypt(&ticket), None);
+        let ticket = tickets.sealer([1; 32], &living(HOUR)).encrypt(b"session").unwrap();
+        assert_eq!(tickets.sealer([2; 32], &living(HOUR)).decrypt(&ticket), None);
+        assert_eq!(tickets.sealer([1; 32], &living(HOUR)).decrypt(&ticket).unwrap(), b"session");
+        assert_eq!(at(0).0.sealer([1; 32], &living(HOUR)).decrypt(&ticket), None);
     }
 
     #[test]
     fn a_period_has_one_secret_and_the_next_another() {
         let (tickets, time) = at(10);
-        let sealer = tickets.sealer([1; 32], HOUR);
+        let sealer = tickets.sealer([1; 32], &living(HOUR));
         let first = sealer.encrypt(b"session").unwrap();
         assert_eq!(first[..8], sealer.encrypt(b"session").unwrap()[..8]);
         time.store(3600, Ordering::Relaxed);
         assert_ne!(first[..8], sealer.encrypt(b"session").unwrap()[..8]);
         // the clock is not believed when it goes back: no second secret for an old period
         time.store(20, Ordering::Relaxed);
-        let other = tickets.sealer([2; 32], HOUR);
+        let other = tickets.sealer([2; 32], &living(HOUR));
         for sealer in [sealer, other] {
             assert_ne!(first[..8], sealer.encrypt(b"session").unwrap()[..8]);
         }
@@ -369,11 +525,14 @@ mod tests {
     #[test]
     fn after_two_periods_no_key_is_left_for_an_old_ticket() {
         let (tickets, time) = at(0);
-        let sealer = tickets.sealer([1; 32], HOUR);
+        let sealer = tickets.sealer([1; 32], &living(HOUR));
         let old = sealer.encrypt(b"session").unwrap();
         time.store(7200, Ordering::Relaxed);
         sealer.encrypt(b"session").unwrap();
-        assert!(lock(&sealer.rotor.secrets).as_ref().unwrap().previous.is_none());
+        let Origin::Own(rotor) = &sealer.origin else {
+            panic!("nobody shares a secret here");
+        };
+        assert!(lock(&rotor.secrets).as_ref().unwrap().previous.is_none());
         // even with the clock back where the ticket was fresh
         time.store(0, Ordering::Relaxed);
         assert_eq!(sealer.decrypt(&old), None);
@@ -382,7 +541,7 @@ mod tests {
     #[test]
     fn rotation_needs_no_visitors() {
         let (tickets, time) = at(0);
-        let sealer = tickets.sealer([1; 32], HOUR);
+        let sealer = tickets.sealer([1; 32], &living(HOUR));
         let old = sealer.encrypt(b"session").unwrap();
         time.store(7200, Ordering::Relaxed);
         tickets.rotate();
@@ -394,15 +553,15 @@ mod tests {
     #[test]
     fn lifetimes_end_after_seven_days() {
         let (tickets, _) = at(0);
-        let sealer = tickets.sealer([1; 32], 30 * 24 * HOUR);
+        let sealer = tickets.sealer([1; 32], &living(30 * 24 * HOUR));
         assert_eq!(sealer.lifetime(), 7 * 24 * 3600);
-        assert_eq!(tickets.sealer([2; 32], HOUR).lifetime(), 3600);
+        assert_eq!(tickets.sealer([2; 32], &living(HOUR)).lifetime(), 3600);
     }
 
     #[test]
     fn a_changed_ticket_does_not_open() {
         let (tickets, _) = at(0);
-        let sealer = tickets.sealer([1; 32], HOUR);
+        let sealer = tickets.sealer([1; 32], &living(HOUR));
         let ticket = sealer.encrypt(b"session").unwrap();
         for at in 0..ticket.len() {
             let mut changed = ticket.clone();
@@ -413,14 +572,63 @@ mod tests {
     }
 
     #[test]
+    fn processes_with_one_secret_open_each_others_tickets_within_a_period_of_skew() {
+        let now = 1_000_000 * 3600 + 100;
+        let (ours, _) = at(now);
+        let ours = ours.sealer([1; 32], &sharing(&[7; 32]));
+        let ticket = ours.encrypt(b"session").unwrap();
+        let back = |skew: i64| now.checked_add_signed(skew).unwrap();
+        // a clock behind, alike, ahead; and one for which the ticket's time is over
+        for (skew, opens) in [(-3600, true), (0, true), (3600, true), (3601, false), (-3701, false), (7200, false)] {
+            let (theirs, _) = at(back(skew));
+            let opened = theirs.sealer([1; 32], &sharing(&[7; 32])).decrypt(&ticket);
+            assert_eq!(opened.is_some(), opens, "skew {skew}");
+        }
+        let (theirs, _) = at(now);
+        assert_eq!(theirs.sealer([2; 32], &sharing(&[7; 32])).decrypt(&ticket), None, "context");
+        assert_eq!(theirs.sealer([1; 32], &sharing(&[8; 32])).decrypt(&ticket), None, "secret");
+        assert_eq!(theirs.sealer([1; 32], &living(HOUR)).decrypt(&ticket), None, "none shared");
+    }
+
+    #[test]
+    fn the_keys_of_a_shared_secret_follow_the_wall_clock_both_ways() {
+        let (tickets, time) = at(10 * 3600);
+        let sealer = tickets.sealer([1; 32], &sharing(&[7; 32]));
+        let period = |ticket: Vec<u8>| u64::from_be_bytes(*ticket.first_chunk().unwrap());
+        for hour in [10, 11, 9] {
+            time.store(hour * 3600, Ordering::Relaxed);
+            assert_eq!(period(sealer.encrypt(b"session").unwrap()), hour);
+        }
+        time.store(12 * 3600, Ordering::Relaxed);
+        tickets.rotate();
+        assert!(sealer.keys.load().is_none(), "old keys are not kept");
+    }
+
+    #[test]
+    fn a_changed_secret_ends_what_was_sealed_with_the_old_one() {
+        let (tickets, _) = at(3600);
+        let before = tickets.sealer([1; 32], &sharing(&[7; 32]));
+        let ticket = before.encrypt(b"session").unwrap();
+        let same = tickets.sealer([1; 32], &sharing(&[7; 32]));
+        assert!(Arc::ptr_eq(&before, &same));
+        assert_eq!(tickets.sealer([1; 32], &sharing(&[8; 32])).decrypt(&ticket), None);
+    }
+
+    #[test]
+    fn a_short_secret_is_refused() {
+        assert_eq!(SharedSecret::new(&[7; 31]), Err(SecretTooShort { found: 31 }));
+        assert!(SharedSecret::new(&[7; 32]).is_ok());
+    }
+
+    #[test]
     fn a_store_survives_as_long_as_somebody_uses_it() {
         let (tickets, time) = at(0);
-        let before = tickets.store([1; 32], HOUR);
+        let before = tickets.store([1; 32], &living(HOUR));
         before.put(vec![1], vec![2]);
-        let after = tickets.store([1; 32], HOUR);
+        let after = tickets.store([1; 32], &living(HOUR));
         drop(before);
         assert_eq!(after.get(&[1]), Some(vec![2]));
-        assert_eq!(tickets.store([2; 32], HOUR).get(&[1]), None);
+        assert_eq!(tickets.store([2; 32], &living(HOUR)).get(&[1]), None);
         time.store(3601, Ordering::Relaxed);
         assert_eq!(after.take(&[1]), None);
         drop(after);

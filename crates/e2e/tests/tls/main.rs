@@ -65,7 +65,7 @@ impl Site {
                 roots: self.client_roots.iter().map(root).collect(),
             }),
             alpn: Vec::new(),
-            ticket_lifetime: Duration::from_secs(3600),
+            resumption: portcullis_tls::tickets::Resumption::living(Duration::from_secs(3600)),
         };
         Server::build(spec, tickets).expect("a server")
     }

@@ -19,6 +19,15 @@ impl Secret {
         Ok(Secret(bytes))
     }
 
+    /// The one that HKDF gives for a secret of another shape, always the same.
+    pub(crate) fn of(shared: &[u8]) -> Option<Secret> {
+        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, SHARED_LABEL).extract(shared);
+        let mut bytes = Zeroizing::new([0; KEY]);
+        let expanded = extracted.expand(&[b"secret"], Length(KEY)).ok()?;
+        expanded.fill(bytes.as_mut()).ok()?;
+        Some(Secret(bytes))
+    }
+
     /// The key that HKDF (RFC 5869) gives for this context. There is no way from it back to the secret, nor to
     /// another context's key.
     pub(crate) fn derive(&self, context: &[u8; 32]) -> Option<SealingKey> {
@@ -34,6 +43,8 @@ impl Secret {
 
 /// Changes with the ticket's format, so that old and new keys never meet.
 const LABEL: &[u8] = b"portcullis tls ticket v1";
+/// The same for secrets that several processes share.
+const SHARED_LABEL: &[u8] = b"portcullis shared ticket secret v1";
 
 struct Length(usize);
 

@@ -1,5 +1,5 @@
 //! Preparing the configurations of a site.
-use super::{BuildError, ClientAuth, Offer, Server, ServerSpec, client_auth, signing};
+use super::{BuildError, ClientAuth, Offer, Prepared, Server, ServerSpec, client_auth, signing};
 use crate::{
     identity::Identity,
     negotiated::{Authentication, Version},
@@ -15,10 +15,6 @@ use rustls::{
     sign::SingleCertAndKey,
 };
 use std::sync::Arc;
-
-/// TLS 1.3 tickets per handshake. They are used once (RFC 8446 C.4), and a browser opens its next connections in
-/// pairs; each more costs every handshake some 200 bytes and a microsecond.
-const TICKETS: usize = 2;
 
 /// The server of a specification.
 pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, BuildError> {
@@ -38,8 +34,8 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
     for group in groups {
         let template = template(spec, group, verifier.as_ref())?;
         for offer in &mut offers {
-            let config = finished(spec, &template, offer, tickets);
-            offer.configs.push((group, Arc::new(config)));
+            let prepared = prepared(spec, (group, &template), offer, tickets);
+            offer.configs.push(prepared);
         }
     }
     Ok(Server {
@@ -138,20 +134,43 @@ fn template(
 }
 
 /// The template with one certificate and the context that its class belongs to.
-fn finished(spec: &ServerSpec, template: &ServerConfig, offer: &Offer, tickets: &Tickets) -> ServerConfig {
+fn prepared(
+    spec: &ServerSpec,
+    (group, template): (GroupId, &ServerConfig),
+    offer: &Offer,
+    tickets: &Tickets,
+) -> Prepared {
     let mut config = template.clone();
     let certified = signing::narrowed(&offer.identity, &spec.settings.signatures);
     config.cert_resolver = Arc::new(SingleCertAndKey::from(certified));
-    if spec.ticket_lifetime.as_secs() == 0 {
-        return config;
+    let one = |config: ServerConfig| {
+        let tls13 = Arc::new(config);
+        let tls12 = Arc::clone(&tls13);
+        Prepared { group, tls13, tls12 }
+    };
+    let resumption = &spec.resumption;
+    if resumption.is_off() {
+        return one(config);
     }
-    config.send_tls13_tickets = TICKETS;
+    config.send_tls13_tickets = resumption.tickets;
     let context = context(spec, offer.authentication);
-    match &spec.client_auth {
-        None => config.ticketer = tickets.sealer(context, spec.ticket_lifetime),
-        Some(_) => config.session_storage = tickets.store(context, spec.ticket_lifetime),
+    if spec.client_auth.is_some() {
+        config.session_storage = tickets.store(context, resumption);
+        return one(config);
     }
-    config
+    // it goes on naming both versions: rustls marks a downgrade only then (RFC 8446 4.1.3)
+    let mut tls12 = config.clone();
+    config.ticketer = tickets.sealer(context, resumption);
+    if resumption.secret.is_none() {
+        return one(config);
+    }
+    // a ticket of TLS 1.2 carries what decrypts its connections, and a shared secret does not rotate by itself
+    tls12.session_storage = tickets.store(context, resumption);
+    Prepared {
+        group,
+        tls13: Arc::new(config),
+        tls12: Arc::new(tls12),
+    }
 }
 
 /// What must be the same for a session to be resumed.
@@ -163,7 +182,7 @@ fn context(spec: &ServerSpec, class: Authentication) -> [u8; 32] {
         .part(class.as_str().as_bytes())
         .part(spec.policy.key_exchange.as_str().as_bytes())
         .part(spec.policy.authentication.as_str().as_bytes())
-        .part(&spec.ticket_lifetime.as_secs().to_be_bytes())
+        .part(&spec.resumption.lifetime.as_secs().to_be_bytes())
         .part(&versions);
     match &spec.client_auth {
         None => digest.part(b"no client certificates"),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Bytes, record headers included, that the server sends before the client answers: what must fit the first
 /// congestion window, and over QUIC three times the client's hello.
 pub(super) fn len(server: &Server, offer: &Offer, group: GroupId) -> Option<usize> {
-    let (_, config) = offer.configs.iter().find(|(id, _)| *id == group)?;
+    let config = &offer.configs.iter().find(|prepared| prepared.group == group)?.tls13;
     let (version, scheme) = match (offer.schemes_13.first(), offer.schemes_12.first()) {
         (Some(scheme), _) => (Version::Tls13, *scheme),
         (None, Some(scheme)) if group_fits(group, Version::Tls12) => (Version::Tls12, *scheme),

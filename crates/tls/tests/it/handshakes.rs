@@ -93,7 +93,7 @@ fn sharing(list: &[&str], share: &str) -> Connection {
     let teacher = server(ServerSpec {
         settings: settings(Profile::Default, &overrides),
         policy: policy(Stance::Observe, Stance::Observe),
-        ticket_lifetime: Duration::ZERO,
+        resumption: portcullis_tls::tickets::Resumption::living(Duration::ZERO),
         ..spec(&[&identity(&P256)])
     });
     shake(&teacher, &mut client.connect(localhost()).unwrap().tls).unwrap();

@@ -148,7 +148,7 @@ pub(crate) fn spec(identities: &[&Arc<Identity>]) -> ServerSpec {
         identities: identities.iter().map(|identity| Arc::clone(identity)).collect(),
         client_auth: None,
         alpn: Vec::new(),
-        ticket_lifetime: Duration::from_secs(3600),
+        resumption: portcullis_tls::tickets::Resumption::living(Duration::from_secs(3600)),
     }
 }
 

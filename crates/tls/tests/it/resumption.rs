@@ -138,7 +138,7 @@ fn nothing_resumes_across_contexts() {
         (
             "lifetime",
             ServerSpec {
-                ticket_lifetime: Duration::from_secs(60),
+                resumption: portcullis_tls::tickets::Resumption::living(Duration::from_secs(60)),
                 ..spec(&[&classical])
             },
         ),
@@ -365,7 +365,7 @@ fn without_a_lifetime_nothing_is_resumed() {
     for client_auth in [None, auth(ClientAuthMode::Optional, &[&ca.der()])] {
         for client in [offer(), tls12()] {
             let never = || ServerSpec {
-                ticket_lifetime: Duration::ZERO,
+                resumption: portcullis_tls::tickets::Resumption::living(Duration::ZERO),
                 client_auth: client_auth.clone(),
                 ..spec(&[&identity(&P256)])
             };
