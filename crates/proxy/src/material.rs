@@ -7,12 +7,13 @@ use crate::{
 use portcullis_tls::{
     identity::{self, Identity, IdentityError},
     server::ClientAuth,
+    tickets::SharedSecret,
 };
 use std::{
     collections::HashMap,
     fs::File,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 use zeroize::Zeroizing;
@@ -38,6 +39,7 @@ pub(crate) struct Kept {
     pub(crate) seen: Arc<Seen>,
     identities: HashMap<CertificateFiles, Arc<Identity>>,
     client_auth: HashMap<String, ClientAuth>,
+    secrets: HashMap<PathBuf, Arc<SharedSecret>>,
     made: Option<Vec<Arc<Identity>>>,
     /// What runs on its last good state.
     pub(crate) failed: Vec<Failed>,
@@ -71,6 +73,7 @@ pub(crate) struct Materials<'a> {
     seen: Seen,
     identities: HashMap<CertificateFiles, Option<Arc<Identity>>>,
     client_auth: HashMap<String, ClientAuth>,
+    secrets: HashMap<PathBuf, Arc<SharedSecret>>,
     made: Option<Vec<Arc<Identity>>>,
     failed: Vec<Failed>,
     pub(crate) problems: Vec<Problem>,
@@ -92,6 +95,7 @@ impl<'a> Materials<'a> {
             seen: Seen::default(),
             identities: HashMap::new(),
             client_auth: HashMap::new(),
+            secrets: HashMap::new(),
             made: broken.kept().and_then(|kept| kept.made.clone()),
             failed: Vec::new(),
             problems: Vec::new(),
@@ -135,9 +139,31 @@ impl<'a> Materials<'a> {
         read
     }
 
-    /// Whether one of the files of a site's client authentication is not what it was.
-    pub(crate) fn client_auth_changed(&self, site: &SitePlan) -> bool {
-        site.client_auth.as_ref().is_some_and(|plan| self.is_new(&plan.ca))
+    /// The ticket secret that a site shares with other processes.
+    pub(crate) fn ticket_secret(&mut self, site: &SitePlan) -> Option<Arc<SharedSecret>> {
+        let path = site.resumption.secret_file.as_deref()?;
+        let read = self.of(path).and_then(|content| {
+            let hint = Some("head -c 32 /dev/urandom makes one; it must be the same on every instance");
+            SharedSecret::new(&content).map_err(|e| (format!("{}: {e}", path.display()), hint))
+        });
+        let secret = match read {
+            Ok(secret) => Some(Arc::new(secret)),
+            Err(fault) => {
+                let last = self.broken.kept().and_then(|kept| kept.secrets.get(path)).cloned();
+                let state = (last.is_some(), self.is_new(path));
+                self.unusable(site, "tls.resumption.secret_file", fault, state);
+                last
+            }
+        }?;
+        self.secrets.insert(path.to_owned(), Arc::clone(&secret));
+        Some(secret)
+    }
+
+    /// Whether a file that a site names besides its certificates is not what it was.
+    pub(crate) fn others_changed(&self, site: &SitePlan) -> bool {
+        let ca = site.client_auth.as_ref().map(|plan| plan.ca.as_path());
+        let mut others = ca.into_iter().chain(site.resumption.secret_file.as_deref());
+        others.any(|path| self.is_new(path))
     }
 
     /// Something about a site's key does not work.
@@ -149,7 +175,7 @@ impl<'a> Materials<'a> {
     /// A site cannot be built of what was read, and stays as it is.
     pub(crate) fn stays(&mut self, site: &SitePlan, message: String) {
         let problem = self.told(site, "certificates", message, None);
-        let is_news = self.client_auth_changed(site)
+        let is_news = self.others_changed(site)
             || match &site.certificates {
                 Certificates::Files(all) => all.iter().any(|files| self.is_new_pair(files)),
                 Certificates::SelfSigned | Certificates::None => false,
@@ -168,6 +194,7 @@ impl<'a> Materials<'a> {
             seen: Arc::new(self.seen),
             identities: identities.filter_map(|(files, made)| Some((files, made?))).collect(),
             client_auth: self.client_auth,
+            secrets: self.secrets,
             made: self.made,
             failed: self.failed,
         }

@@ -181,14 +181,27 @@ pub struct SitePlan {
     pub profile: Profile,
     /// TLS settings.
     pub tls: Settings,
-    /// How long a session may be resumed.
-    pub resumption_lifetime: Duration,
+    /// How sessions are resumed.
+    pub resumption: ResumptionPlan,
     /// Client certificates; None: not asked for.
     pub client_auth: Option<ClientAuthPlan>,
     /// What it admits.
     pub policy: Policy,
     /// Index of its upstream.
     pub upstream: usize,
+}
+
+/// Resumption of a site's sessions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResumptionPlan {
+    /// TLS 1.3 tickets after a handshake; none turns resumption off.
+    pub tickets: usize,
+    /// How long a session may be resumed.
+    pub lifetime: Duration,
+    /// Sessions kept in this process, of those that are not in tickets.
+    pub cache: usize,
+    /// File with the secret that other instances know too.
+    pub secret_file: Option<PathBuf>,
 }
 
 /// Where a site's certificates come from.

@@ -5,7 +5,7 @@ use crate::{
     listener::{Listener, gate::Gate},
     material::{Broken, Kept, Materials, SelfSigned},
     metrics::{Label, Metrics},
-    plan::{Address, ListenerPlan, Plan, SitePlan},
+    plan::{Address, ListenerPlan, Plan, ResumptionPlan, SitePlan},
     site::{Site, Sites},
     upstream::Upstream,
 };
@@ -14,7 +14,7 @@ use portcullis_tls::{
     identity::Identity,
     policy::Policy,
     server::{ClientAuth, Server, ServerSpec},
-    tickets::Tickets,
+    tickets::{Resumption, Tickets},
 };
 use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 
@@ -170,6 +170,7 @@ struct SiteBuild<'a> {
     plan: &'a SitePlan,
     certificates: &'a [Arc<Identity>],
     client_auth: Option<ClientAuth>,
+    resumption: Resumption,
     label: Label,
     made: Vec<(Policy, bool, Arc<Site>)>,
 }
@@ -215,7 +216,7 @@ impl SiteBuild<'_> {
             identities: self.certificates.to_vec(),
             client_auth: self.client_auth.clone(),
             alpn: Vec::new(),
-            ticket_lifetime: self.plan.resumption_lifetime,
+            resumption: self.resumption.clone(),
         };
         Server::build(spec, tickets).map_err(|e| e.to_string())
     }
@@ -236,13 +237,25 @@ impl Ground<'_> {
         let problems = materials.problems.len();
         let certificates = materials.identities(site);
         let client_auth = materials.client_auth(site);
+        let ResumptionPlan {
+            tickets,
+            lifetime,
+            cache,
+            ..
+        } = site.resumption;
+        let resumption = Resumption {
+            tickets,
+            lifetime,
+            cache,
+            secret: materials.ticket_secret(site),
+        };
         if materials.problems.len() > problems {
             return None;
         }
         let standing = self.standing(index);
         if let Some(standing) = &standing
             && same(&standing.1, &certificates)
-            && !materials.client_auth_changed(site)
+            && !materials.others_changed(site)
         {
             return Some(standing.clone());
         }
@@ -250,6 +263,7 @@ impl Ground<'_> {
             plan: site,
             certificates: &certificates,
             client_auth,
+            resumption,
             label: self.label(plan, index),
             made: Vec::new(),
         };

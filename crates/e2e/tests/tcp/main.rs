@@ -18,6 +18,7 @@ mod relay;
 mod reload;
 mod resumption;
 mod sites;
+mod tickets;
 mod watch;
 
 /// Certificates, a backend, and the proxy between.

@@ -81,7 +81,6 @@ const LATER: &[Later] = &[
     key("site", "cache"),
     key("site", "refuse"),
     key("site.certificates", "clients"),
-    key("site.tls.resumption", "secret_file"),
     key("site.client_auth", "crl"),
     key("site.client_auth", "allow"),
     key("site.client_auth", "anonymous"),

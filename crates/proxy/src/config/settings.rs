@@ -7,9 +7,11 @@ use super::{
     tree::{Kind, Value, quoted},
     values::{self, Word},
 };
+use crate::plan::ResumptionPlan;
 use portcullis_tls::{
     negotiated::Version,
     profile::{CipherOrder, Overrides, Profile, Settings, SettingsError},
+    tickets::Resumption,
 };
 use portcullis_wire::{
     CipherId, GroupId, SchemeId,
@@ -37,11 +39,18 @@ const ORDERS: &[(&str, Word<CipherOrder>)] = &[
 /// RFC 8446 4.6.1: no ticket may live longer.
 const LONGEST_TICKET: Duration = Duration::from_secs(7 * 86_400);
 
+/// Each costs a handshake 200 bytes, and nobody opens more connections at once from one.
+const MOST_TICKETS: usize = 16;
+/// At 16 kB each, 16 GB.
+const MOST_SESSIONS: usize = 1_048_576;
+
 /// A site's TLS settings, and where its profile and lists stand.
 pub(super) struct Tls {
     pub(super) profile: Found<Profile>,
     pub(super) settings: Settings,
-    pub(super) resumption_lifetime: Duration,
+    pub(super) resumption: ResumptionPlan,
+    /// Where the shared secret is named.
+    pub(super) secret_file: Option<Origin>,
 }
 
 /// What was written below the profile, with its places.
@@ -73,12 +82,13 @@ pub(super) fn read(tls: Reader<'_>) -> Tls {
         }
     };
     written.explain(&mut tls, &settings, &profile.origin);
-    let resumption_lifetime = lifetime(&mut tls);
+    let (resumption, secret_file) = resumption(&mut tls);
     tls.finish();
     Tls {
         profile,
         settings,
-        resumption_lifetime,
+        resumption,
+        secret_file,
     }
 }
 
@@ -103,19 +113,33 @@ fn usual_of(profile: Profile) -> Settings {
     settings.expect("the default profile needs no module and lists what every version needs")
 }
 
-fn lifetime(tls: &mut Reader<'_>) -> Duration {
+fn resumption(tls: &mut Reader<'_>) -> (ResumptionPlan, Option<Origin>) {
     let mut resumption = tls.table("resumption", "site.tls.resumption");
-    let lifetime = resumption.value_or("lifetime", Kind::String("12h".into()), |value| {
-        let lifetime = values::positive_duration(value)?;
-        if lifetime > LONGEST_TICKET {
-            return Err(value
-                .fault(format!("{value} is too long"))
-                .hint("a ticket lives 7d at most (RFC 8446)"));
-        }
-        Ok(lifetime)
-    });
+    let tickets = Kind::Integer(Resumption::TICKETS as i64);
+    let tickets = resumption.value_or("tickets", tickets, |value| values::count(0..=MOST_TICKETS, value));
+    let lifetime = resumption.value_or("lifetime", Kind::String("12h".into()), lifetime);
+    let cache = Kind::Integer(Resumption::CACHE as i64);
+    let cache = resumption.value_or("cache", cache, |value| values::count(1..=MOST_SESSIONS, value));
+    let secret_file = resumption.value("secret_file", values::path);
     resumption.finish();
-    lifetime.value
+    let (secret_file, origin) = secret_file.map(|found| (found.value, found.origin)).unzip();
+    let plan = ResumptionPlan {
+        tickets: tickets.value,
+        lifetime: lifetime.value,
+        cache: cache.value,
+        secret_file,
+    };
+    (plan, origin)
+}
+
+fn lifetime(value: &Value) -> Result<Duration, Fault> {
+    let lifetime = values::positive_duration(value)?;
+    if lifetime > LONGEST_TICKET {
+        return Err(value
+            .fault(format!("{value} is too long"))
+            .hint("a ticket lives 7d at most (RFC 8446)"));
+    }
+    Ok(lifetime)
 }
 
 fn version(value: &Value) -> Result<Version, Fault> {

@@ -59,6 +59,11 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     let tls = site.table("tls", "site.tls");
     let tls = settings::read(if speaks_tls { tls } else { tls.silent() });
     let client_auth = client_auth::read(&mut site, &certificates.value);
+    if let (Some(secret), Some(_)) = (&tls.secret_file, &client_auth) {
+        let message = "tls.resumption.secret_file means nothing with client_auth";
+        let hint = "sessions of clients with certificates are kept in this process: a ticket would carry their chain";
+        site.notice(Fault::whole(secret.clone(), message).hint(hint));
+    }
     let written = policy::read(&mut site);
     let mut policy = SitePolicy::new(written.as_ref(), &tls.profile);
     footing.tighten(&mut site, &mut policy, written.as_ref());
@@ -75,7 +80,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
         certificates: certificates.value,
         profile: tls.profile.value,
         tls: tls.settings,
-        resumption_lifetime: tls.resumption_lifetime,
+        resumption: tls.resumption,
         client_auth,
         policy: policy.comes_to,
         upstream,

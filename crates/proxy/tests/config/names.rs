@@ -194,6 +194,21 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
     ("site", "tls = { retry = true }", "tls = { retry = false }"),
     (
         "site",
+        "tls = { resumption = { tickets = 1 } }",
+        "tls = { resumption = { tickets = 0 } }",
+    ),
+    (
+        "site",
+        "tls = { resumption = { cache = 1 } }",
+        "tls = { resumption = { cache = 2 } }",
+    ),
+    (
+        "site",
+        "tls = { resumption = { secret_file = 'a' } }",
+        "tls = { resumption = { secret_file = 'b' } }",
+    ),
+    (
+        "site",
         "tls = { resumption = { lifetime = '1h' } }",
         "tls = { resumption = { lifetime = '2h' } }",
     ),
@@ -317,11 +332,6 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
         "site",
         "certificates = [{ chain = 'a', key = 'pkcs11:a' }]",
         "certificates.key \"pkcs11:a\": a key of the form pkcs11:",
-    ),
-    (
-        "site",
-        "tls = { resumption = { secret_file = 'a' } }",
-        "\"tls.resumption.secret_file\"",
     ),
     (
         "site",
