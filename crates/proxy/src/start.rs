@@ -115,13 +115,24 @@ pub fn start(source: Source, shutdown: Shutdown) -> Result<Running, StartError> 
         cores.push(core::start(index, shared.clone(), orders).map_err(system("cannot start a thread"))?);
     }
     let (commands, inbox) = mpsc::unbounded_channel();
-    let control = Control { shared: shared.clone(), config: source.config, self_signed, cores, writer, shutdown };
+    let control = Control {
+        shared: shared.clone(),
+        config: source.config,
+        self_signed,
+        cores,
+        writer,
+        shutdown,
+    };
     let control = control::start(control, doors, (commands.clone(), inbox), &loaded);
     let control = control.inspect_err(|_| {
         shared.end_cores();
         log.end();
     })?;
-    Ok(Running { commands, control: Some(control), shared })
+    Ok(Running {
+        commands,
+        control: Some(control),
+        shared,
+    })
 }
 
 type Assembled = (
