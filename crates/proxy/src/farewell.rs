@@ -21,7 +21,7 @@ async fn part(socket: &mut Socket, mut words: &[u8]) -> io::Result<()> {
     }
     socket.shutdown_write()?;
     let mut unread = 0;
-    let mut piece = [0; 1024];
+    let mut piece = [0; 512];
     while unread < MAX_UNREAD {
         match poll_fn(|cx| socket.poll_read(cx, &mut piece)).await? {
             0 => break,

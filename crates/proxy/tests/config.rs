@@ -5,6 +5,8 @@ mod kit;
 mod mistakes;
 #[path = "config/names.rs"]
 mod names;
+#[path = "config/readme.rs"]
+mod readme;
 #[path = "config/scale.rs"]
 mod scale;
 #[path = "config/sources.rs"]

@@ -61,7 +61,7 @@ pub(super) fn to_try(ports: &Ports, world: &World) -> String {
         ),
         (
             "the same self-test from outside",
-            format!("portcullis selftest localhost:{page} --ca {ca}"),
+            format!("{} selftest localhost:{page} --ca {ca}", itself()),
         ),
         (
             "a line for each connection",
@@ -70,6 +70,12 @@ pub(super) fn to_try(ports: &Ports, world: &World) -> String {
     ];
     let lines = examples.map(|(what, command)| format!("  # {what}\n  {command}\n"));
     format!("try it by hand\n{}", lines.concat())
+}
+
+/// This program as it was called, so that the line works where it is not on the path.
+fn itself() -> String {
+    let called = std::env::args_os().next().unwrap_or_else(|| "portcullis".into());
+    shell_word(Path::new(&called))
 }
 
 /// Which handshakes tell the story, and what to call their clients.
