@@ -86,22 +86,21 @@ impl Listening {
 pub(crate) async fn accept(core: Rc<Core>, listening: Listening, address: Door, mut stop: oneshot::Receiver<()>) {
     let mut pause = BACK_OFF.0;
     loop {
-        let Some(permit) = until(&mut stop, permit(&core, &address)).await else {
-            break;
-        };
-        let Some(permit) = permit else { break };
         let Some(accepted) = until(&mut stop, listening.accept()).await else {
             break;
         };
         match accepted {
             Ok((socket, peer)) => {
+                // asked for after accept: a core that waits for connections would hold a permit that another needs
+                let Some(Some(permit)) = until(&mut stop, permit(&core, &address)).await else {
+                    break;
+                };
                 pause = BACK_OFF.0;
                 take(&core, &address, (socket, peer), permit);
             }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(address = %address, error = %error, pause_ms = pause.as_millis() as u64, "accept failed");
-                drop(permit);
                 if until(&mut stop, sleep(pause)).await.is_none() {
                     break;
                 }
