@@ -188,7 +188,11 @@ fn bind_admin(plan: &AdminPlan) -> Result<Option<(AdminSocket, Access)>, StartEr
 
 /// The bearer token: a file's content without the white space around it.
 fn token(path: &Path) -> Result<Arc<[u8]>, StartError> {
-    let failed = |error| StartError::File { key: "admin.token_file", path: path.to_owned(), error };
+    let failed = |error| StartError::File {
+        key: "admin.token_file",
+        path: path.to_owned(),
+        error,
+    };
     let content = material::read(path).map_err(failed)?;
     match content.trim_ascii() {
         [] => Err(failed(io::Error::new(io::ErrorKind::InvalidData, "no token in it"))),

@@ -59,7 +59,11 @@ pub(crate) fn open_access(plan: &LogPlan) -> Result<Option<File>, StartError> {
     match &plan.access {
         AccessLog::File(path) => match OpenOptions::new().create(true).append(true).open(path) {
             Ok(file) => Ok(Some(file)),
-            Err(error) => Err(StartError::File { key: "log.access", path: path.clone(), error }),
+            Err(error) => Err(StartError::File {
+                key: "log.access",
+                path: path.clone(),
+                error,
+            }),
         },
         AccessLog::Stdout | AccessLog::Off => Ok(None),
     }
@@ -67,7 +71,11 @@ pub(crate) fn open_access(plan: &LogPlan) -> Result<Option<File>, StartError> {
 
 impl Log {
     /// Starts the writer.
-    pub(crate) fn start(plan: &LogPlan, output: Output, metrics: Arc<Metrics>) -> Result<(Log, JoinHandle<()>), StartError> {
+    pub(crate) fn start(
+        plan: &LogPlan,
+        output: Output,
+        metrics: Arc<Metrics>,
+    ) -> Result<(Log, JoinHandle<()>), StartError> {
         let access = open_access(plan)?;
         let (lines, queue) = sync_channel(QUEUE);
         let writer = std::thread::Builder::new()

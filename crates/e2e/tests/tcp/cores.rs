@@ -34,7 +34,10 @@ fn accepted_connections_go_to_the_least_loaded_core() {
     proxy.connections_become(CONNECTIONS);
     let cores = proxy.running().connections_per_core();
     let (most, least) = (cores.iter().max().unwrap(), cores.iter().min().unwrap());
-    assert!(most - least <= 9, "more than max(8, 12 %) apart, and the one that tips it: {cores:?}");
+    assert!(
+        most - least <= 9,
+        "more than max(8, 12 %) apart, and the one that tips it: {cores:?}"
+    );
     drop(clients);
     proxy.connections_become(0);
     assert_eq!(proxy.running().connections_per_core(), [0, 0, 0]);
