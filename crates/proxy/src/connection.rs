@@ -1,5 +1,6 @@
 //! The straight line: from an accepted socket to a relay that is over.
 use crate::{
+    clock,
     core::Core,
     downstream::{TlsStream, tls_failure},
     failure::{Failure, Stage},
@@ -16,9 +17,10 @@ use crate::{
 };
 use portcullis_tls::{
     failure::Fault,
+    negotiated::Authentication,
     policy::{RuleName, Verdict, decide},
     rustls::ServerConnection,
-    server::{Choice, Mismatch, Refusal, Server},
+    server::{Asking, Choice, Mismatch, Refusal, Server},
 };
 use portcullis_wire::{Hello, alert::Alert};
 use std::{rc::Rc, sync::Arc, time::Duration};
@@ -114,7 +116,11 @@ async fn handshake(
         .tls
         .as_ref()
         .ok_or_else(|| Failure::failed(Stage::Route, Fault::Ours, "a site without tls"))?;
-    let choice = match server.choose(&hello) {
+    let asking = Asking {
+        may_see: &|place| site.shows(place, record.peer()),
+        now: clock::unix_now(),
+    };
+    let choice = match server.choose_for(&hello, &asking) {
         Ok(choice) => choice,
         Err(refusal) => return Err(refuse(&mut socket, (core, site), &hello, refusal).await),
     };
@@ -129,6 +135,7 @@ async fn handshake(
     match shaken {
         None => return Err(slow(Stage::Handshake)),
         Some(Err(failure)) => {
+            let failure = noted(&choice, failure);
             let words = stream.last_words();
             farewell::say(&core.wheel, &mut stream.socket, &words).await;
             return Err(failure);
@@ -142,6 +149,23 @@ async fn handshake(
             Err(failure)
         }
     }
+}
+
+/// A client that offers ML-DSA need not trust the root of our chain: who refused what must be told (SPEC 5.3).
+fn noted(choice: &Choice, failure: Failure) -> Failure {
+    let refused = failure.alert_in.is_some_and(is_about_certificates);
+    match refused && choice.authentication == Authentication::Pq {
+        true => Failure {
+            error: format!("the client refused the ML-DSA chain: {}", failure.error).into(),
+            ..failure
+        },
+        false => failure,
+    }
+}
+
+/// RFC 8446 6.2: bad, unsupported, revoked, expired, unknown certificate (42 to 46), unknown_ca (48).
+fn is_about_certificates(alert: Alert) -> bool {
+    matches!(alert.0, 42..=46 | 48)
 }
 
 /// What was negotiated is compared with our own reading, noted, and judged.

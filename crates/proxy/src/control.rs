@@ -2,7 +2,7 @@
 //! ever runs on a data core.
 use crate::{
     admin::Admin,
-    config,
+    clock, config,
     config::Loaded,
     core::Shared,
     doors::{Doors, Fresh},
@@ -113,6 +113,7 @@ impl Control {
         let mut resolve = interval(RESOLVE);
         resolve.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watch = Watch::new();
+        let mut out_of_time = Vec::new();
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             pid = std::process::id() as u64,
@@ -125,6 +126,7 @@ impl Control {
                 _ = resolve.tick() => {
                     self.resolve();
                     self.shared.tickets.rotate();
+                    out_of_time = self.tell_of_time(&out_of_time);
                     continue;
                 }
                 change = watch.changed(|| self.watched()) => match change {
@@ -155,6 +157,19 @@ impl Control {
         };
         self.end(doors, ending, &mut inbox).await;
         drop(admin);
+    }
+
+    /// Certificates that are expired or not yet valid, as a metric, and as a warning where they were not told before.
+    fn tell_of_time(&self, told: &[(String, usize)]) -> Vec<(String, usize)> {
+        let snapshot = self.shared.live.load();
+        let found = snapshot.out_of_time(clock::unix_now());
+        let now: Vec<(String, usize)> = found.map(|(_, site, place)| (site.to_owned(), place)).collect();
+        for (site, place) in now.iter().filter(|one| !told.contains(one)) {
+            tracing::warn!(site = %site, certificate = *place as u64, "certificate is out of its time, others are offered first");
+        }
+        let labels = snapshot.out_of_time(clock::unix_now()).map(|(label, ..)| label);
+        self.shared.books.metrics.out_of_time(labels);
+        now
     }
 
     /// What the configuration was read from, where that is wanted, and all that it names.

@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     reloads: Family<ResultLabel, Counter>,
     refreshes: Family<ResultLabel, Counter>,
     failed: Family<SiteLabel, Gauge>,
+    out_of_time: Family<SiteLabel, Gauge>,
     reload_good: Gauge,
     reload_time: Gauge<i64>,
     pub(crate) log_dropped: Counter,
@@ -117,6 +118,7 @@ impl Metrics {
             reloads: Family::default(),
             refreshes: Family::default(),
             failed: Family::default(),
+            out_of_time: Family::default(),
             reload_good: Gauge::default(),
             reload_time: Gauge::default(),
             log_dropped: Counter::default(),
@@ -170,6 +172,14 @@ impl Metrics {
         for (site, count) in all {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.failed.get_or_create(&SiteLabel { site }).inc_by(count);
+        }
+    }
+
+    /// How many certificates of each site are expired or not yet valid.
+    pub(crate) fn out_of_time(&self, sites: impl Iterator<Item = Label>) {
+        self.out_of_time.clear();
+        for site in sites {
+            self.out_of_time.get_or_create(&SiteLabel { site }).inc();
         }
     }
 
@@ -335,6 +345,11 @@ impl Metrics {
             "portcullis_files_failed",
             "Certificates and client CAs of a site whose files are of no use, so that the last good ones stay",
             self.failed.clone(),
+        );
+        r.register(
+            "portcullis_certificates_out_of_time",
+            "Certificates of a site that are expired or not yet valid, and offered only where nothing else fits",
+            self.out_of_time.clone(),
         );
         r.register(
             "portcullis_config_last_reload_successful",

@@ -236,6 +236,14 @@ fn serves(site: &SitePlan, at: usize, identity: &Identity) -> String {
         (false, true) => " on TLS 1.3, and TLS 1.2 clients",
         (false, false) => " on TLS 1.3",
     };
+    let which = match site.audiences.get(at).filter(|networks| !networks.is_empty()) {
+        None => which.to_owned(),
+        Some(networks) => {
+            let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+            which.replacen("clients", &format!("clients of {}", networks.join(", ")), 1)
+                + if at == 0 { " that" } else { "" }
+        }
+    };
     format!("{which} verify {}{versions}", schemes.join(" or ")).replace("clients verify", "clients that verify")
 }
 

@@ -177,6 +177,8 @@ pub struct SitePlan {
     pub listeners: Vec<usize>,
     /// Its certificates, in the operator's order.
     pub certificates: Certificates,
+    /// To whom each of them is offered, in the same order; no networks: to everyone.
+    pub audiences: Vec<Vec<IpNet>>,
     /// The profile's word, for people.
     pub profile: Profile,
     /// TLS settings.

@@ -1,5 +1,6 @@
 //! A site as it runs, and how a name leads to it.
-use crate::{metrics::Label, upstream::Upstream};
+use crate::{metrics::Label, record::Peer, upstream::Upstream};
+use ipnet::IpNet;
 use portcullis_tls::{policy::Policy, server::Server};
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,8 +14,27 @@ pub(crate) struct Site {
     pub(crate) policy: Policy,
     /// Its TLS; none on a plain listener.
     pub(crate) tls: Option<Server>,
+    /// To whom each of its certificates is offered; no networks: to everyone.
+    pub(crate) audiences: Vec<Vec<IpNet>>,
     /// Where its bytes go.
     pub(crate) upstream: Arc<Upstream>,
+}
+
+impl Site {
+    /// Whether a certificate, by its place in the list, is offered to this peer.
+    pub(crate) fn shows(&self, place: usize, peer: &Peer) -> bool {
+        let Some(networks) = self.audiences.get(place).filter(|networks| !networks.is_empty()) else {
+            return true;
+        };
+        match peer {
+            Peer::Ip(address) => {
+                let address = address.ip().to_canonical();
+                networks.iter().any(|network| network.contains(&address))
+            }
+            // whoever comes through a socket of this machine is in no network
+            Peer::Unix => false,
+        }
+    }
 }
 
 /// The sites of a listener. Looking one up costs the same however many there are.

@@ -117,6 +117,16 @@ impl Snapshot {
         self.doors.iter().map(|(door, &index)| (door, &self.listeners[index]))
     }
 
+    /// Certificates that are not valid now, by site and place: others are offered first.
+    pub(crate) fn out_of_time(&self, now: i64) -> impl Iterator<Item = (Label, &str, usize)> {
+        let sites = self.plan.sites.iter().zip(&self.identities).enumerate();
+        sites.flat_map(move |(index, (site, identities))| {
+            let places = identities.iter().enumerate();
+            let past = places.filter(move |(_, identity)| !identity.is_valid_at(now));
+            past.map(move |(place, _)| (label(&self.plan, index, &site.name), site.name.as_str(), place))
+        })
+    }
+
     /// How many sites are not as they were.
     pub(crate) fn rebuilt(&self, old: &Snapshot) -> usize {
         let same = |(a, b): (&Vec<Arc<Site>>, &Vec<Arc<Site>>)| a.iter().zip(b).all(|(a, b)| Arc::ptr_eq(a, b));
@@ -125,10 +135,7 @@ impl Snapshot {
 
     /// A site whose every certificate is out of its time.
     pub(crate) fn unusable_site(&self, now: i64) -> Option<&str> {
-        let valid = |identity: &Arc<Identity>| {
-            let leaf = identity.leaf();
-            (leaf.not_before..=leaf.not_after).contains(&now)
-        };
+        let valid = |identity: &Arc<Identity>| identity.is_valid_at(now);
         let mut sites = self.plan.sites.iter().zip(&self.identities);
         let unusable = sites.find(|(_, identities)| !identities.is_empty() && !identities.iter().any(valid));
         unusable.map(|(site, _)| site.name.as_str())
@@ -202,6 +209,7 @@ impl SiteBuild<'_> {
             label: self.label.clone(),
             policy,
             tls,
+            audiences: self.plan.audiences.clone(),
             upstream: upstream.clone(),
         });
         self.made.push((policy, listener.plain, site.clone()));

@@ -98,6 +98,13 @@ impl Identity {
         })
     }
 
+    /// Whether its leaf is valid at this moment, in seconds since 1970. An expired certificate above it is for clients to
+    /// judge: some leave it out and take another way.
+    pub fn is_valid_at(&self, now: i64) -> bool {
+        let leaf = self.leaf();
+        (leaf.not_before..=leaf.not_after).contains(&now)
+    }
+
     /// The leaf.
     pub fn leaf(&self) -> &Certificate {
         &self.chain[0]

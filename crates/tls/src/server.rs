@@ -81,6 +81,8 @@ pub struct Server {
 /// One certificate with all that is prepared for it.
 struct Offer {
     identity: Arc<Identity>,
+    /// Its place in the operator's list.
+    place: usize,
     authentication: Authentication,
     /// What its key signs with in TLS 1.3, in the order in which rustls takes the first that the client offers.
     schemes_13: Vec<SchemeId>,
@@ -114,6 +116,14 @@ pub struct Choice {
     pub scheme: SchemeId,
     /// Class of the certificate.
     pub authentication: Authentication,
+}
+
+/// Who asks, and when.
+pub struct Asking<'a> {
+    /// Whether a certificate, by its place in the operator's list, may be offered to this client.
+    pub may_see: &'a dyn Fn(usize) -> bool,
+    /// Seconds since 1970.
+    pub now: i64,
 }
 
 /// Why a hello gets none.
@@ -182,14 +192,25 @@ impl Server {
         &self.identities
     }
 
-    /// SPEC 5.3, 5.4: certificate by signature schemes and version, group by share, retry and class.
+    /// [`Server::choose_for`] where every certificate may be offered, whatever its dates.
     pub fn choose(&self, hello: &Hello) -> Result<Choice, Refusal> {
+        self.chosen(hello, None)
+    }
+
+    /// SPEC 5.3, 5.4: certificate by signature schemes and version, group by share, retry and class. Of certificates
+    /// that the client can verify, one that is valid now comes before all that are not: an expired one is offered only
+    /// where nothing else fits.
+    pub fn choose_for(&self, hello: &Hello, asking: &Asking<'_>) -> Result<Choice, Refusal> {
+        self.chosen(hello, Some(asking))
+    }
+
+    fn chosen(&self, hello: &Hello, asking: Option<&Asking<'_>>) -> Result<Choice, Refusal> {
         let version = policy::choose_version(hello, &self.rule.versions);
         let version = version.ok_or(Refusal::NoCommonVersion)?;
         if let Some(rule) = policy::decide(hello, None, &self.rule).refused_by() {
             return Err(Refusal::Policy(rule));
         }
-        let (offer, scheme) = self.certificate(hello, version)?;
+        let (offer, scheme) = self.certificate(hello, version, asking)?;
         let chosen = policy::choose_group(hello, &self.rule).ok_or(Refusal::NoCommonGroup)?;
         let prepared = offer.configs.iter().find(|prepared| prepared.group == chosen.group);
         let prepared = prepared.ok_or(Refusal::NoCommonGroup)?;
@@ -224,17 +245,30 @@ impl Server {
     }
 
     /// The first certificate of the list that this client can verify, and what it signs with. Never by group.
-    fn certificate(&self, hello: &Hello, version: Version) -> Result<(&Offer, SchemeId), Refusal> {
+    fn certificate(
+        &self,
+        hello: &Hello,
+        version: Version,
+        asking: Option<&Asking<'_>>,
+    ) -> Result<(&Offer, SchemeId), Refusal> {
         let tls13 = version == Version::Tls13;
         let of_version = |cipher: &&CipherId| cipher.entry().is_some_and(|row| row.tls13 == tls13);
         let mut ciphers = self.ciphers.iter().filter(of_version);
         if !ciphers.any(|cipher| hello.ciphers.contains(cipher)) {
             return Err(Refusal::NoCommonCipher);
         }
-        self.offers
+        let shown = |offer: &&Offer| asking.is_none_or(|asking| (asking.may_see)(offer.place));
+        let in_time = |offer: &Offer| asking.is_none_or(|asking| offer.identity.is_valid_at(asking.now));
+        let mut fitting = self
+            .offers
             .iter()
-            .find_map(|offer| Some((offer, offer.scheme(hello, version)?)))
-            .ok_or(Refusal::NoCertificate)
+            .filter(shown)
+            .filter_map(|offer| Some((offer, offer.scheme(hello, version)?)));
+        let first = fitting.next().ok_or(Refusal::NoCertificate)?;
+        match in_time(first.0) {
+            true => Ok(first),
+            false => Ok(fitting.find(|(offer, _)| in_time(offer)).unwrap_or(first)),
+        }
     }
 }
 

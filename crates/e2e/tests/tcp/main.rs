@@ -1,5 +1,6 @@
 //! The proxy's tcp mode, in this process, between OpenSSL and a backend that remembers.
 use portcullis_e2e::{
+    PATIENCE,
     client::{Client, Conversation, Offer, Seen},
     front::Front,
     pki::{Algorithm, Pki},
@@ -7,7 +8,12 @@ use portcullis_e2e::{
     upstream::{Manner, Upstream},
 };
 use serde_json::Value;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
+mod certificates;
 mod clients;
 mod cores;
 mod crowd;
@@ -73,4 +79,13 @@ fn assert_agree(seen: &Seen, record: &Value) {
 /// Stage, fault and outcome of a connection that did not end well.
 fn ending(record: &Value) -> [&str; 3] {
     ["outcome", "stage", "fault"].map(|field| record[field].as_str().expect("a text"))
+}
+
+/// Waits for what comes by itself.
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "it never came: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
 }

@@ -1,6 +1,6 @@
 //! How sessions are kept: tickets, a store, a secret of several processes.
+use crate::eventually;
 use portcullis_e2e::{
-    PATIENCE,
     client::{Client, Offer, Session, Versions},
     front::Front,
     pki::{Algorithm, Pki},
@@ -9,11 +9,7 @@ use portcullis_e2e::{
     upstream::{Manner, Upstream},
 };
 use portcullis_proxy::StartError;
-use std::{
-    net::SocketAddr,
-    thread,
-    time::{Duration, Instant},
-};
+use std::net::SocketAddr;
 
 const SECRET: &str = "a secret of thirty-two bytes: 0123456789";
 const OTHER: &str = "another secret of thirty-two bytes: 01234";
@@ -184,13 +180,5 @@ fn a_store_keeps_as_many_sessions_as_it_is_told() {
             survives,
             "a store of {cache}"
         );
-    }
-}
-
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < PATIENCE, "it never came: {what}");
-        thread::sleep(Duration::from_millis(20));
     }
 }

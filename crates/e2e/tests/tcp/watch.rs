@@ -1,7 +1,6 @@
 //! Files that change under a running proxy: taken without a signal, and only when they are whole.
-use crate::Stage;
+use crate::{Stage, eventually};
 use portcullis_e2e::{
-    PATIENCE,
     client::{Client, Offer},
     front::{Front, certificates},
     pki::{Algorithm, Files, Holder, Pki, credentials},
@@ -14,7 +13,6 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
-    time::{Duration, Instant},
 };
 
 /// The scheme that a name's certificate signs with, as OpenSSL sees it.
@@ -23,14 +21,6 @@ fn scheme(proxy: &Proxy, name: &str) -> String {
     let mut conversation = client.connect(proxy.address()).expect("a handshake");
     conversation.echo(b"good day");
     conversation.seen().signature.expect("a full handshake")
-}
-
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !holds() {
-        assert!(started.elapsed() < PATIENCE, "it never came: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn name(path: &Path) -> &str {

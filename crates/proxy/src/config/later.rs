@@ -80,7 +80,6 @@ const LATER: &[Later] = &[
     key("site", "authorize"),
     key("site", "cache"),
     key("site", "refuse"),
-    key("site.certificates", "clients"),
     key("site.client_auth", "crl"),
     key("site.client_auth", "allow"),
     key("site.client_auth", "anonymous"),

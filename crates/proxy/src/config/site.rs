@@ -51,7 +51,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     check_name(&mut site, &name.found);
     let is_default = site.lacks("names");
     let names = site.list_or_empty("names", server_name);
-    let certificates = certificates::read(&mut site, &origin);
+    let (certificates, audiences) = certificates::read(&mut site, &origin);
     let speaks_tls = certificates.value != Certificates::None;
     let footing = Footing::read(&mut site, speaks_tls, neighbours);
     footing.check(&mut site, &certificates);
@@ -78,6 +78,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
         names: names.iter().map(|name| name.value.clone()).collect(),
         listeners: footing.listeners,
         certificates: certificates.value,
+        audiences,
         profile: tls.profile.value,
         tls: tls.settings,
         resumption: tls.resumption,

@@ -194,6 +194,11 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
     ("site", "tls = { retry = true }", "tls = { retry = false }"),
     (
         "site",
+        "certificates = [{ chain = 'a' }, { chain = 'b', clients = ['10.0.0.0/8'] }]",
+        "certificates = [{ chain = 'a' }, { chain = 'b', clients = ['10.0.0.0/16'] }]",
+    ),
+    (
+        "site",
         "tls = { resumption = { tickets = 1 } }",
         "tls = { resumption = { tickets = 0 } }",
     ),
@@ -323,11 +328,6 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
     ("site", "acme = 'NAME'", "\"acme\""),
     ("site", "authorize = { wasm = 'a' }", "\"authorize\""),
     ("site", "cache = true", "\"cache\""),
-    (
-        "site",
-        "certificates = [{ chain = 'a', clients = ['10.0.0.0/8'] }]",
-        "\"certificates.clients\"",
-    ),
     (
         "site",
         "certificates = [{ chain = 'a', key = 'pkcs11:a' }]",

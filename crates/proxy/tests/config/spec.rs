@@ -9,7 +9,6 @@ const REFUSED: &[&str] = &[
     r#"portcullis.toml:15: listener "web": "redirect_from" is not in this version"#,
     r#"portcullis.toml:16: listener "web": "proxy_protocol" is not in this version"#,
     r#"portcullis.toml:17: listener "web": "trusted_proxies" is not in this version"#,
-    r#"portcullis.toml:27: site "shop": "certificates.clients" is not in this version"#,
     r#"portcullis.toml:30: site "shop": "client_auth.crl" is not in this version"#,
     r#"portcullis.toml:30: site "shop": "client_auth.allow" is not in this version"#,
     r#"portcullis.toml:30: site "shop": "client_auth.forward" is not in this version"#,

@@ -63,8 +63,9 @@ fn usable_identities(spec: &ServerSpec) -> Vec<Offer> {
     let mut offers: Vec<Offer> = spec
         .identities
         .iter()
-        .filter(|identity| identity.satisfies(spec.settings.chains))
-        .filter_map(|identity| offer(spec, identity))
+        .enumerate()
+        .filter(|(_, identity)| identity.satisfies(spec.settings.chains))
+        .filter_map(|(place, identity)| offer(spec, place, identity))
         .collect();
     match spec.policy.authentication {
         Stance::Observe => {}
@@ -75,7 +76,7 @@ fn usable_identities(spec: &ServerSpec) -> Vec<Offer> {
 }
 
 /// None where the settings leave the key nothing to sign with.
-fn offer(spec: &ServerSpec, identity: &Arc<Identity>) -> Option<Offer> {
+fn offer(spec: &ServerSpec, place: usize, identity: &Arc<Identity>) -> Option<Offer> {
     let allowed = |scheme: &SchemeId| spec.settings.signatures.contains(scheme);
     let of = |version: Version| -> Vec<SchemeId> {
         let spoken = spec.settings.versions.contains(&version);
@@ -85,6 +86,7 @@ fn offer(spec: &ServerSpec, identity: &Arc<Identity>) -> Option<Offer> {
             .collect()
     };
     let offer = Offer {
+        place,
         authentication: identity.authentication(),
         schemes_13: of(Version::Tls13),
         schemes_12: of(Version::Tls12),
