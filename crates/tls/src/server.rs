@@ -6,7 +6,7 @@ use crate::{
     profile::Settings,
     tickets::{Resumption, Tickets},
 };
-use portcullis_wire::{CipherId, GroupId, Hello, SchemeId, alert::Alert};
+use portcullis_wire::{CipherId, GroupId, Hello, SchemeId, alert::Alert, registry::KeyKind};
 use std::{fmt, sync::Arc};
 
 mod build;
@@ -244,7 +244,8 @@ impl Server {
         flight::len(self, self.offers.get(identity)?, group)
     }
 
-    /// The first certificate of the list that this client can verify, and what it signs with. Never by group.
+    /// The first certificate of the list that this client can verify, and what it signs with. Never by group, but for the
+    /// curves of TLS 1.2.
     fn certificate(
         &self,
         hello: &Hello,
@@ -258,17 +259,15 @@ impl Server {
             return Err(Refusal::NoCommonCipher);
         }
         let shown = |offer: &&Offer| asking.is_none_or(|asking| (asking.may_see)(offer.place));
-        let in_time = |offer: &Offer| asking.is_none_or(|asking| offer.identity.is_valid_at(asking.now));
-        let mut fitting = self
-            .offers
-            .iter()
-            .filter(shown)
-            .filter_map(|offer| Some((offer, offer.scheme(hello, version)?)));
-        let first = fitting.next().ok_or(Refusal::NoCertificate)?;
-        match in_time(first.0) {
-            true => Ok(first),
-            false => Ok(fitting.find(|(offer, _)| in_time(offer)).unwrap_or(first)),
-        }
+        let late = |offer: &Offer| asking.is_some_and(|asking| !offer.identity.is_valid_at(asking.now));
+        // some clients take a curve that they did not list: better than nothing, worse than another certificate
+        let unlisted = |offer: &Offer| version == Version::Tls12 && !offer.is_on_a_listed_curve(hello);
+        let offers = self.offers.iter().filter(shown);
+        let fitting = offers.filter_map(|offer| Some((offer, offer.scheme(hello, version)?)));
+        // the first of the best
+        fitting
+            .min_by_key(|(offer, _)| (late(offer), unlisted(offer)))
+            .ok_or(Refusal::NoCertificate)
     }
 }
 
@@ -286,6 +285,17 @@ impl Offer {
         };
         let offered = |scheme: &&SchemeId| hello.schemes.contains(scheme);
         schemes.iter().find(offered).copied()
+    }
+
+    /// RFC 8422 section 5.1: in TLS 1.2 the supported groups are also the curves of certificates that a client takes.
+    fn is_on_a_listed_curve(&self, hello: &Hello) -> bool {
+        let curve = match self.identity.leaf().key {
+            Some(KeyKind::EcdsaP256) => GroupId(0x0017),
+            Some(KeyKind::EcdsaP384) => GroupId(0x0018),
+            Some(KeyKind::EcdsaP521) => GroupId(0x0019),
+            _ => return true,
+        };
+        hello.groups.is_empty() || hello.lists(curve)
     }
 }
 
