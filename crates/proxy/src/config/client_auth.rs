@@ -7,7 +7,10 @@ use super::{
     values::{self, Word},
 };
 use crate::plan::{Certificates, ClientAuthPlan};
-use portcullis_tls::server::ClientAuthMode;
+use portcullis_tls::{
+    client_identity::{Lists, Pattern, PatternError, Pin},
+    server::{ClientAuthMode, ExpiredLists},
+};
 use std::path::PathBuf;
 
 type Mode = Option<ClientAuthMode>;
@@ -16,6 +19,11 @@ const MODES: &[(&str, Word<Mode>)] = &[
     ("required", Word::Is(Some(ClientAuthMode::Required))),
     ("optional", Word::Is(Some(ClientAuthMode::Optional))),
     ("none", Word::Is(None)),
+];
+
+const EXPIRED: &[(&str, Word<ExpiredLists>)] = &[
+    ("refuse", Word::Is(ExpiredLists::Refuse)),
+    ("warn", Word::Is(ExpiredLists::Warn)),
 ];
 
 /// Reads the key `client_auth`.
@@ -51,8 +59,19 @@ fn fields(auth: &mut Reader<'_>, origin: &Origin) -> Option<ClientAuthPlan> {
         None if !mode_stands => mode_left_out(auth, origin, ca.as_ref()),
         other => other,
     };
+    let crl: Vec<PathBuf> = auth.list_or_empty("crl", values::path).into_iter().map(|f| f.value).collect();
+    let crl_expired = auth.value("crl_expired", |value| values::word("word", EXPIRED, value));
+    let lists = lists(auth);
+    let anonymous = anonymous(auth, mode.as_ref());
     match (mode?, ca) {
-        (Found { value: Some(mode), .. }, Some(ca)) => Some(ClientAuthPlan { mode, ca: ca.value }),
+        (Found { value: Some(mode), .. }, Some(ca)) => Some(ClientAuthPlan {
+            mode,
+            ca: ca.value,
+            crl,
+            crl_expired: crl_expired.map(|found| found.value).unwrap_or_default(),
+            lists,
+            anonymous,
+        }),
         (Found { value: Some(_), origin }, None) if !ca_stands => {
             let fault = Fault::whole(origin, "client certificates need a CA file to be checked against");
             auth.error(fault.hint("`ca` in client_auth of a file, --ca-cert on the command line"));
@@ -65,6 +84,53 @@ fn fields(auth: &mut Reader<'_>, origin: &Origin) -> Option<ClientAuthPlan> {
         }
         _ => None,
     }
+}
+
+fn lists(auth: &mut Reader<'_>) -> Lists {
+    let allow = auth.list("allow", pattern);
+    let deny = auth.list("deny", pattern);
+    let pins = auth.list("pins", |value| parsed(value, Pin::parse));
+    // an empty list of those who may enter would admit everyone
+    for (key, origin) in [
+        ("allow", allow.as_ref().map(|list| (&list.origin, list.value.is_empty()))),
+        ("pins", pins.as_ref().map(|list| (&list.origin, list.value.is_empty()))),
+    ] {
+        if let Some((origin, true)) = origin {
+            let fault = Fault::whole(origin.clone(), format!("client_auth.{key} names nobody"));
+            auth.error(fault.hint("leave it out to admit everyone whom the CA vouches for"));
+        }
+    }
+    Lists {
+        allow: values_of(allow),
+        deny: values_of(deny),
+        pins: values_of(pins),
+    }
+}
+
+fn values_of<T>(list: Option<Found<Vec<Found<T>>>>) -> Vec<T> {
+    let items = list.into_iter().flat_map(|list| list.value);
+    items.map(|item| item.value).collect()
+}
+
+fn pattern(value: &Value) -> Result<Pattern, Fault> {
+    parsed(value, Pattern::parse)
+}
+
+fn parsed<T>(value: &Value, parse: impl Fn(&str) -> Result<T, PatternError>) -> Result<T, Fault> {
+    parse(value.text()?).map_err(|error| value.fault(format!("{value} {error}")).hint(error.hint))
+}
+
+/// Nobody can be anonymous where a certificate is required.
+fn anonymous(auth: &mut Reader<'_>, mode: Option<&Found<Mode>>) -> bool {
+    let written = auth.value("anonymous", values::switch);
+    match (&written, mode) {
+        (Some(Found { value: true, origin }), Some(mode)) if mode.value == Some(ClientAuthMode::Required) => {
+            let fault = Fault::whole(origin.clone(), "mode \"required\" admits nobody who is anonymous");
+            auth.error(fault.hint("mode = \"optional\", or leave anonymous out"));
+        }
+        _ => {}
+    }
+    written.is_some_and(|found| found.value)
 }
 
 /// A file says its mode; on the command line a CA file alone means optional.
