@@ -296,7 +296,10 @@ impl Spec {
             retry: Some(self.retry),
             ..Overrides::default()
         };
-        let client_auth = self.client_roots.clone().map(|roots| ClientAuth::new(ClientAuthMode::Required, roots));
+        let client_auth = self
+            .client_roots
+            .clone()
+            .map(|roots| ClientAuth::new(ClientAuthMode::Required, roots));
         let spec = ServerSpec {
             context: "test".to_owned(),
             settings: self.profile.settings(&overrides).unwrap(),

@@ -153,7 +153,9 @@ fn judge(
     (hello, choice, stream): (&Hello, &Choice, &TlsStream),
     record: &mut Record,
 ) -> Result<(), Failure> {
-    let facts = server.negotiated(hello, choice, &stream.tls).map_err(|unfit| unfitting(unfit, record))?;
+    let facts = server
+        .negotiated(hello, choice, &stream.tls)
+        .map_err(|unfit| unfitting(unfit, record))?;
     let decision = decide(hello, Some(&facts), server.rule());
     record.negotiated_as(facts);
     record.reach(Stage::Policy);

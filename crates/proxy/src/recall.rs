@@ -6,8 +6,8 @@ use crate::{
     core::{Core, Shared},
     failure::{Failure, Stage},
     metrics::Label,
-    relay::Downstream,
     record::Record,
+    relay::Downstream,
     site::Site,
     snapshot::Snapshot,
 };

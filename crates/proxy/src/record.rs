@@ -8,7 +8,11 @@ use crate::{
     plan::LogFormat,
     site::Site,
 };
-use portcullis_tls::{failure::Fault, negotiated::{ClientCertificate, Negotiated}, policy::Policy};
+use portcullis_tls::{
+    failure::Fault,
+    negotiated::{ClientCertificate, Negotiated},
+    policy::Policy,
+};
 use portcullis_wire::{Escaped, GroupId, Hello};
 use serde::Serialize;
 use std::{

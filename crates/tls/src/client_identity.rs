@@ -152,11 +152,9 @@ impl Lists {
 /// The kind by its prefix; what begins like an attribute is a subject.
 fn kind_of(text: &str) -> Option<(&'static str, &str)> {
     for kind in ["subject", "dns", "uri"] {
-        let prefix = text.get(..kind.len())?;
-        if prefix.eq_ignore_ascii_case(kind)
-            && let Some(rest) = text[kind.len()..].strip_prefix(':')
-        {
-            return Some((kind, rest));
+        match text.split_once(':') {
+            Some((prefix, rest)) if prefix.eq_ignore_ascii_case(kind) => return Some((kind, rest)),
+            _ => {}
         }
     }
     let attribute = text.split_once('=')?.0;
@@ -191,9 +189,8 @@ fn same_subject(pattern: &[Vec<(String, String)>], found: &[Vec<(String, String)
     let attribute = |(wanted, there): (&(String, String), &(String, String))| {
         wanted.0 == there.0 && glob(wanted.1.as_bytes(), there.1.as_bytes())
     };
-    let component = |(wanted, there): (&Vec<_>, &Vec<_>)| {
-        wanted.len() == there.len() && wanted.iter().zip(there).all(attribute)
-    };
+    let component =
+        |(wanted, there): (&Vec<_>, &Vec<_>)| wanted.len() == there.len() && wanted.iter().zip(there).all(attribute);
     pattern.len() == found.len() && pattern.iter().zip(found).all(component)
 }
 
@@ -322,6 +319,7 @@ mod tests {
             ("DNS:agent-*", true),
             ("dns:agent-7.*.test", true),
             ("DNS:*.test", false),
+            ("DNS:a", false),
             ("DNS:agent-7", false),
             ("URI:spiffe://corp/*", true),
             ("URI:spiffe://corp/ns/*/agent-*", true),
@@ -345,7 +343,16 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_is_refused() {
-        for text in ["", "agent-7", "IP:10.0.0.1", "sha256:00", "subject:", "subject:CN", "DNS:", "DNS:a b"] {
+        for text in [
+            "",
+            "agent-7",
+            "IP:10.0.0.1",
+            "sha256:00",
+            "subject:",
+            "subject:CN",
+            "DNS:",
+            "DNS:a b",
+        ] {
             assert!(Pattern::parse(text).is_err(), "{text}");
         }
         for text in ["URI:corp", "URI:spiffe://**/a", "URI:spiffe://corp/a**"] {
@@ -394,7 +401,13 @@ mod tests {
         let colons: Vec<&str> = (0..32).map(|at| &hex[2 * at..2 * at + 2]).collect();
         let base64 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
         let url = base64.replace('+', "-").replace('/', "_");
-        for form in [colons.join(":"), format!("{base64}="), base64.to_owned(), url, hex.to_uppercase()] {
+        for form in [
+            colons.join(":"),
+            format!("{base64}="),
+            base64.to_owned(),
+            url,
+            hex.to_uppercase(),
+        ] {
             assert_eq!(Pin::parse(&format!("sha256:{form}")), Ok(expected), "{form}");
         }
         assert_eq!(expected.to_string(), format!("sha256:{hex}"));

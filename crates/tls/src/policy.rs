@@ -538,7 +538,10 @@ pub(crate) mod tests {
         assert_eq!(seen(Classical, &rule), Option::None);
         rule.policy.client_authentication = Stance::Require;
         let by = Some(RuleName::ClientAuthentication);
-        assert_eq!([seen(Classical, &rule), seen(Pq, &rule), seen(None, &rule)], [by, Option::None, Option::None]);
+        assert_eq!(
+            [seen(Classical, &rule), seen(Pq, &rule), seen(None, &rule)],
+            [by, Option::None, Option::None]
+        );
         assert_eq!(decide(&hello, Option::None, &rule).refused_by(), Option::None);
     }
 

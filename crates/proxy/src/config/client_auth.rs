@@ -59,8 +59,9 @@ fn fields(auth: &mut Reader<'_>, origin: &Origin) -> Option<ClientAuthPlan> {
         None if !mode_stands => mode_left_out(auth, origin, ca.as_ref()),
         other => other,
     };
-    let crl: Vec<PathBuf> = auth.list_or_empty("crl", values::path).into_iter().map(|f| f.value).collect();
-    let crl_expired = auth.value("crl_expired", |value| values::word("word", EXPIRED, value));
+    let crl = values_of(auth.list_or_empty("crl", values::path));
+    let refuse = Kind::String("refuse".to_owned());
+    let crl_expired = auth.value_or("crl_expired", refuse, |value| values::word("word", EXPIRED, value));
     let lists = lists(auth);
     let anonymous = anonymous(auth, mode.as_ref());
     match (mode?, ca) {
@@ -68,7 +69,7 @@ fn fields(auth: &mut Reader<'_>, origin: &Origin) -> Option<ClientAuthPlan> {
             mode,
             ca: ca.value,
             crl,
-            crl_expired: crl_expired.map(|found| found.value).unwrap_or_default(),
+            crl_expired: crl_expired.value,
             lists,
             anonymous,
         }),
@@ -87,29 +88,24 @@ fn fields(auth: &mut Reader<'_>, origin: &Origin) -> Option<ClientAuthPlan> {
 }
 
 fn lists(auth: &mut Reader<'_>) -> Lists {
-    let allow = auth.list("allow", pattern);
-    let deny = auth.list("deny", pattern);
-    let pins = auth.list("pins", |value| parsed(value, Pin::parse));
     // an empty list of those who may enter would admit everyone
-    for (key, origin) in [
-        ("allow", allow.as_ref().map(|list| (&list.origin, list.value.is_empty()))),
-        ("pins", pins.as_ref().map(|list| (&list.origin, list.value.is_empty()))),
-    ] {
-        if let Some((origin, true)) = origin {
-            let fault = Fault::whole(origin.clone(), format!("client_auth.{key} names nobody"));
+    for key in ["allow", "pins"] {
+        if auth.lacks(key)
+            && let Some(origin) = auth.origin_of(key)
+        {
+            let fault = Fault::whole(origin, format!("client_auth.{key} names nobody"));
             auth.error(fault.hint("leave it out to admit everyone whom the CA vouches for"));
         }
     }
     Lists {
-        allow: values_of(allow),
-        deny: values_of(deny),
-        pins: values_of(pins),
+        allow: values_of(auth.list_or_empty("allow", pattern)),
+        deny: values_of(auth.list_or_empty("deny", pattern)),
+        pins: values_of(auth.list_or_empty("pins", |value| parsed(value, Pin::parse))),
     }
 }
 
-fn values_of<T>(list: Option<Found<Vec<Found<T>>>>) -> Vec<T> {
-    let items = list.into_iter().flat_map(|list| list.value);
-    items.map(|item| item.value).collect()
+fn values_of<T>(list: Vec<Found<T>>) -> Vec<T> {
+    list.into_iter().map(|item| item.value).collect()
 }
 
 fn pattern(value: &Value) -> Result<Pattern, Fault> {
@@ -122,15 +118,12 @@ fn parsed<T>(value: &Value, parse: impl Fn(&str) -> Result<T, PatternError>) -> 
 
 /// Nobody can be anonymous where a certificate is required.
 fn anonymous(auth: &mut Reader<'_>, mode: Option<&Found<Mode>>) -> bool {
-    let written = auth.value("anonymous", values::switch);
-    match (&written, mode) {
-        (Some(Found { value: true, origin }), Some(mode)) if mode.value == Some(ClientAuthMode::Required) => {
-            let fault = Fault::whole(origin.clone(), "mode \"required\" admits nobody who is anonymous");
-            auth.error(fault.hint("mode = \"optional\", or leave anonymous out"));
-        }
-        _ => {}
+    let written = auth.value_or("anonymous", Kind::Bool(false), values::switch);
+    if written.value && mode.is_some_and(|mode| mode.value == Some(ClientAuthMode::Required)) {
+        let fault = Fault::whole(written.origin, "mode \"required\" admits nobody who is anonymous");
+        auth.error(fault.hint("mode = \"optional\", or leave anonymous out"));
     }
-    written.is_some_and(|found| found.value)
+    written.value
 }
 
 /// A file says its mode; on the command line a CA file alone means optional.

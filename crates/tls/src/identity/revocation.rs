@@ -84,7 +84,10 @@ mod tests {
         let cut = &pem[..pem.len() / 2];
         for broken in [&b"\x30\x03"[..], cut.as_bytes()] {
             let read = revocation_lists(broken);
-            assert!(matches!(read, Err(IdentityError::BadRevocationList { index: 1, .. })), "{read:?}");
+            assert!(
+                matches!(read, Err(IdentityError::BadRevocationList { index: 1, .. })),
+                "{read:?}"
+            );
         }
     }
 }

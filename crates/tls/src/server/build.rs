@@ -143,7 +143,10 @@ fn template(
 /// The template with one certificate and the context that its class belongs to.
 fn finished(
     (spec, clients): (&ServerSpec, Option<&ClientRules>),
-    template: &ServerConfig, offer: &Offer, tickets: &Tickets) -> ServerConfig {
+    template: &ServerConfig,
+    offer: &Offer,
+    tickets: &Tickets,
+) -> ServerConfig {
     let mut config = template.clone();
     let certified = signing::narrowed(&offer.identity, &spec.settings.signatures);
     config.cert_resolver = Arc::new(SingleCertAndKey::from(certified));

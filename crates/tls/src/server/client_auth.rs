@@ -90,7 +90,10 @@ impl ClientRules {
 
     fn vouched_for(&self, leaf: &CertificateDer<'_>, rest: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
         match &self.chains {
-            Some(chains) => chains.verify_client_cert(leaf, rest, now).map(|_| ()),
+            Some(chains) => chains
+                .verify_client_cert(leaf, rest, now)
+                .map(|_| ())
+                .map_err(with_its_alert),
             None => Err(CertificateError::UnknownIssuer.into()),
         }
     }
@@ -252,6 +255,19 @@ fn digest(auth: &ClientAuth, signatures: &[SchemeId], stance: Stance) -> [u8; 32
         digest = digest.part(b"list").part(&list.der);
     }
     digest.finish()
+}
+
+/// rustls 0.23.46 has a word for a critical extension that nobody knows, with its own alert, but does not use it for
+/// what WebPKI says.
+fn with_its_alert(error: Error) -> Error {
+    match &error {
+        Error::InvalidCertificate(CertificateError::Other(inner))
+            if inner.0.to_string() == "UnsupportedCriticalExtension" =>
+        {
+            CertificateError::UnhandledCriticalExtension.into()
+        }
+        _ => error,
+    }
 }
 
 fn in_time(read: &[Certificate], now: UnixTime) -> Result<(), Error> {

@@ -5,7 +5,10 @@ use crate::{
     negotiated::{Authentication, ClientAuthentication, ClientCertificate, Negotiated, Version},
 };
 use portcullis_wire::{CipherId, Escaped, GroupId, Hello};
-use rustls::{HandshakeKind, ServerConnection, pki_types::{CertificateDer, UnixTime}};
+use rustls::{
+    HandshakeKind, ServerConnection,
+    pki_types::{CertificateDer, UnixTime},
+};
 use std::{fmt::Display, time::Duration};
 
 /// The facts, each compared with our own reading.
@@ -122,7 +125,9 @@ fn judged_again(server: &Server, choice: &Choice, chain: Option<&[CertificateDer
     let now = choice.config.time_provider.current_time();
     // without a clock every certificate has expired
     let now = now.unwrap_or(UnixTime::since_unix_epoch(Duration::MAX));
-    rules.judge(chain, now).map_err(|refusal| Unfit::Client(Box::new(refusal)))
+    rules
+        .judge(chain, now)
+        .map_err(|refusal| Unfit::Client(Box::new(refusal)))
 }
 
 fn client(chain: Option<Vec<Certificate>>) -> (ClientAuthentication, Option<Box<ClientCertificate>>) {

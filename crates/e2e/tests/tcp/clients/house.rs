@@ -44,6 +44,16 @@ const GONE: u64 = 3;
 
 impl House {
     pub(super) fn new(kind: Kind) -> House {
+        House::called("House", kind)
+    }
+
+    /// With an organization's name of its own.
+    pub(super) fn called(organization: &str, kind: Kind) -> House {
+        let authority = |name, serial| {
+            let mut params = authority(name, serial);
+            params.distinguished_name = named(organization, name);
+            params
+        };
         let root = Issuer::self_signed(authority("root", 1), key(kind)).expect("a root signs itself");
         let below = |name, serial| {
             let made = Issuer::signed_by(authority(name, serial), key(kind), &root);
@@ -67,6 +77,12 @@ impl House {
     /// A client `agent-SERIAL` of the intermediate in order.
     pub(super) fn client(&self, serial: u64) -> Files {
         self.issue(&self.middle, agent(serial))
+    }
+
+    /// Without its issuer's certificate beside it.
+    pub(super) fn issue_alone(&self, by: &Issuer, params: CertificateParams) -> Files {
+        let key = key(self.kind);
+        self.files(&params.signed_by(&key, by).expect("an issuer signs").pem(), &key)
     }
 
     pub(super) fn issue(&self, by: &Issuer, params: CertificateParams) -> Files {
@@ -163,14 +179,19 @@ fn authority(name: &str, serial: u64) -> CertificateParams {
 
 fn params(name: &str, serial: u64) -> CertificateParams {
     let mut params = CertificateParams::new(Vec::new()).expect("no names are names");
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, "House");
-    params.distinguished_name.push(DnType::CommonName, name);
+    params.distinguished_name = named("House", name);
     params.serial_number = Some(SerialNumber::from(serial));
     params.not_before = OffsetDateTime::now_utc() - Duration::days(5);
     params.not_after = OffsetDateTime::now_utc() + Duration::days(30);
     params.use_authority_key_identifier_extension = true;
     params
+}
+
+fn named(organization: &str, name: &str) -> DistinguishedName {
+    let mut named = DistinguishedName::new();
+    named.push(DnType::OrganizationName, organization);
+    named.push(DnType::CommonName, name);
+    named
 }
 
 /// A proxy that asks its clients for certificates, and its configuration without that.
@@ -212,6 +233,7 @@ impl Gate {
         let client = Client::new(offer.versions(Versions::Only13));
         let mut conversation = client.connect(self.stage.proxy.address()).expect("a flight");
         let (alert, local) = (refusal(&mut conversation), conversation.local());
+        drop(conversation);
         let record = self.stage.proxy.record(local);
         assert_eq!(record["outcome"], "refused", "{record:#}");
         (alert, record)

@@ -9,7 +9,11 @@ const KIND: super::house::Kind = &rcgen::PKCS_ECDSA_P256_SHA256;
 fn pin(files: &Files) -> String {
     let pem = std::fs::read(&files.chain).expect("it was written");
     let leaf = &X509::stack_from_pem(&pem).expect("certificates")[0];
-    let key = leaf.public_key().expect("a key").public_key_to_der().expect("its encoding");
+    let key = leaf
+        .public_key()
+        .expect("a key")
+        .public_key_to_der()
+        .expect("its encoding");
     let digest = openssl::hash::hash(MessageDigest::sha256(), &key).expect("a digest");
     format!("sha256:{}", openssl::base64::encode_block(&digest))
 }
@@ -20,11 +24,20 @@ fn allow_deny_and_pins_say_who_may_enter_and_deny_wins() {
     let (seven, eight, other) = (house.client(17), house.client(18), house.client(19));
     let table = [
         (r#"allow = ["DNS:agent-17"]"#.to_owned(), [true, false, false]),
-        (r#"allow = ["subject:CN=agent-17,O=House", "URI:spiffe://house/agent-18"]"#.to_owned(), [true, true, false]),
-        (r#"allow = ["DNS:agent-1*"], deny = ["CN=agent-18,O=*"]"#.to_owned(), [true, false, true]),
+        (
+            r#"allow = ["subject:CN=agent-17,O=House", "URI:spiffe://house/agent-18"]"#.to_owned(),
+            [true, true, false],
+        ),
+        (
+            r#"allow = ["DNS:agent-1*"], deny = ["CN=agent-18,O=*"]"#.to_owned(),
+            [true, false, true],
+        ),
         (r#"deny = ["URI:spiffe://house/*"]"#.to_owned(), [false, false, false]),
         (format!("pins = [{:?}]", pin(&other)), [false, false, true]),
-        (format!("allow = [\"DNS:agent-17\"], pins = [{:?}]", pin(&other)), [false, false, false]),
+        (
+            format!("allow = [\"DNS:agent-17\"], pins = [{:?}]", pin(&other)),
+            [false, false, false],
+        ),
     ];
     for mode in ["required", "optional"] {
         let ca = house.ca();
@@ -39,7 +52,10 @@ fn allow_deny_and_pins_say_who_may_enter_and_deny_wins() {
                 let (alert, record) = gate.refuses(showing(files));
                 assert_eq!(alert, Some(49), "{lists}");
                 assert_ne!(record["client_subject"], "", "{lists}");
-                assert_eq!((&record["stage"], &record["fault"]), (&"handshake".into(), &"client".into()));
+                assert_eq!(
+                    (&record["stage"], &record["fault"]),
+                    (&"handshake".into(), &"client".into())
+                );
             }
         }
     }
@@ -54,7 +70,11 @@ fn optional_admits_nobody_without_a_certificate_where_some_are_allowed_unless_an
     assert_eq!(gate.refuses(Offer::default()).0, Some(116));
     gate.reload(&format!("{allowed}, anonymous = true"));
     assert_eq!(gate.admits(Offer::default())["client_authentication"], "none");
-    assert_eq!(gate.refuses(showing(&house.client(18))).0, Some(49), "who shows one must be allowed");
+    assert_eq!(
+        gate.refuses(showing(&house.client(18))).0,
+        Some(49),
+        "who shows one must be allowed"
+    );
     gate.reload(&format!("mode = \"optional\", ca = {ca:?}, deny = [\"DNS:agent-17\"]"));
     assert_eq!(gate.admits(Offer::default())["client_authentication"], "none");
 }
@@ -70,7 +90,10 @@ fn where_client_authentication_must_be_quantum_safe_a_classical_client_is_refuse
     gate.admits(Offer::default());
     let (alert, record) = gate.refuses(showing(&classical.client(17)));
     assert_eq!(alert, Some(49));
-    assert_eq!((&record["stage"], &record["fault"]), (&"policy".into(), &"client".into()));
+    assert_eq!(
+        (&record["stage"], &record["fault"]),
+        (&"policy".into(), &"client".into())
+    );
     assert_eq!(record["client_subject"], "CN=agent-17,O=House");
     let counted = |decision: &str| {
         let labels = ["rule=\"client_authentication\"", &format!("decision={decision:?}")];

@@ -7,13 +7,15 @@ use time::{Duration, OffsetDateTime};
 /// What a row's certificate is, who must be named as its issuer, the alert, the fault and the reason.
 type Row<'a> = (Files, &'a str, u8, &'a str, &'a str);
 
+const MIDDLE: &str = "CN=middle,O=House";
+
 fn with(serial: u64, change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
     let mut params = agent(serial);
     change(&mut params);
     params
 }
 
-fn rows<'a>(house: &House, stranger: &House) -> Vec<Row<'a>> {
+fn rows<'a>(house: &House, [stranger, namesake]: [&House; 2]) -> Vec<Row<'a>> {
     let now = OffsetDateTime::now_utc();
     let of = |params| house.issue(&house.middle, params);
     let expired = with(20, |params| params.not_after = now - Duration::days(1));
@@ -29,16 +31,41 @@ fn rows<'a>(house: &House, stranger: &House) -> Vec<Row<'a>> {
         params.custom_extensions.push(extension);
     });
     vec![
-        (of(expired), "middle", 45, "client", "expired"),
-        (of(future), "middle", 45, "client", "not valid yet"),
-        (stranger.client(24), "middle", 48, "client", "no CA here vouches for it"),
-        (of(server), "middle", 43, "client", "it is not meant for clients"),
-        (of(critical), "middle", 42, "client", "it has a critical extension that we do not know"),
-        (house.client(13), "middle", 44, "client", "revoked"),
-        (house.issue(&house.gone, agent(25)), "gone", 44, "client", "revoked"),
+        (of(expired), MIDDLE, 45, "client", "expired"),
+        (of(future), MIDDLE, 45, "client", "not valid yet"),
+        (
+            stranger.client(24),
+            "CN=middle,O=Strangers",
+            48,
+            "client",
+            "no CA here vouches for it",
+        ),
+        (
+            namesake.client(27),
+            MIDDLE,
+            51,
+            "client",
+            "a signature in its chain is wrong",
+        ),
+        (of(server), MIDDLE, 43, "client", "it is not meant for clients"),
+        (
+            of(critical),
+            MIDDLE,
+            42,
+            "client",
+            "it has a critical extension that we do not know",
+        ),
+        (house.client(13), MIDDLE, 44, "client", "revoked"),
+        (
+            house.issue(&house.gone, agent(25)),
+            "CN=gone,O=House",
+            44,
+            "client",
+            "revoked",
+        ),
         (
             house.issue(&house.unlisted, agent(26)),
-            "unlisted",
+            "CN=unlisted,O=House",
             48,
             "operator",
             "crl holds no list of its issuer, or of one above",
@@ -49,22 +76,30 @@ fn rows<'a>(house: &House, stranger: &House) -> Vec<Row<'a>> {
 #[test]
 fn each_algorithm_gets_in_when_in_order_and_is_refused_by_name_and_reason_when_not() {
     for (name, kind) in KINDS {
-        let (house, stranger) = (House::new(kind), House::new(kind));
+        let (house, namesake) = (House::new(kind), House::new(kind));
+        let stranger = House::called("Strangers", kind);
         let (ca, lists) = (house.ca(), house.lists(&[13]));
         let gate = Gate::open(&format!("mode = \"optional\", ca = {ca:?}, crl = [{lists:?}]"));
         let record = gate.admits(showing(&house.client(10)));
         assert_eq!(record["client_subject"], "CN=agent-10,O=House", "{name}");
         let class = if name.starts_with("mldsa") { "pq" } else { "classical" };
         assert_eq!(record["client_authentication"], class, "{name}");
-        for (files, issuer, alert, fault, reason) in rows(&house, &stranger) {
+        for (files, issuer, alert, fault, reason) in rows(&house, [&stranger, &namesake]) {
             let (got, record) = gate.refuses(showing(&files));
             assert_eq!(got, Some(alert), "{name}: {record:#}");
             let subject = record["client_subject"].as_str().expect("a text");
             assert!(subject.starts_with("CN=agent-"), "{name}: {record:#}");
-            assert_eq!(record["client_issuer"], format!("CN={issuer},O=House"), "{name}");
+            assert_eq!(record["client_issuer"], issuer, "{name}");
             assert_ne!(record["client_serial"], "", "{name}");
-            assert_eq!(record["error"], format!("client certificate refused: {reason}"), "{name}");
-            assert_eq!((&record["stage"], &record["fault"]), (&"handshake".into(), &fault.into()));
+            assert_eq!(
+                record["error"],
+                format!("client certificate refused: {reason}"),
+                "{name}"
+            );
+            assert_eq!(
+                (&record["stage"], &record["fault"]),
+                (&"handshake".into(), &fault.into())
+            );
             assert_ne!(record["alert_out"], "", "{name}");
         }
         assert_eq!(gate.stage.upstream.connections(), 1, "{name}: nobody else reached it");
@@ -90,7 +125,10 @@ fn nobody_without_a_certificate_gets_in_where_one_is_required() {
     let gate = Gate::open(&format!("mode = \"required\", ca = {:?}", house.ca()));
     let (alert, record) = gate.refuses(Offer::default());
     assert_eq!(alert, Some(116));
-    assert_eq!((&record["stage"], &record["fault"]), (&"handshake".into(), &"client".into()));
+    assert_eq!(
+        (&record["stage"], &record["fault"]),
+        (&"handshake".into(), &"client".into())
+    );
 }
 
 #[test]
@@ -98,15 +136,26 @@ fn a_self_signed_certificate_that_stands_in_the_ca_file_is_accepted_as_itself_an
     for (name, kind) in KINDS {
         let house = House::new(kind);
         let (itself, files) = house.self_signed(agent(40));
-        let ca = house.pki.write("both.pem", &(std::fs::read_to_string(house.ca()).expect("it was written") + &itself.pem()));
-        let gate = Gate::open(&format!("mode = \"required\", ca = {ca:?}, crl = [{:?}]", house.lists(&[])));
+        let ca = house.pki.write(
+            "both.pem",
+            &(std::fs::read_to_string(house.ca()).expect("it was written") + &itself.pem()),
+        );
+        let gate = Gate::open(&format!(
+            "mode = \"required\", ca = {ca:?}, crl = [{:?}]",
+            house.lists(&[])
+        ));
         let record = gate.admits(showing(&files));
         assert_eq!(record["client_issuer"], "CN=agent-40,O=House", "{name}");
         gate.admits(showing(&house.client(10)));
-        let child = house.issue(&itself, agent(41));
+        let child = house.issue_alone(&itself, agent(41));
         assert_eq!(gate.refuses(showing(&child)).0, Some(48), "{name}: it issues nothing");
-        let (_, twin) = House::new(kind).self_signed(agent(40));
-        assert_eq!(gate.refuses(showing(&twin)).0, Some(48), "{name}: the name alone is nothing");
+        let elsewhere = House::new(kind);
+        let (_, twin) = elsewhere.self_signed(agent(40));
+        assert_eq!(
+            gate.refuses(showing(&twin)).0,
+            Some(48),
+            "{name}: the name alone is nothing"
+        );
     }
 }
 

@@ -9,8 +9,8 @@ const KIND: super::house::Kind = &rcgen::PKCS_ML_DSA_44;
 /// Ways to keep agent-13 out at a reload: what is added to client_auth, the alert, and whether others stay.
 fn ways(house: &House) -> Vec<(String, u8)> {
     let ca = house.ca();
-    let other = House::new(KIND).ca();
-    let kept = std::fs::read_to_string(other).expect("it was written");
+    let other = House::called("Others", KIND);
+    let kept = std::fs::read_to_string(other.ca()).expect("it was written");
     let other = house.pki.write("other-ca.pem", &kept);
     vec![
         (format!("ca = {ca:?}, crl = [{:?}]", house.lists(&[13])), 44),
@@ -107,22 +107,38 @@ fn an_expired_list_refuses_unless_it_only_warns_and_shows_in_metrics() {
     let metric = "portcullis_crl_next_update_timestamp_seconds";
     let due = gate.stage.proxy.metric(metric, &["site=\"site\"", "index=\"1\""]);
     assert_eq!(due, yesterday.unix_timestamp() as f64);
-    gate.reload(&format!("mode = \"required\", ca = {ca:?}, crl = [{lists:?}], crl_expired = \"warn\""));
+    gate.reload(&format!(
+        "mode = \"required\", ca = {ca:?}, crl = [{lists:?}], crl_expired = \"warn\""
+    ));
     gate.admits(showing(&house.client(14)));
-    assert_eq!(gate.refuses(showing(&house.client(13))).0, Some(44), "what it says still counts");
+    assert_eq!(
+        gate.refuses(showing(&house.client(13))).0,
+        Some(44),
+        "what it says still counts"
+    );
     let picture = gate.stage.proxy.snapshot().upgrade().expect("it runs").picture();
-    let warned = picture.warnings.iter().filter(|w| w.message.contains("has expired: who was revoked since"));
+    let warned = picture
+        .warnings
+        .iter()
+        .filter(|w| w.message.contains("has expired: who was revoked since"));
     assert_eq!(warned.count(), 3, "{:?}", picture.warnings);
 }
 
 #[test]
 fn once_there_are_lists_every_issuer_of_a_chain_needs_one() {
     let house = House::new(KIND);
-    let auth = format!("mode = \"required\", ca = {:?}, crl = [{:?}]", house.ca(), house.list_without_the_roots());
+    let auth = format!(
+        "mode = \"required\", ca = {:?}, crl = [{:?}]",
+        house.ca(),
+        house.list_without_the_roots()
+    );
     let gate = Gate::open(&auth);
     let (alert, record) = gate.refuses(showing(&house.client(14)));
     assert_eq!((alert, &record["fault"]), (Some(48), &"operator".into()), "{record:#}");
     let picture = gate.stage.proxy.snapshot().upgrade().expect("it runs").picture();
-    let warned = picture.warnings.iter().any(|w| w.message.contains("holds no list of CN=root,O=House"));
+    let warned = picture
+        .warnings
+        .iter()
+        .any(|w| w.message.contains("holds no list of CN=root,O=House"));
     assert!(warned, "{:?}", picture.warnings);
 }

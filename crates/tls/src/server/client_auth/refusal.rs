@@ -1,10 +1,5 @@
 //! Why a client certificate is refused, and whose it was.
-use crate::{
-    failure::Fault,
-    identity::Certificate,
-    negotiated::ClientCertificate,
-    policy::RuleName,
-};
+use crate::{failure::Fault, identity::Certificate, negotiated::ClientCertificate, policy::RuleName};
 use rustls::{CertificateError, Error};
 use std::fmt;
 
@@ -75,6 +70,7 @@ fn reason(error: &Error) -> (String, Fault) {
             C::UnhandledCriticalExtension => ("it has a critical extension that we do not know", Fault::Client),
             C::BadSignature => ("a signature in its chain is wrong", Fault::Client),
             C::BadEncoding => ("it cannot be read", Fault::Client),
+            C::Other(inner) => return (inner.0.to_string(), Fault::Client),
             other => return (other.to_string(), Fault::Client),
         },
         Error::InvalidCertRevocationList(problem) => {
