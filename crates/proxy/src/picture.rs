@@ -371,7 +371,7 @@ fn about_policy(
     if site
         .client_auth
         .as_ref()
-        .is_some_and(|c| c.mode == ClientAuthMode::Optional && !(c.lists.is_narrow() && !c.anonymous))
+        .is_some_and(|c| c.mode == ClientAuthMode::Optional && (c.anonymous || !c.lists.is_narrow()))
     {
         say(
             "clients without a certificate are admitted".into(),

@@ -12,7 +12,7 @@ use rcgen::{
     SignatureAlgorithm,
 };
 use serde_json::Value;
-use std::{io::Read, path::PathBuf};
+use std::{cell::Cell, io::Read, path::PathBuf};
 use time::{Duration, OffsetDateTime};
 
 pub(super) type Kind = &'static SignatureAlgorithm;
@@ -33,6 +33,8 @@ pub(super) const KINDS: [(&str, Kind); 7] = [
 pub(super) struct House {
     pub(super) pki: Pki,
     kind: Kind,
+    /// Files written, which give the next its name.
+    written: Cell<usize>,
     root: Issuer,
     pub(super) middle: Issuer,
     pub(super) gone: Issuer,
@@ -64,6 +66,7 @@ impl House {
             gone: below("gone", GONE),
             unlisted: below("unlisted", 4),
             pki: Pki::new(),
+            written: Cell::new(0),
             root,
             kind,
         }
@@ -93,25 +96,29 @@ impl House {
 
     /// A client that vouches for itself.
     pub(super) fn self_signed(&self, params: CertificateParams) -> (Issuer, Files) {
-        let (key, name) = (key(self.kind), "itself");
+        let (key, stem) = (key(self.kind), self.fresh());
         let pem = key.serialize_pem();
         let made = Issuer::self_signed(params, key).expect("it signs itself");
         let files = Files {
-            chain: self.pki.write(&format!("{name}-{}.pem", pem.len()), &made.pem()),
-            key: self.pki.write(&format!("{name}-{}.key", pem.len()), &pem),
+            chain: self.pki.write(&format!("{stem}.pem"), &made.pem()),
+            key: self.pki.write(&format!("{stem}.key"), &pem),
             root: self.ca(),
         };
         (made, files)
     }
 
     pub(super) fn files(&self, chain: &str, key: &KeyPair) -> Files {
-        let stem = format!("{:x?}", &key.public_key_raw()[..6]).replace(['[', ']', ' ', ','], "");
-        let stem = format!("{stem}-{}", chain.len());
+        let stem = self.fresh();
         Files {
             chain: self.pki.write(&format!("{stem}.pem"), chain),
             key: self.pki.write(&format!("{stem}.key"), &key.serialize_pem()),
             root: self.ca(),
         }
+    }
+
+    fn fresh(&self) -> String {
+        self.written.set(self.written.get() + 1);
+        format!("client-{}", self.written.get())
     }
 
     /// The file of all lists: the root's without the intermediate that is gone, the intermediates' without these.
