@@ -1,7 +1,7 @@
 //! Who a client is by its certificate: lists of names with wildcards, and pins of keys.
 use crate::{identity::Certificate, provider};
 use std::fmt;
-use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
 /// An entry of `allow` or `deny`: a subject, a DNS name or a URI, each with wildcards.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,7 +71,7 @@ impl Pattern {
         match &self.names {
             Names::Subject(pattern) => subject(&leaf.subject).is_some_and(|found| same_subject(pattern, &found)),
             Names::Dns(pattern) => {
-                let of = |name: &String| segments(pattern, &name.to_ascii_lowercase(), '.');
+                let of = |name: &String| segments(pattern, name.to_ascii_lowercase().trim_end_matches('.'), '.');
                 leaf.dns_names.iter().any(of)
             }
             Names::Uri(pattern) => leaf.uris.iter().any(|uri| segments(pattern, uri, '/')),
@@ -127,6 +127,9 @@ impl Lists {
 
     /// Why this client may not enter, if it may not. `deny` wins.
     pub(crate) fn refuse(&self, leaf: &Certificate, der: &[u8]) -> Option<String> {
+        if !self.deny.is_empty() && !names_are_readable(der) {
+            return Some("its alternative names cannot be read".to_owned());
+        }
         if let Some(denied) = self.deny.iter().find(|pattern| pattern.matches(leaf)) {
             return Some(format!("denied by {denied}"));
         }
@@ -146,6 +149,19 @@ impl Lists {
         let deny = self.deny.iter().map(|pattern| format!("deny {pattern}"));
         let pins = self.pins.iter().map(|pin| format!("pin {pin}"));
         allow.chain(deny).chain(pins)
+    }
+}
+
+/// What we cannot read might be denied.
+fn names_are_readable(certificate: &[u8]) -> bool {
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
+        return false;
+    };
+    let is_read = |name: &GeneralName<'_>| !matches!(name, GeneralName::Invalid(..));
+    match parsed.subject_alternative_name() {
+        Ok(None) => true,
+        Ok(Some(names)) => names.value.general_names.iter().all(is_read),
+        Err(_) => false,
     }
 }
 
@@ -391,6 +407,33 @@ mod tests {
         assert!(refused(pattern("DNS:other"), vec![], vec![]));
         assert!(refused(vec![], vec![], vec![other]));
         assert!(refused(pattern("DNS:agent-*"), vec![], vec![other]));
+    }
+
+    #[test]
+    fn names_that_cannot_be_read_are_taken_for_denied_ones() {
+        let issue = |content: Vec<u8>| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+            let san = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 17], content);
+            params.custom_extensions.push(san);
+            params.self_signed(&key).unwrap().der().to_vec()
+        };
+        let deny = Lists {
+            deny: vec![Pattern::parse("DNS:agent-7").unwrap()],
+            ..Lists::default()
+        };
+        let refused = |lists: &Lists, der: &[u8]| lists.refuse(&Certificate::from_der(der).unwrap(), der).is_some();
+        // dNSName "a"; the same cut off; a DNS name that is no IA5String
+        let (good, cut, strange) = (
+            vec![0x30, 3, 0x82, 1, 0x61],
+            vec![0x30, 3, 0x82, 9],
+            vec![0x30, 3, 0x82, 1, 0xff],
+        );
+        assert!(!refused(&deny, &issue(good)));
+        for bad in [cut, strange].map(issue) {
+            assert!(refused(&deny, &bad));
+            assert!(!refused(&Lists::default(), &bad), "nothing is denied");
+        }
     }
 
     #[test]

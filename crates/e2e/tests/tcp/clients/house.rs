@@ -6,6 +6,7 @@ use portcullis_e2e::{
     pki::{Files, Pki},
     upstream::Manner,
 };
+use portcullis_proxy::ReloadError;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
@@ -220,8 +221,12 @@ impl Gate {
     }
 
     pub(super) fn reload(&self, auth: &str) {
+        self.try_reload(auth).expect("a good file");
+    }
+
+    pub(super) fn try_reload(&self, auth: &str) -> Result<(), ReloadError> {
         let toml = self.front.clone().site(&line(auth)).toml();
-        self.stage.proxy.reload(&toml).expect("a good file");
+        self.stage.proxy.reload(&toml)
     }
 
     /// The record of a client that gets in.

@@ -1,11 +1,19 @@
 //! Certificates of every algorithm, in order and not: what becomes of them, and what the record says.
 use super::house::{Gate, House, KINDS, agent, key, showing};
 use portcullis_e2e::{client::Offer, pki::Files};
-use rcgen::{CertificateParams, CustomExtension, ExtendedKeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, IsCa};
+use std::collections::BTreeMap;
 use time::{Duration, OffsetDateTime};
 
-/// What a row's certificate is, who must be named as its issuer, the alert, the fault and the reason.
-type Row<'a> = (Files, &'a str, u8, &'a str, &'a str);
+/// What is wrong with a certificate, its issuer, and what must come of it: alert, fault and reason.
+struct Row {
+    what: &'static str,
+    files: Files,
+    issuer: &'static str,
+    alert: u8,
+    fault: &'static str,
+    reason: &'static str,
+}
 
 const MIDDLE: &str = "CN=middle,O=House";
 
@@ -15,13 +23,19 @@ fn with(serial: u64, change: impl FnOnce(&mut CertificateParams)) -> Certificate
     params
 }
 
-fn rows<'a>(house: &House, [stranger, namesake]: [&House; 2]) -> Vec<Row<'a>> {
+fn rows(house: &House, [stranger, namesake]: [&House; 2]) -> Vec<Row> {
     let now = OffsetDateTime::now_utc();
     let of = |params| house.issue(&house.middle, params);
+    let row = |what, files, (alert, reason)| Row {
+        what,
+        files,
+        issuer: MIDDLE,
+        alert,
+        fault: "client",
+        reason,
+    };
     let expired = with(20, |params| params.not_after = now - Duration::days(1));
-    let future = with(21, |params| {
-        params.not_before = now + Duration::days(1);
-    });
+    let future = with(21, |params| params.not_before = now + Duration::days(1));
     let server = with(22, |params| {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     });
@@ -30,51 +44,68 @@ fn rows<'a>(house: &House, [stranger, namesake]: [&House; 2]) -> Vec<Row<'a>> {
         extension.set_criticality(true);
         params.custom_extensions.push(extension);
     });
+    let no_ca = (48, "no CA here vouches for it");
+    let wrong = (51, "a signature in its chain is wrong");
+    let strange = (42, "it has a critical extension that we do not know");
+    let no_list = (48, "crl holds no list of its issuer, or of one above");
     vec![
-        (of(expired), MIDDLE, 45, "client", "expired"),
-        (of(future), MIDDLE, 45, "client", "not valid yet"),
-        (
-            stranger.client(24),
-            "CN=middle,O=Strangers",
-            48,
-            "client",
-            "no CA here vouches for it",
-        ),
-        (
-            namesake.client(27),
-            MIDDLE,
-            51,
-            "client",
-            "a signature in its chain is wrong",
-        ),
-        (of(server), MIDDLE, 43, "client", "it is not meant for clients"),
-        (
-            of(critical),
-            MIDDLE,
-            42,
-            "client",
-            "it has a critical extension that we do not know",
-        ),
-        (house.client(13), MIDDLE, 44, "client", "revoked"),
-        (
-            house.issue(&house.gone, agent(25)),
-            "CN=gone,O=House",
-            44,
-            "client",
-            "revoked",
-        ),
-        (
-            house.issue(&house.unlisted, agent(26)),
-            "CN=unlisted,O=House",
-            48,
-            "operator",
-            "crl holds no list of its issuer, or of one above",
-        ),
+        row("expired", of(expired), (45, "expired")),
+        row("not valid yet", of(future), (45, "not valid yet")),
+        Row {
+            issuer: "CN=middle,O=Strangers",
+            ..row("of another CA", stranger.client(24), no_ca)
+        },
+        row("of another CA with the same name", namesake.client(27), wrong),
+        row("for servers only", of(server), (43, "it is not meant for clients")),
+        row("with an unknown critical extension", of(critical), strange),
+        row("revoked", house.client(13), (44, "revoked")),
+        Row {
+            issuer: "CN=gone,O=House",
+            ..row(
+                "of a revoked intermediate",
+                house.issue(&house.gone, agent(25)),
+                (44, "revoked"),
+            )
+        },
+        Row {
+            issuer: "CN=unlisted,O=House",
+            fault: "operator",
+            ..row(
+                "of an intermediate without a list",
+                house.issue(&house.unlisted, agent(26)),
+                no_list,
+            )
+        },
     ]
+}
+
+/// The table of the documentation, made anew by this run.
+fn same_as_documented(outcomes: &BTreeMap<&'static str, Vec<String>>) {
+    let names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
+    let mut table = format!(
+        "| client certificate | {} |\n|---|{}\n",
+        names.join(" | "),
+        "---|".repeat(names.len())
+    );
+    for (what, cells) in outcomes {
+        table += &format!("| {what} | {} |\n", cells.join(" | "));
+    }
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/client-certificates.md");
+    let written = std::fs::read_to_string(page).expect("the page is part of the repository");
+    let (begin, end) = ("<!-- made by the tests -->\n", "<!-- end -->");
+    let (before, rest) = written.split_once(begin).expect("the table has a place");
+    let (documented, after) = rest.split_once(end).expect("the table has an end");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(page, format!("{before}{begin}{table}{end}{after}")).expect("the page can be written");
+        return;
+    }
+    assert_eq!(documented, table, "UPDATE_DOCS=1 writes it");
 }
 
 #[test]
 fn each_algorithm_gets_in_when_in_order_and_is_refused_by_name_and_reason_when_not() {
+    let mut outcomes: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+    let mut note = |what, outcome| outcomes.entry(what).or_default().push(outcome);
     for (name, kind) in KINDS {
         let (house, namesake) = (House::new(kind), House::new(kind));
         let stranger = House::called("Strangers", kind);
@@ -84,26 +115,26 @@ fn each_algorithm_gets_in_when_in_order_and_is_refused_by_name_and_reason_when_n
         assert_eq!(record["client_subject"], "CN=agent-10,O=House", "{name}");
         let class = if name.starts_with("mldsa") { "pq" } else { "classical" };
         assert_eq!(record["client_authentication"], class, "{name}");
-        for (files, issuer, alert, fault, reason) in rows(&house, [&stranger, &namesake]) {
-            let (got, record) = gate.refuses(showing(&files));
-            assert_eq!(got, Some(alert), "{name}: {record:#}");
+        note("in order", "admitted".to_owned());
+        for row in rows(&house, [&stranger, &namesake]) {
+            let (alert, record) = gate.refuses(showing(&row.files));
+            assert_eq!(alert, Some(row.alert), "{name}: {record:#}");
             let subject = record["client_subject"].as_str().expect("a text");
             assert!(subject.starts_with("CN=agent-"), "{name}: {record:#}");
-            assert_eq!(record["client_issuer"], issuer, "{name}");
             assert_ne!(record["client_serial"], "", "{name}");
+            let told = ["client_issuer", "stage", "fault", "error"].map(|field| record[field].clone());
+            let error = format!("client certificate refused: {}", row.reason);
             assert_eq!(
-                record["error"],
-                format!("client certificate refused: {reason}"),
-                "{name}"
+                told,
+                [row.issuer, "handshake", row.fault, &error],
+                "{name}: {}",
+                row.what
             );
-            assert_eq!(
-                (&record["stage"], &record["fault"]),
-                (&"handshake".into(), &fault.into())
-            );
-            assert_ne!(record["alert_out"], "", "{name}");
+            note(row.what, record["alert_out"].as_str().expect("a text").to_owned());
         }
         assert_eq!(gate.stage.upstream.connections(), 1, "{name}: nobody else reached it");
     }
+    same_as_documented(&outcomes);
 }
 
 #[test]
@@ -135,17 +166,19 @@ fn nobody_without_a_certificate_gets_in_where_one_is_required() {
 fn a_self_signed_certificate_that_stands_in_the_ca_file_is_accepted_as_itself_and_vouches_for_nobody() {
     for (name, kind) in KINDS {
         let house = House::new(kind);
+        // as `openssl req -x509` makes them: it may sign itself, and so may vouch for others
+        let of_a_ca = with(39, |params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
+        let (ca, of_ca) = house.self_signed(of_a_ca);
         let (itself, files) = house.self_signed(agent(40));
-        let ca = house.pki.write(
-            "both.pem",
-            &(std::fs::read_to_string(house.ca()).expect("it was written") + &itself.pem()),
-        );
+        let root = std::fs::read_to_string(house.ca()).expect("it was written");
+        let ca = house.pki.write("both.pem", &(root + &itself.pem() + &ca.pem()));
         let gate = Gate::open(&format!(
             "mode = \"required\", ca = {ca:?}, crl = [{:?}]",
             house.lists(&[])
         ));
         let record = gate.admits(showing(&files));
         assert_eq!(record["client_issuer"], "CN=agent-40,O=House", "{name}");
+        gate.admits(showing(&of_ca));
         gate.admits(showing(&house.client(10)));
         let child = house.issue_alone(&itself, agent(41));
         assert_eq!(gate.refuses(showing(&child)).0, Some(48), "{name}: it issues nothing");

@@ -1,10 +1,13 @@
 //! What was taken back stays out: by lists, by resumption, and on connections that are open already.
 use super::house::{Gate, House, refusal, showing};
 use portcullis_e2e::client::{Client, Conversation, Session, Versions};
+use portcullis_proxy::{ReloadError, StartError};
 use std::io::Read;
 use time::{Duration, OffsetDateTime};
 
 const KIND: super::house::Kind = &rcgen::PKCS_ML_DSA_44;
+/// ML-DSA signs in TLS 1.3 only.
+const OF_BOTH_VERSIONS: super::house::Kind = &rcgen::PKCS_ECDSA_P256_SHA256;
 
 /// Ways to keep agent-13 out at a reload: what is added to client_auth, the alert, and whether others stay.
 fn ways(house: &House) -> Vec<(String, u8)> {
@@ -22,7 +25,7 @@ fn ways(house: &House) -> Vec<(String, u8)> {
 
 #[test]
 fn nobody_who_was_taken_back_resumes_a_session() {
-    let house = House::new(KIND);
+    let house = House::new(OF_BOTH_VERSIONS);
     let open = format!("mode = \"required\", ca = {:?}", house.ca());
     let gate = Gate::open(&open);
     let address = gate.stage.proxy.address();
@@ -34,10 +37,7 @@ fn nobody_who_was_taken_back_resumes_a_session() {
         client.session().expect("it came")
     };
     for versions in [Versions::Only13, Versions::Only12] {
-        // ML-DSA signs in TLS 1.3 only
-        if versions == Versions::Only12 {
-            continue;
-        }
+        gate.reload(&open);
         let client = Client::new(showing(&files).versions(versions));
         let ticket = session(&client);
         let mut resumed = client.resume(address, &ticket).expect("a handshake");
@@ -48,9 +48,15 @@ fn nobody_who_was_taken_back_resumes_a_session() {
             gate.reload(&open);
             let ticket = session(&client);
             gate.reload(&format!("mode = \"required\", {auth}"));
-            let mut conversation = client.resume(address, &ticket).expect("a flight");
-            assert!(!conversation.seen().resumed, "{auth}");
-            assert_eq!(refusal(&mut conversation), Some(alert), "{auth}");
+            // TLS 1.3 tells with the first read
+            let got = match client.resume(address, &ticket) {
+                Err(failed) => failed.alert,
+                Ok(mut conversation) => {
+                    assert!(!conversation.seen().resumed, "{auth}");
+                    refusal(&mut conversation)
+                }
+            };
+            assert_eq!(got, Some(alert), "{versions:?}, {auth}");
         }
     }
 }
@@ -122,6 +128,39 @@ fn an_expired_list_refuses_unless_it_only_warns_and_shows_in_metrics() {
         .iter()
         .filter(|w| w.message.contains("has expired: who was revoked since"));
     assert_eq!(warned.count(), 3, "{:?}", picture.warnings);
+}
+
+#[test]
+fn a_broken_list_at_reload_is_told_by_file_and_line_and_keeps_the_old_ones() {
+    let house = House::new(KIND);
+    let ca = house.ca();
+    let gate = Gate::open(&format!(
+        "mode = \"required\", ca = {ca:?}, crl = [{:?}]",
+        house.lists(&[13])
+    ));
+    let delta = "-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n";
+    let cut = "-----BEGIN X509 CRL-----\nMIIB";
+    for broken in [
+        "",
+        "no list at all",
+        cut,
+        delta,
+        &std::fs::read_to_string(&ca).expect("it was written"),
+    ] {
+        let file = house.pki.write("broken.crl", broken);
+        let rejected = gate.try_reload(&format!("mode = \"required\", ca = {ca:?}, crl = [{file:?}]"));
+        let Err(ReloadError::Rejected(StartError::Config(problems))) = &rejected else {
+            panic!("{broken}: {rejected:?}");
+        };
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let said = format!("{:?} {}", problems[0].origin, problems[0].message);
+        assert!(
+            said.contains("portcullis.toml") && said.contains("broken.crl"),
+            "{said}"
+        );
+        assert_eq!(gate.refuses(showing(&house.client(13))).0, Some(44));
+        gate.admits(showing(&house.client(14)));
+    }
 }
 
 #[test]
