@@ -115,21 +115,16 @@ impl<'a> Materials<'a> {
         }
     }
 
-    /// What a site asks of its clients, with the trusted certificates read.
+    /// What a site asks of its clients, with trusted certificates and revocation lists read.
     pub(crate) fn client_auth(&mut self, site: &SitePlan) -> Option<ClientAuth> {
         let plan = site.client_auth.as_ref()?;
         let read = match self.read_client_auth(plan) {
             Ok(auth) => Some(auth),
-            Err((message, hint)) => {
+            Err((key, fault)) => {
                 let last = self.broken.kept().and_then(|kept| kept.client_auth.get(&site.name));
                 let last = last.cloned();
-                let is_news = self.is_new(&plan.ca);
-                self.unusable(
-                    site,
-                    "client_auth.ca",
-                    (format!("client ca {message}"), hint),
-                    (last.is_some(), is_news),
-                );
+                let is_news = self.others_changed(site);
+                self.unusable(site, &key, fault, (last.is_some(), is_news));
                 last
             }
         };
@@ -161,8 +156,9 @@ impl<'a> Materials<'a> {
 
     /// Whether a file that a site names besides its certificates is not what it was.
     pub(crate) fn others_changed(&self, site: &SitePlan) -> bool {
-        let ca = site.client_auth.as_ref().map(|plan| plan.ca.as_path());
-        let mut others = ca.into_iter().chain(site.resumption.secret_file.as_deref());
+        let clients = site.client_auth.iter();
+        let clients = clients.flat_map(|plan| [&plan.ca].into_iter().chain(&plan.crl));
+        let mut others = clients.chain(&site.resumption.secret_file);
         others.any(|path| self.is_new(path))
     }
 
@@ -173,8 +169,8 @@ impl<'a> Materials<'a> {
     }
 
     /// A site cannot be built of what was read, and stays as it is.
-    pub(crate) fn stays(&mut self, site: &SitePlan, message: String) {
-        let problem = self.told(site, "certificates", message, None);
+    pub(crate) fn stays(&mut self, site: &SitePlan, key: &str, message: String) {
+        let problem = self.told(site, key, message, None);
         let is_news = self.others_changed(site)
             || match &site.certificates {
                 Certificates::Files(all) => all.iter().any(|files| self.is_new_pair(files)),
@@ -200,14 +196,35 @@ impl<'a> Materials<'a> {
         }
     }
 
-    fn read_client_auth(&mut self, plan: &ClientAuthPlan) -> Result<ClientAuth, Fault> {
-        let ClientAuthPlan { mode, ca } = plan;
-        let pem = self.of(ca)?;
-        let roots = identity::certificates_from_pem(&pem).map_err(|e| (format!("{}: {e}", ca.display()), hint(&e)))?;
+    /// Trusted certificates and revocation lists, or the key whose file is of no use, and why.
+    fn read_client_auth(&mut self, plan: &ClientAuthPlan) -> Result<ClientAuth, (String, Fault)> {
+        let named =
+            |key: &str, what: &str, (message, hint): Fault| (key.to_owned(), (format!("{what} {message}"), hint));
+        let roots = self.client_file(&plan.ca, identity::certificates_from_pem);
+        // all of them are read, and so watched, whatever the first is worth
+        let lists: Vec<_> = plan
+            .crl
+            .iter()
+            .map(|file| self.client_file(file, identity::revocation_lists))
+            .collect();
+        let roots = roots.map_err(|fault| named("client_auth.ca", "client ca", fault))?;
+        let mut crls = Vec::new();
+        for (index, list) in lists.into_iter().enumerate() {
+            let key = format!("client_auth.crl[{index}]");
+            crls.extend(list.map_err(|fault| named(&key, "client crl", fault))?);
+        }
         Ok(ClientAuth {
-            mode: *mode,
-            roots: roots.into_iter().map(|(der, _)| der).collect(),
+            crls,
+            expired_lists: plan.crl_expired,
+            lists: plan.lists.clone(),
+            anonymous: plan.anonymous,
+            ..ClientAuth::new(plan.mode, roots.into_iter().map(|(der, _)| der).collect())
         })
+    }
+
+    /// What a file of client authentication holds, or its path with what is wrong.
+    fn client_file<T>(&mut self, path: &Path, parse: impl Fn(&[u8]) -> Result<T, IdentityError>) -> Result<T, Fault> {
+        parse(&self.of(path)?).map_err(|e| (format!("{}: {e}", path.display()), hint(&e)))
     }
 
     fn told(&self, site: &SitePlan, key: &str, message: String, hint: Option<&str>) -> Problem {

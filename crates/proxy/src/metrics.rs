@@ -37,6 +37,7 @@ pub(crate) struct Metrics {
     upstream_failures: Family<UpstreamLabel, Counter>,
     alerts: Family<AlertLabel, Counter>,
     not_after: Family<CertificateLabels, Gauge>,
+    next_update: Family<ListLabels, Gauge>,
     reloads: Family<ResultLabel, Counter>,
     refreshes: Family<ResultLabel, Counter>,
     failed: Family<SiteLabel, Gauge>,
@@ -81,6 +82,7 @@ labels! {
     UpstreamLabel { upstream: Label }
     AlertLabel { alert: &'static str }
     CertificateLabels { site: Label, algorithm: &'static str, index: usize }
+    ListLabels { site: Label, index: usize }
     ResultLabel { result: &'static str }
 }
 
@@ -115,6 +117,7 @@ impl Metrics {
             upstream_failures: Family::default(),
             alerts: Family::default(),
             not_after: Family::default(),
+            next_update: Family::default(),
             reloads: Family::default(),
             refreshes: Family::default(),
             failed: Family::default(),
@@ -190,6 +193,15 @@ impl Metrics {
             RefreshResult::Kept => "kept",
         };
         self.refreshes.get_or_create(&ResultLabel { result: word }).inc();
+    }
+
+    /// When the next edition of every revocation list in use is due.
+    pub(crate) fn lists(&self, all: impl Iterator<Item = (Label, usize, i64)>) {
+        self.next_update.clear();
+        for (site, index, next_update) in all {
+            let labels = ListLabels { site, index };
+            self.next_update.get_or_create(&labels).set(next_update);
+        }
     }
 
     /// A reload ended.
@@ -334,6 +346,11 @@ impl Metrics {
             "portcullis_certificate_not_after_timestamp_seconds",
             "When each certificate in use expires",
             self.not_after.clone(),
+        );
+        r.register(
+            "portcullis_crl_next_update_timestamp_seconds",
+            "When each revocation list of client certificates expires",
+            self.next_update.clone(),
         );
         r.register("portcullis_reloads", "Reloads by result", self.reloads.clone());
         r.register(

@@ -58,7 +58,9 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     footing.check_names(&mut site, &names);
     let tls = site.table("tls", "site.tls");
     let tls = settings::read(if speaks_tls { tls } else { tls.silent() });
+    let errors = site.errors();
     let client_auth = client_auth::read(&mut site, &certificates.value);
+    let client_auth_is_good = site.errors() == errors;
     if let (Some(secret), Some(_)) = (&tls.secret_file, &client_auth) {
         let message = "tls.resumption.secret_file means nothing with client_auth";
         let hint = "sessions of clients with certificates are kept in this process: a ticket would carry their chain";
@@ -70,6 +72,9 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     if speaks_tls {
         policy.explain(&mut site);
         policy.check(&mut site, &tls.settings);
+        if client_auth_is_good {
+            policy.check_clients(&mut site, client_auth.as_ref());
+        }
     }
     let upstream = upstream(&mut site, &origin, neighbours);
     site.finish();

@@ -1,5 +1,5 @@
 //! Preparing the configurations of a site.
-use super::{BuildError, ClientAuth, Offer, Prepared, Server, ServerSpec, client_auth, signing};
+use super::{BuildError, ClientRules, Offer, Prepared, Server, ServerSpec, client_auth, signing};
 use crate::{
     identity::Identity,
     negotiated::{Authentication, Version},
@@ -22,11 +22,13 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
     if groups.is_empty() {
         return Err(BuildError::NoUsableGroup);
     }
-    let verifier = spec
+    let stance = spec.policy.client_authentication;
+    let clients = spec
         .client_auth
         .as_ref()
-        .map(|auth| client_auth::verifier(auth, &spec.settings.signatures));
-    let verifier = verifier.transpose()?;
+        .map(|auth| client_auth::rules(auth, &spec.settings.signatures, stance).map(Arc::new));
+    let clients = clients.transpose()?;
+    let verifier = clients.as_ref().map(client_auth::unwitnessed);
     let mut offers = usable_identities(spec);
     if offers.is_empty() {
         return Err(BuildError::NoUsableCertificate);
@@ -34,7 +36,7 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
     for group in groups {
         let template = template(spec, group, verifier.as_ref())?;
         for offer in &mut offers {
-            let prepared = prepared(spec, (group, &template), offer, tickets);
+            let prepared = prepared((spec, clients.as_deref()), (group, &template), offer, tickets);
             offer.configs.push(prepared);
         }
     }
@@ -44,6 +46,7 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
         offers,
         ciphers: spec.settings.ciphers.clone(),
         alpn: spec.alpn.clone(),
+        clients,
     })
 }
 
@@ -137,7 +140,7 @@ fn template(
 
 /// The template with one certificate and the context that its class belongs to.
 fn prepared(
-    spec: &ServerSpec,
+    (spec, clients): (&ServerSpec, Option<&ClientRules>),
     (group, template): (GroupId, &ServerConfig),
     offer: &Offer,
     tickets: &Tickets,
@@ -155,8 +158,8 @@ fn prepared(
         return one(config);
     }
     config.send_tls13_tickets = resumption.tickets;
-    let context = context(spec, offer.authentication);
-    if spec.client_auth.is_some() {
+    let context = context(spec, clients, offer.authentication);
+    if clients.is_some() {
         config.session_storage = tickets.store(context, resumption);
         return one(config);
     }
@@ -176,7 +179,7 @@ fn prepared(
 }
 
 /// What must be the same for a session to be resumed.
-fn context(spec: &ServerSpec, class: Authentication) -> [u8; 32] {
+fn context(spec: &ServerSpec, clients: Option<&ClientRules>, class: Authentication) -> [u8; 32] {
     let versions = spec.settings.versions.iter();
     let versions: Vec<u8> = versions.flat_map(|version| version.number().to_be_bytes()).collect();
     let digest = Digest::new()
@@ -186,21 +189,11 @@ fn context(spec: &ServerSpec, class: Authentication) -> [u8; 32] {
         .part(spec.policy.authentication.as_str().as_bytes())
         .part(&spec.resumption.lifetime.as_secs().to_be_bytes())
         .part(&versions);
-    match &spec.client_auth {
+    match clients {
         None => digest.part(b"no client certificates"),
-        Some(auth) => client_digest(digest, auth, &spec.settings.signatures),
+        Some(rules) => digest.part(rules.digest()),
     }
     .finish()
-}
-
-fn client_digest(digest: Digest, auth: &ClientAuth, signatures: &[SchemeId]) -> Digest {
-    let mode = match auth.mode {
-        super::ClientAuthMode::Required => "required",
-        super::ClientAuthMode::Optional => "optional",
-    };
-    let schemes: Vec<u8> = signatures.iter().flat_map(|scheme| scheme.0.to_be_bytes()).collect();
-    let digest = digest.part(mode.as_bytes()).part(&schemes);
-    auth.roots.iter().fold(digest, |digest, root| digest.part(root))
 }
 
 fn rule(spec: &ServerSpec, offers: &[Offer]) -> Rule {
