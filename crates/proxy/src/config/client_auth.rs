@@ -26,6 +26,9 @@ const EXPIRED: &[(&str, Word<ExpiredLists>)] = &[
     ("warn", Word::Is(ExpiredLists::Warn)),
 ];
 
+/// What says something of certificates that come.
+const OF_CERTIFICATES: [&str; 6] = ["crl", "crl_expired", "allow", "deny", "pins", "anonymous"];
+
 /// Reads the key `client_auth`.
 pub(super) fn read(site: &mut Reader<'_>, certificates: &Certificates) -> Option<ClientAuthPlan> {
     let Some(value) = site.take("client_auth") else {
@@ -52,6 +55,9 @@ pub(super) fn read(site: &mut Reader<'_>, certificates: &Certificates) -> Option
 
 fn fields(auth: &mut Reader<'_>, origin: &Origin) -> Option<ClientAuthPlan> {
     let mode_stands = auth.has("mode");
+    let of_certificates = OF_CERTIFICATES
+        .iter()
+        .find_map(|key| Some((*key, auth.origin_of(key)?)));
     let ca_stands = auth.has("ca");
     let mode = auth.value("mode", |value| values::word("client certificate mode", MODES, value));
     let ca = auth.value("ca", values::path);
@@ -81,6 +87,13 @@ fn fields(auth: &mut Reader<'_>, origin: &Origin) -> Option<ClientAuthPlan> {
         (Found { value: None, .. }, Some(ca)) => {
             let message = "no client certificate is asked for, so this CA file is not read";
             auth.notice(Fault::whole(ca.origin, message));
+            None
+        }
+        (Found { value: None, .. }, None) => {
+            if let Some((key, origin)) = of_certificates {
+                let message = format!("no client certificate is asked for, so client_auth.{key} means nothing");
+                auth.notice(Fault::whole(origin, message));
+            }
             None
         }
         _ => None,
