@@ -112,6 +112,8 @@ impl Client {
             return None;
         }
         self.rules = Arc::clone(rules);
-        rules.judge(&self.chain, UnixTime::now()).err()
+        let refusal = rules.judge(&self.chain, UnixTime::now()).err();
+        // a policy is about new connections: those that are open stay
+        refusal.filter(|refusal| refusal.rule.is_none())
     }
 }

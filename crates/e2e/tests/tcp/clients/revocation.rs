@@ -99,6 +99,25 @@ fn an_open_connection_of_a_client_that_was_taken_back_ends_at_the_reload_and_oth
 }
 
 #[test]
+fn an_open_connection_stays_when_only_the_policy_changes_or_nobody_is_asked_any_more() {
+    let house = House::new(OF_BOTH_VERSIONS);
+    let open = format!("mode = \"required\", ca = {:?}", house.ca());
+    let gate = Gate::open(&open);
+    let mut conversation = gate.stage.connect(showing(&house.client(13)));
+    conversation.echo(b"before");
+    gate.reload(&format!("{open} }}\npolicy = {{ client_authentication = \"require\""));
+    assert_eq!(
+        gate.refuses(showing(&house.client(14))).0,
+        Some(49),
+        "new ones are judged by it"
+    );
+    conversation.echo(b"policies are about new connections");
+    gate.reload("mode = \"none\"");
+    conversation.echo(b"nobody judges");
+    conversation.close();
+}
+
+#[test]
 fn an_expired_list_refuses_unless_it_only_warns_and_shows_in_metrics() {
     let house = House::new(KIND);
     let ca = house.ca();

@@ -26,7 +26,7 @@ impl ClientRefusal {
     pub(super) fn of(leaf: Option<&Certificate>, error: Error) -> ClientRefusal {
         let (reason, fault) = reason(&error);
         ClientRefusal {
-            certificate: leaf.map(ClientCertificate::from).unwrap_or_default(),
+            certificate: leaf.map(shortened).unwrap_or_default(),
             reason,
             fault,
             rule: None,
@@ -50,6 +50,21 @@ impl ClientRefusal {
 impl fmt::Display for ClientRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "client certificate refused: {}", self.reason)
+    }
+}
+
+/// What a record keeps of each name of a certificate that nobody vouched for: it may be 64 KiB of anything.
+const MAX_NAME: usize = 512;
+
+fn shortened(leaf: &Certificate) -> ClientCertificate {
+    let short = |text: &str| match text.char_indices().nth(MAX_NAME) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    };
+    ClientCertificate {
+        subject: short(&leaf.subject),
+        issuer: short(&leaf.issuer),
+        serial: short(&leaf.serial),
     }
 }
 
@@ -79,4 +94,22 @@ fn reason(error: &Error) -> (String, Fault) {
         other => return (other.to_string(), Fault::Client),
     };
     (word.to_owned(), fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_end_does_not_fill_the_log() {
+        let pem = include_bytes!("../../../testdata/p256.pem");
+        let leaf = crate::identity::certificates_from_pem(pem).unwrap().remove(0).1;
+        let long = Certificate {
+            subject: format!("CN={}", "\u{fc}".repeat(60_000)),
+            ..leaf.clone()
+        };
+        let refusal = ClientRefusal::of(Some(&long), CertificateError::UnknownIssuer.into());
+        assert_eq!(refusal.certificate.subject.chars().count(), MAX_NAME + 3);
+        assert_eq!(refusal.certificate.issuer, leaf.issuer);
+    }
 }
