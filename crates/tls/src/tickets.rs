@@ -502,7 +502,10 @@ mod tests {
         let (tickets, _) = at(0);
         let ticket = tickets.sealer([1; 32], &living(HOUR)).encrypt(b"session").unwrap();
         assert_eq!(tickets.sealer([2; 32], &living(HOUR)).decrypt(&ticket), None);
-        assert_eq!(tickets.sealer([1; 32], &living(HOUR)).decrypt(&ticket).unwrap(), b"session");
+        assert_eq!(
+            tickets.sealer([1; 32], &living(HOUR)).decrypt(&ticket).unwrap(),
+            b"session"
+        );
         assert_eq!(at(0).0.sealer([1; 32], &living(HOUR)).decrypt(&ticket), None);
     }
 
@@ -579,15 +582,34 @@ mod tests {
         let ticket = ours.encrypt(b"session").unwrap();
         let back = |skew: i64| now.checked_add_signed(skew).unwrap();
         // a clock behind, alike, ahead; and one for which the ticket's time is over
-        for (skew, opens) in [(-3600, true), (0, true), (3600, true), (3601, false), (-3701, false), (7200, false)] {
+        for (skew, opens) in [
+            (-3600, true),
+            (0, true),
+            (3600, true),
+            (3601, false),
+            (-3701, false),
+            (7200, false),
+        ] {
             let (theirs, _) = at(back(skew));
             let opened = theirs.sealer([1; 32], &sharing(&[7; 32])).decrypt(&ticket);
             assert_eq!(opened.is_some(), opens, "skew {skew}");
         }
         let (theirs, _) = at(now);
-        assert_eq!(theirs.sealer([2; 32], &sharing(&[7; 32])).decrypt(&ticket), None, "context");
-        assert_eq!(theirs.sealer([1; 32], &sharing(&[8; 32])).decrypt(&ticket), None, "secret");
-        assert_eq!(theirs.sealer([1; 32], &living(HOUR)).decrypt(&ticket), None, "none shared");
+        assert_eq!(
+            theirs.sealer([2; 32], &sharing(&[7; 32])).decrypt(&ticket),
+            None,
+            "context"
+        );
+        assert_eq!(
+            theirs.sealer([1; 32], &sharing(&[8; 32])).decrypt(&ticket),
+            None,
+            "secret"
+        );
+        assert_eq!(
+            theirs.sealer([1; 32], &living(HOUR)).decrypt(&ticket),
+            None,
+            "none shared"
+        );
     }
 
     #[test]

@@ -205,12 +205,20 @@ fn once_there_are_lists_every_issuer_of_a_chain_needs_one() {
 fn a_list_that_changes_is_taken_without_a_signal_and_ends_who_it_names() {
     let house = House::new(KIND);
     let lists = house.lists(&[]);
-    let gate = Gate::open(&format!("mode = \"required\", ca = {:?}, crl = [{lists:?}]", house.ca()));
+    let gate = Gate::open(&format!(
+        "mode = \"required\", ca = {:?}, crl = [{lists:?}]",
+        house.ca()
+    ));
     let files = house.client(13);
     let mut doomed = gate.stage.connect(showing(&files));
     doomed.echo(b"as long as it lasts");
     assert_eq!(house.lists(&[13]), lists, "the same file");
-    let taken = || gate.stage.proxy.metric("portcullis_files_refreshed_total", &["applied"]) == 1.0;
+    let taken = || {
+        gate.stage
+            .proxy
+            .metric("portcullis_files_refreshed_total", &["applied"])
+            == 1.0
+    };
     crate::eventually("the new list", taken);
     is_cut(doomed);
     assert_eq!(gate.refuses(showing(&files)).0, Some(44));
