@@ -5,16 +5,20 @@
 
 mod algorithm;
 mod authority;
+mod der;
 mod error;
 mod files;
 mod key;
 mod name;
+mod pbes2;
 mod self_signed;
+mod subject;
 
 pub use algorithm::Algorithm;
-pub use authority::{Authority, Issued, RootSpec, ServerSpec};
+pub use authority::{Authority, AuthoritySpec, Issued, LeafSpec, Purpose, RootSpec, ServerSpec};
 pub use error::Error;
-pub use files::{Written, write_certificate, write_issued};
+pub use files::{Existing, Written, write_certificate, write_files, write_issued};
 pub use key::Key;
 pub use name::Name;
 pub use self_signed::self_signed_pair;
+pub use subject::Subject;
