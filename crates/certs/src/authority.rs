@@ -79,6 +79,9 @@ pub struct Authority {
     /// What a server sends after what it issues: itself and those above, the root left out.
     chain_pem: String,
     not_after: OffsetDateTime,
+    /// As its certificate has it.
+    pub(crate) key_identifier: Option<Vec<u8>>,
+    subject: Subject,
 }
 
 /// A certificate with its key.
@@ -126,6 +129,7 @@ impl Authority {
             return Err(unusable("issuer", "the key is not its certificate's"));
         }
         let not_after = parsed.validity().not_after.to_datetime();
+        let key_identifier = key_identifier(&parsed);
         let issuer = Issuer::new(issuer_params(&parsed)?, key);
         let mut chain_pem = String::new();
         for der in &ders {
@@ -139,6 +143,8 @@ impl Authority {
             certificate_pem: certificate_pem(first),
             chain_pem,
             not_after,
+            key_identifier,
+            subject: subject_of(&parsed)?,
         })
     }
 
@@ -169,6 +175,10 @@ impl Authority {
 
     /// The chain of an authority with this key, below this one.
     pub fn issue_authority(&self, spec: &AuthoritySpec, key: &Key) -> Result<String, Error> {
+        if spec.subject == self.subject {
+            // a chain is put together by names: with one name for two, nobody finds the way
+            return Err(unusable("subject", "it is the issuer's own"));
+        }
         let own = self.path_length()?;
         let params = match (own, spec.below) {
             (Some(0), _) => return Err(unusable("issuer", "its path length allows no authority below it")),
@@ -280,15 +290,7 @@ fn issuer_params(parsed: &X509Certificate<'_>) -> Result<CertificateParams, Erro
         return Err(unusable("issuer", "it is not a CA's certificate"));
     }
     let mut params = CertificateParams::default();
-    let subject = Subject::repeat(parsed.subject()).filter(|subject| !subject.is_empty());
-    params.distinguished_name = subject
-        .ok_or_else(|| {
-            unusable(
-                "issuer",
-                "its name has parts that cannot be repeated here, such as two of a kind",
-            )
-        })?
-        .into_name();
+    params.distinguished_name = subject_of(parsed)?.into_name();
     if let Ok(Some(usage)) = parsed.key_usage() {
         let rights = [
             (usage.value.key_cert_sign(), KeyUsagePurpose::KeyCertSign),
@@ -305,17 +307,28 @@ fn issuer_params(parsed: &X509Certificate<'_>) -> Result<CertificateParams, Erro
             ));
         }
     }
-    let identifier = parsed
-        .extensions()
-        .iter()
-        .find_map(|extension| match extension.parsed_extension() {
-            ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.to_vec()),
-            _ => None,
-        });
-    if let Some(identifier) = identifier {
+    if let Some(identifier) = key_identifier(parsed) {
         params.key_identifier_method = KeyIdMethod::PreSpecified(identifier);
     }
     Ok(params)
+}
+
+fn subject_of(parsed: &X509Certificate<'_>) -> Result<Subject, Error> {
+    let subject = Subject::repeat(parsed.subject()).filter(|subject| !subject.is_empty());
+    subject.ok_or_else(|| {
+        unusable(
+            "issuer",
+            "its name has parts that cannot be repeated here, such as two of a kind",
+        )
+    })
+}
+
+fn key_identifier(parsed: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    let mut extensions = parsed.extensions().iter();
+    extensions.find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.to_vec()),
+        _ => None,
+    })
 }
 
 fn constraints<'a>(parsed: &'a X509Certificate<'_>) -> Option<&'a Constraints> {

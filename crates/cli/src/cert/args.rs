@@ -1,6 +1,6 @@
 //! What may be typed after `portcullis cert`.
 use clap::{Args, Subcommand};
-use portcullis_certs::{Algorithm, Name, Subject};
+use portcullis_certs::{Algorithm, Name, Purpose, Revoked, Subject};
 use std::path::PathBuf;
 
 /// The commands.
@@ -15,6 +15,18 @@ pub(crate) enum Cert {
     /// Make a client's certificate
     #[command(after_help = CLIENT_EXAMPLES)]
     Client(Leaf),
+    /// Make a key and a request that some authority signs
+    #[command(after_help = CSR_EXAMPLES)]
+    Csr(Csr),
+    /// Sign a request, of ours or OpenSSL's, whose sender holds the key
+    #[command(after_help = SIGN_EXAMPLES)]
+    Sign(Sign),
+    /// Keep an issuer's list of revoked certificates
+    #[command(after_help = CRL_EXAMPLES)]
+    Crl(Crl),
+    /// Say what stands in a file, or what a server sends
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Inspect(Inspect),
 }
 
 /// What is made, and where it goes.
@@ -91,6 +103,95 @@ pub(crate) struct Leaf {
     pub(crate) issuers: Issuers,
 }
 
+/// Flags of `cert csr`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Csr {
+    /// A DNS name, an address, a URI or a mail address; may be repeated
+    #[arg(long = "name", value_name = "NAME", value_parser = name)]
+    pub(crate) names: Vec<Name>,
+    /// Ask for a client's certificate
+    #[arg(long)]
+    pub(crate) client: bool,
+    #[command(flatten)]
+    pub(crate) making: Making,
+}
+
+/// Flags of `cert sign`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Sign {
+    /// The request
+    #[arg(value_name = "CSR")]
+    pub(crate) request: PathBuf,
+    #[command(flatten)]
+    pub(crate) issuers: Issuers,
+    /// server or client [default: what the request asks for, else server]
+    #[arg(long, value_name = "PURPOSE", value_parser = purpose)]
+    pub(crate) purpose: Option<Purpose>,
+    /// These names instead of those asked for; may be repeated
+    #[arg(long = "name", value_name = "NAME", value_parser = name)]
+    pub(crate) names: Vec<Name>,
+    /// This subject instead of the one asked for
+    #[arg(long, value_name = "SUBJECT", value_parser = subject)]
+    pub(crate) subject: Option<Subject>,
+    /// How many days it is valid; never longer than its issuer [default: 397]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) days: Option<u32>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// Flags of `cert crl`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Crl {
+    /// The list, made if it is not there, else continued
+    #[arg(value_name = "FILE")]
+    pub(crate) list: PathBuf,
+    #[command(flatten)]
+    pub(crate) issuers: Issuers,
+    /// Revoke this: a certificate's file, or a serial number in hexadecimal; may be repeated
+    #[arg(long, value_name = "FILE|SERIAL")]
+    pub(crate) revoke: Vec<String>,
+    /// key-compromise, ca-compromise, affiliation-changed, superseded, cessation-of-operation or privilege-withdrawn
+    #[arg(long, value_name = "REASON", value_parser = reason, default_value = "unspecified", hide_default_value = true)]
+    pub(crate) reason: u8,
+    /// The next list comes within so many days: an older one refuses everyone
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) days: u32,
+    /// Print the list and change nothing
+    #[arg(long, conflicts_with_all = ["revoke", "issuer"])]
+    pub(crate) list_only: bool,
+}
+
+/// Flags of `cert inspect`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Inspect {
+    /// Files, or servers as HOST:PORT
+    #[arg(value_name = "FILE|HOST:PORT", required = true)]
+    pub(crate) targets: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Exit 1 if there are problems
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+fn purpose(word: &str) -> Result<Purpose, String> {
+    match word {
+        "server" => Ok(Purpose::Server),
+        "client" => Ok(Purpose::Client),
+        _ => Err("it takes server or client".to_owned()),
+    }
+}
+
+fn reason(word: &str) -> Result<u8, String> {
+    let found = Revoked::REASONS.iter().find(|(_, known)| *known == word);
+    let words = || Revoked::REASONS.map(|(_, known)| known).join(", ");
+    found
+        .map(|(number, _)| *number)
+        .ok_or_else(|| format!("it takes {}", words()))
+}
+
 fn algorithm(word: &str) -> Result<Algorithm, String> {
     Algorithm::by_word(word).ok_or_else(|| match portcullis_wire::registry::Scheme::by_name(word) {
         Ok(scheme) => format!("no keys are made for {}", scheme.name),
@@ -128,3 +229,20 @@ const SERVER_EXAMPLES: &str = "Examples:
 const CLIENT_EXAMPLES: &str = "Examples:
   portcullis cert client --issuer pki/ca.pem --subject CN=agent-7 --name spiffe://corp/agent-7
   portcullis cert client --issuer pki/ca.pem --name ops@example.com --algorithm ecdsa-p256";
+
+const CSR_EXAMPLES: &str = "Examples:
+  portcullis cert csr --name shop.example.com --out pki
+  portcullis cert csr --client --subject CN=agent-7,O=Corp --algorithm ml-dsa-87";
+
+const SIGN_EXAMPLES: &str = "Examples:
+  portcullis cert sign shop.csr --issuer pki/ca.pem --out pki
+  portcullis cert sign agent.csr --issuer pki/ca.pem --purpose client --days 30";
+
+const CRL_EXAMPLES: &str = "Examples:
+  portcullis cert crl pki/ca.crl --issuer pki/ca.pem
+  portcullis cert crl pki/ca.crl --issuer pki/ca.pem --revoke client.pem --reason key-compromise
+  portcullis cert crl pki/ca.crl --list-only";
+
+const INSPECT_EXAMPLES: &str = "Examples:
+  portcullis cert inspect pki/*.pem
+  portcullis cert inspect localhost:8443 --json";

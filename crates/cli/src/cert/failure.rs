@@ -20,7 +20,15 @@ impl Failure {
         }
     }
 
-    /// The same of a file.
+    /// What was asked for does not hold.
+    pub(crate) fn unmet(message: impl Into<String>) -> Failure {
+        Failure {
+            exit: Exit::Unmet,
+            ..Failure::usage(message)
+        }
+    }
+
+    /// Usage, of a file.
     pub(crate) fn file(path: &Path, problem: impl fmt::Display) -> Failure {
         Failure::usage(format!("{}: {problem}", path.display()))
     }

@@ -10,11 +10,11 @@ use portcullis_certs::{
 use std::{fmt::Write, fs, io, path::PathBuf, time::Duration};
 use zeroize::Zeroizing;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A root outlives what it issues many times; one below it some times; a leaf ends before Apple's 398 days.
 const ROOT_DAYS: u32 = 3650;
 const INTERMEDIATE_DAYS: u32 = 1825;
-const LEAF_DAYS: u32 = 397;
+pub(super) const LEAF_DAYS: u32 = 397;
 
 /// A certificate and its key, before they are written.
 pub(super) struct Made {
@@ -33,11 +33,15 @@ pub(super) fn authority(wish: Ca) -> Result<String, Failure> {
         true => (ROOT_DAYS, wish.path_length),
         false => (INTERMEDIATE_DAYS, Some(wish.path_length.unwrap_or(0))),
     };
+    let stem = wish.making.place.file.clone().unwrap_or_else(|| {
+        let stem = if above.is_empty() { "ca" } else { "intermediate" };
+        stem.to_owned()
+    });
     let made = each(&wish.making, |algorithm, key| {
         let spec = AuthoritySpec {
             subject: match &wish.making.subject {
                 Some(subject) => subject.clone(),
-                None => Subject::common_name(&default_subject(algorithm, &above))?,
+                None => Subject::common_name(&format!("Portcullis {stem} {algorithm}"))?,
             },
             valid: DAY * wish.making.days.unwrap_or(days),
             below,
@@ -47,15 +51,6 @@ pub(super) fn authority(wish: Ca) -> Result<String, Failure> {
             None => Authority::sign_itself(&spec, key)?,
         })
     })?;
-    let stem = wish
-        .making
-        .place
-        .file
-        .clone()
-        .unwrap_or_else(|| match above.is_empty() {
-            true => "ca".to_owned(),
-            false => "intermediate".to_owned(),
-        });
     let bundle: String = made.iter().map(|each| &*each.chain).collect();
     let mut files = files(&wish.making.place, &stem, &made);
     let roots = wish.making.place.out.join(format!("{stem}.pem"));
@@ -135,7 +130,7 @@ pub(super) fn written(key: &Key, passphrase: Option<&Zeroizing<String>>) -> Resu
 }
 
 /// ML-DSA first: whoever trusts a private root can verify it.
-fn algorithms(making: &Making) -> Result<Vec<Algorithm>, Failure> {
+pub(super) fn algorithms(making: &Making) -> Result<Vec<Algorithm>, Failure> {
     let typed = &making.algorithm;
     if !making.dual {
         return match typed[..] {
@@ -156,12 +151,7 @@ fn algorithms(making: &Making) -> Result<Vec<Algorithm>, Failure> {
     }
 }
 
-fn default_subject(algorithm: Algorithm, above: &[Authority]) -> String {
-    let place = if above.is_empty() { "root" } else { "intermediate" };
-    format!("Portcullis {place} {algorithm}")
-}
-
-fn stem(names: &[Name], purpose: Purpose) -> String {
+pub(super) fn stem(names: &[Name], purpose: Purpose) -> String {
     let plain = |name: &Name| match name {
         Name::Dns(name) => Some(name.replace('*', "_")),
         Name::Address(address) => Some(address.to_string().replace(':', "_")),

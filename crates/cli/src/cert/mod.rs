@@ -1,8 +1,13 @@
 //! `portcullis cert`: certificates made and looked at.
 pub(crate) mod args;
+mod crl;
 mod failure;
+mod inspect;
 mod issuers;
+mod live;
 mod make;
+mod request;
+mod show;
 
 use crate::{exit::Exit, say};
 use args::Cert;
@@ -15,6 +20,10 @@ pub(crate) fn run(command: Cert) -> Exit {
         Cert::Ca(wish) => make::authority(wish),
         Cert::Server(wish) => make::leaf(wish, Purpose::Server),
         Cert::Client(wish) => make::leaf(wish, Purpose::Client),
+        Cert::Csr(wish) => request::make(wish),
+        Cert::Sign(wish) => request::sign(wish),
+        Cert::Crl(wish) => crl::run(wish),
+        Cert::Inspect(wish) => return inspect::run(wish),
     };
     match done {
         Ok(text) => {

@@ -1,0 +1,326 @@
+//! `portcullis cert`: what it makes is taken by OpenSSL, in this process, and by `serve`.
+use openssl::{
+    nid::Nid,
+    pkey::{PKey, Private},
+    stack::Stack,
+    x509::{X509, X509PurposeId, X509Ref, X509StoreContext, store::X509StoreBuilder, verify::X509VerifyFlags},
+};
+use portcullis_e2e::{
+    client::{Client, Offer},
+    command::{Finished, run},
+    peers::{Home, Peer},
+    process::{Process, portcullis},
+    upstream::{Manner, Upstream},
+};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
+
+const ALGORITHMS: [&str; 9] = [
+    "ml-dsa-44",
+    "ml-dsa-65",
+    "ml-dsa-87",
+    "ecdsa-p256",
+    "ecdsa-p384",
+    "ed25519",
+    "rsa-2048",
+    "rsa-3072",
+    "rsa-4096",
+];
+
+/// A folder that `portcullis cert` works in.
+struct Workshop {
+    folder: TempDir,
+}
+
+impl Workshop {
+    fn new() -> Workshop {
+        Workshop {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What `portcullis cert` said to this line.
+    fn tried(&self, line: &str) -> Finished {
+        let words: Vec<&str> = ["cert"].into_iter().chain(line.split_whitespace()).collect();
+        run(portcullis(&words).current_dir(self.folder.path()), b"")
+    }
+
+    fn cert(&self, line: &str) -> String {
+        let finished = self.tried(line);
+        assert!(finished.status.success(), "{line}: {}", finished.all());
+        finished.stdout
+    }
+
+    fn certificates(&self, name: &str) -> Vec<X509> {
+        X509::stack_from_pem(&self.read(name)).expect("PEM that OpenSSL reads")
+    }
+
+    fn key(&self, name: &str) -> PKey<Private> {
+        PKey::private_key_from_pem(&self.read(name)).expect("a key that OpenSSL reads")
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).expect("a file that was written")
+    }
+}
+
+/// OpenSSL's verdict on a chain, as `openssl verify -x509_strict -purpose`.
+fn verify(root: &X509Ref, chain: &[X509], purpose: X509PurposeId) -> Result<(), String> {
+    let mut store = X509StoreBuilder::new().expect("a store");
+    store.add_cert(root.to_owned()).expect("a root");
+    store.set_flags(X509VerifyFlags::X509_STRICT).expect("flags");
+    store.set_purpose(purpose).expect("a purpose");
+    let mut rest = Stack::new().expect("a stack");
+    for certificate in &chain[1..] {
+        rest.push(certificate.clone()).expect("room");
+    }
+    let mut context = X509StoreContext::new().expect("a context");
+    context
+        .init(&store.build(), &chain[0], &rest, |context| {
+            let good = context.verify_cert()?;
+            Ok(match good {
+                true => Ok(()),
+                false => Err(context.error().error_string().to_owned()),
+            })
+        })
+        .expect("OpenSSL gives a verdict")
+}
+
+#[test]
+fn a_chain_of_every_algorithm_passes_strict_verification() {
+    for algorithm in ALGORITHMS {
+        let shop = Workshop::new();
+        shop.cert(&format!("ca --algorithm {algorithm}"));
+        shop.cert(&format!(
+            "ca --algorithm {algorithm} --issuer ca.pem --path-length 1 --file upper"
+        ));
+        shop.cert(&format!("ca --algorithm {algorithm} --issuer upper.pem --file lower"));
+        let line = format!("--algorithm {algorithm} --issuer lower.pem --name");
+        shop.cert(&format!("server {line} *.shop.example --name ::1"));
+        shop.cert(&format!(
+            "client {line} spiffe://corp/agent-7 --name ops@example.com --subject CN=agent-7,O=Corp"
+        ));
+        let root = shop.certificates("ca.pem").remove(0);
+        for (stem, purpose, other) in [
+            ("_.shop.example", X509PurposeId::SSL_SERVER, X509PurposeId::SSL_CLIENT),
+            ("client", X509PurposeId::SSL_CLIENT, X509PurposeId::SSL_SERVER),
+        ] {
+            let chain = shop.certificates(&format!("{stem}.pem"));
+            assert_eq!(chain.len(), 3, "{algorithm}: the root is left out");
+            assert_eq!(verify(&root, &chain, purpose), Ok(()), "{algorithm} {stem}");
+            assert!(verify(&root, &chain, other).is_err(), "{algorithm} {stem}");
+            assert!(verify(&root, &chain[..2], purpose).is_err(), "{algorithm} {stem}");
+            let key = shop.key(&format!("{stem}.key"));
+            let public = chain[0].public_key().expect("a key that OpenSSL knows");
+            assert!(public.public_eq(&key), "{algorithm} {stem}");
+        }
+        let client = shop.certificates("client.pem").remove(0);
+        let names = client.subject_alt_names().expect("names");
+        assert_eq!(names[0].uri(), Some("spiffe://corp/agent-7"));
+        assert_eq!(names[1].email(), Some("ops@example.com"));
+        let subject = client.subject_name();
+        let parts = [Nid::ORGANIZATIONNAME, Nid::COMMONNAME].map(|nid| subject.entries_by_nid(nid).next());
+        let parts = parts.map(|part| part.expect("a part").data().as_slice().to_vec());
+        assert_eq!(parts, [b"Corp".to_vec(), b"agent-7".to_vec()]);
+    }
+}
+
+#[test]
+fn an_authority_made_by_openssl_issues_through_us() {
+    for (kind, key) in foreign_keys() {
+        let shop = Workshop::new();
+        let certificate = foreign_root(&key);
+        fs::write(shop.path("ca.pem"), certificate.to_pem().expect("PEM")).expect("a file");
+        fs::write(shop.path("ca.key"), key.private_key_to_pem_pkcs8().expect("PEM")).expect("a file");
+        shop.cert("server --issuer ca.pem --name localhost");
+        let chain = shop.certificates("localhost.pem");
+        assert_eq!(
+            verify(&certificate, &chain, X509PurposeId::SSL_SERVER),
+            Ok(()),
+            "{kind}"
+        );
+    }
+}
+
+#[test]
+fn the_dual_layout_is_served_as_it_is() {
+    let shop = Workshop::new();
+    shop.cert("ca --dual");
+    let said = shop.cert("server --dual --issuer ca-mldsa65.pem --issuer ca-ecdsa-p256.pem --name localhost");
+    let line = said.lines().find_map(|line| line.strip_prefix("to serve: portcullis "));
+    let upstream = Upstream::start(Manner::Echo);
+    let target = upstream.address().to_string();
+    let words = line.expect("a line to use").replace("127.0.0.1:6000", &target);
+    let more = ["--listen", "127.0.0.1:0", "--log-format", "json"];
+    let words: Vec<&str> = words.split_whitespace().chain(more).collect();
+    let mut command = portcullis(&words);
+    command.current_dir(shop.folder.path());
+    let process = Process::serve(command);
+    let listening = process.event("listening");
+    let address = listening["address"].as_str().and_then(|text| text.parse().ok());
+    for (signatures, expected) in [("", "mldsa65"), ("ecdsa_secp256r1_sha256", "ecdsa_secp256r1_sha256")] {
+        let offer = Offer::default().signatures(signatures).trusting(shop.path("ca.pem"));
+        let mut conversation = Client::new(offer)
+            .connect(address.expect("an address"))
+            .expect("a handshake");
+        assert_eq!(conversation.seen().signature.as_deref(), Some(expected));
+        conversation.echo(b"through it");
+    }
+}
+
+#[test]
+fn keys_are_their_owners_and_nothing_is_overwritten_unless_forced() {
+    let shop = Workshop::new();
+    shop.cert("ca");
+    let before = shop.read("ca.key");
+    let mode = fs::metadata(shop.path("ca.key")).expect("a key").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let again = shop.tried("ca");
+    assert_eq!(again.status.code(), Some(2));
+    assert!(again.stderr.contains("ca.pem is there already"), "{}", again.stderr);
+    assert_eq!(shop.read("ca.key"), before);
+    shop.cert("ca --force");
+    assert_ne!(shop.read("ca.key"), before);
+    let mode = fs::metadata(shop.path("ca.key")).expect("a key").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn wrong_usage_is_exit_2_and_names_what_to_do() {
+    let shop = Workshop::new();
+    shop.cert("ca --path-length 0");
+    let cases = [
+        ("server --name localhost", "--issuer pki/ca.pem"),
+        ("server --issuer ca.pem", "at least one name"),
+        ("client --issuer ca.pem", "--subject"),
+        ("server --issuer missing.pem --name a", "missing.pem"),
+        ("server --issuer ca.pem --name a..b", "a..b"),
+        ("ca --issuer ca.pem", "path length"),
+        ("ca --algorithm dilithium3", "ml-dsa-65"),
+        ("ca --algorithm ed25519 --algorithm rsa-2048 --dual", "--dual"),
+    ];
+    for (line, expected) in cases {
+        let finished = shop.tried(line);
+        assert_eq!(finished.status.code(), Some(2), "{line}: {}", finished.all());
+        assert!(finished.stderr.contains(expected), "{line}: {}", finished.stderr);
+    }
+    // nothing was left behind
+    assert_eq!(fs::read_dir(shop.folder.path()).expect("a folder").count(), 2);
+}
+
+#[test]
+fn an_encrypted_issuer_key_is_opened_by_openssl_and_by_us() {
+    let shop = Workshop::new();
+    fs::write(shop.path("secret"), "open sesame\nnot this line\n").expect("a file");
+    fs::write(shop.path("wrong"), "open barley\n").expect("a file");
+    shop.cert("ca --passphrase-file secret");
+    let text = shop.read("ca.key");
+    assert!(text.starts_with(b"-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+    let key = PKey::private_key_from_pem_passphrase(&text, b"open sesame").expect("OpenSSL opens it");
+    let root = shop.certificates("ca.pem").remove(0);
+    assert!(root.public_key().expect("a key").public_eq(&key));
+    // and what OpenSSL encrypts is opened here
+    let cipher = openssl::symm::Cipher::aes_256_cbc();
+    let foreign = key
+        .private_key_to_pem_pkcs8_passphrase(cipher, b"open sesame")
+        .expect("PEM");
+    fs::write(shop.path("ca.key"), foreign).expect("a file");
+    shop.cert("server --issuer ca.pem --issuer-passphrase-file secret --name localhost");
+    let chain = shop.certificates("localhost.pem");
+    assert_eq!(verify(&root, &chain, X509PurposeId::SSL_SERVER), Ok(()));
+    for flags in ["", "--issuer-passphrase-file wrong"] {
+        let finished = shop.tried(&format!("server --issuer ca.pem --name other {flags}"));
+        assert_eq!(finished.status.code(), Some(2), "{}", finished.all());
+        assert!(finished.stderr.contains("passphrase"), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn trixie_openssl_checks_keys_and_chains() {
+    let Some(peer) = Peer::find(Home::Trixie, "openssl") else {
+        return;
+    };
+    for algorithm in ALGORITHMS {
+        let shop = Workshop::new();
+        shop.cert(&format!("ca --algorithm {algorithm}"));
+        shop.cert(&format!(
+            "server --algorithm {algorithm} --issuer ca.pem --name localhost"
+        ));
+        let shared = |name: &str| peer.shares(&shop.path(name));
+        let checks: [(&[&str], &[&Path]); 2] = [
+            (&["pkey", "-check", "-noout", "-in"], &[&shared("localhost.key")]),
+            (
+                &["verify", "-x509_strict", "-purpose", "sslserver", "-CAfile"],
+                &[&shared("ca.pem"), &shared("localhost.pem")],
+            ),
+        ];
+        for (words, files) in checks {
+            let finished = run(peer.command().args(words).args(files), b"");
+            assert!(finished.status.success(), "{algorithm} {words:?}: {}", finished.all());
+        }
+    }
+}
+
+/// Keys of OpenSSL's own making.
+fn foreign_keys() -> Vec<(&'static str, PKey<Private>)> {
+    let curve = openssl::ec::EcGroup::from_curve_name(Nid::SECP384R1).expect("a curve");
+    let ec = openssl::ec::EcKey::generate(&curve).expect("a key");
+    let rsa = openssl::rsa::Rsa::generate(3072).expect("a key");
+    vec![
+        ("EC", PKey::from_ec_key(ec).expect("a key")),
+        ("RSA", PKey::from_rsa(rsa).expect("a key")),
+        ("Ed25519", PKey::generate_ed25519().expect("a key")),
+    ]
+}
+
+/// A root as OpenSSL makes one, its key identifier SHA-1 of the key.
+fn foreign_root(key: &PKey<Private>) -> X509 {
+    use openssl::{
+        asn1::Asn1Time,
+        bn::BigNum,
+        hash::MessageDigest,
+        x509::{
+            X509Name,
+            extension::{BasicConstraints, KeyUsage, SubjectKeyIdentifier},
+        },
+    };
+    let mut name = X509Name::builder().expect("a name");
+    name.append_entry_by_text("C", "DE").expect("a part");
+    name.append_entry_by_text("CN", "a foreign root").expect("a part");
+    let name = name.build();
+    let mut made = X509::builder().expect("a builder");
+    made.set_version(2).expect("version 3");
+    let serial = BigNum::from_u32(7).and_then(|number| number.to_asn1_integer());
+    made.set_serial_number(&serial.expect("a number"))
+        .expect("a serial number");
+    made.set_subject_name(&name).expect("a name");
+    made.set_issuer_name(&name).expect("a name");
+    made.set_pubkey(key).expect("a key");
+    made.set_not_before(&Asn1Time::days_from_now(0).expect("now"))
+        .expect("a date");
+    made.set_not_after(&Asn1Time::days_from_now(30).expect("soon"))
+        .expect("a date");
+    let identifier = SubjectKeyIdentifier::new().build(&made.x509v3_context(None, None));
+    let extensions = [
+        BasicConstraints::new().critical().ca().build(),
+        KeyUsage::new().critical().key_cert_sign().crl_sign().build(),
+        identifier,
+    ];
+    for extension in extensions {
+        made.append_extension(extension.expect("an extension")).expect("room");
+    }
+    let digest = match key.id() {
+        openssl::pkey::Id::ED25519 => MessageDigest::null(),
+        _ => MessageDigest::sha256(),
+    };
+    made.sign(key, digest).expect("a signature");
+    made.build()
+}
