@@ -5,7 +5,7 @@ use portcullis_tls::{
     identity::{Certificate, Problem},
     negotiated::Authentication,
 };
-use portcullis_wire::registry::{Oid, OidClass};
+use portcullis_wire::registry::{KeyKind, Oid, OidClass};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
@@ -78,19 +78,23 @@ impl Inspection {
         })
     }
 
-    /// Of the chain that the certificates make; None without one.
+    /// Of the chain that the certificates make; None where they make none: a file of roots is no chain.
     pub fn authentication(&self) -> Option<Authentication> {
         let leaf = self.certificates().next()?;
+        if is_root(&leaf.facts) && self.certificates().count() > 1 {
+            return None;
+        }
         let signatures = self.certificates().all(|found| found.facts.signature_is_pq);
-        let key = leaf
-            .facts
-            .key
-            .is_some_and(portcullis_wire::registry::KeyKind::is_ml_dsa);
+        let key = leaf.facts.key.is_some_and(KeyKind::is_ml_dsa);
         Some(match signatures && key {
             true => Authentication::Pq,
             false => Authentication::Classical,
         })
     }
+}
+
+fn is_root(facts: &Certificate) -> bool {
+    facts.is_ca && facts.is_self_issued
 }
 
 /// A moment for people and machines: `2026-11-20T22:00:00Z`.
@@ -134,7 +138,7 @@ fn label_of(der: &[u8]) -> Result<&'static str, Error> {
 
 fn item(label: &str, der: &[u8], at: usize) -> Result<Item, Error> {
     Ok(match label {
-        "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" => Item::Certificate(certificate(der, at)?),
+        "CERTIFICATE" | "X509 CERTIFICATE" => Item::Certificate(certificate(der, at)?),
         "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => Item::Request(Box::new(Request::from_der(der)?)),
         "X509 CRL" => Item::List(Box::new(RevocationList::from_der(der)?)),
         "PRIVATE KEY" => key(der)?,
@@ -257,15 +261,19 @@ fn problems(items: &[Item], now: i64) -> Vec<String> {
         Item::Certificate(found) => Some(&found.facts),
         _ => None,
     });
+    let mut roots = false;
     for (facts, index) in certificates.zip(1..) {
+        // a file that begins with a root is one of roots: their order says nothing
+        roots |= index == 1 && is_root(facts);
         let Certificate {
             not_before, not_after, ..
         } = *facts;
-        let root = index > 1 && facts.is_self_issued;
+        let root = index > 1 && !roots && facts.is_self_issued;
+        let short = facts.key == Some(KeyKind::Rsa) && facts.key_bits < 2048;
         let weak = ["sha1", "md5"]
             .iter()
             .any(|hash| facts.signature.to_ascii_lowercase().contains(hash));
-        let broken = before.is_some_and(|before| before.issuer != facts.subject);
+        let broken = !roots && before.is_some_and(|before| before.issuer != facts.subject);
         let unnamed = !facts.is_ca && facts.for_servers && facts.dns_names.is_empty() && facts.addresses.is_empty();
         let claims = [
             (now > not_after, Problem::Expired { index, not_after }),
@@ -280,6 +288,12 @@ fn problems(items: &[Item], now: i64) -> Vec<String> {
                 .into_iter()
                 .filter_map(|(holds, problem)| holds.then(|| problem.to_string())),
         );
+        if short {
+            found.push(format!(
+                "certificate {index} has an RSA key of {} bits, which TLS does not take",
+                facts.key_bits
+            ));
+        }
         before = Some(facts);
     }
     for item in items {
@@ -294,4 +308,89 @@ fn problems(items: &[Item], now: i64) -> Vec<String> {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Algorithm, Key,
+        der::{INTEGER, OBJECT, SEQUENCE, element},
+    };
+
+    const BIT_STRING: u8 = 0x03;
+    const UTC_TIME: u8 = 0x17;
+    const ML_DSA_65: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x03, 0x12];
+
+    /// A certificate with these identifiers for its key and its signature, and nothing that could be verified.
+    fn certificate_of(key: &[u8], signature: &[u8]) -> Vec<u8> {
+        let algorithm = |oid: &[u8]| element(SEQUENCE, &[&element(OBJECT, &[oid])]);
+        let bits = element(BIT_STRING, &[&[0, 1, 2, 3]]);
+        let date = element(UTC_TIME, &[b"260101000000Z"]);
+        let tbs = element(
+            SEQUENCE,
+            &[
+                &element(INTEGER, &[&[7]]),
+                &algorithm(signature),
+                &element(SEQUENCE, &[]),
+                &element(SEQUENCE, &[&date, &date]),
+                &element(SEQUENCE, &[]),
+                &element(SEQUENCE, &[&algorithm(key), &bits]),
+            ],
+        );
+        element(SEQUENCE, &[&tbs, &algorithm(signature), &bits])
+    }
+
+    #[test]
+    fn what_tls_does_not_use_is_named_with_its_successor() {
+        let table: [(&[u8], &str, &str); 4] = [
+            (
+                &[0x2b, 6, 1, 4, 1, 2, 0x82, 0x0b, 7, 6, 5],
+                "Dilithium3 (draft)",
+                "mldsa65",
+            ),
+            (
+                &[0x2b, 6, 1, 5, 5, 7, 6, 45],
+                "MLDSA65-ECDSA-P256-SHA512 (composite)",
+                "mldsa65",
+            ),
+            (&[0x2b, 0xce, 0x0f, 7, 8], "P-521 and ML-DSA-87 (OQS)", "mldsa87"),
+            (&[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 34], "HashML-DSA-87", "mldsa87"),
+        ];
+        for (oid, name, instead) in table {
+            for der in [certificate_of(oid, ML_DSA_65), certificate_of(ML_DSA_65, oid)] {
+                let said = Inspection::of_chain(&[der], 0).unwrap_err().to_string();
+                assert!(
+                    said.contains(name) && said.contains(&format!("--algorithm {instead}")),
+                    "{said}"
+                );
+            }
+        }
+        assert!(Inspection::of_chain(&[certificate_of(ML_DSA_65, ML_DSA_65)], 0).is_ok());
+    }
+
+    #[test]
+    fn a_hybrid_in_extensions_is_named() {
+        for last in [72, 73, 74] {
+            let key = Key::generate(Algorithm::EcdsaP256).unwrap();
+            let mut params = rcgen::CertificateParams::default();
+            let extension = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, last], vec![5, 0]);
+            params.custom_extensions = vec![extension];
+            let der = params.self_signed(&key).unwrap().der().to_vec();
+            let said = Inspection::of_chain(&[der], 0).unwrap_err().to_string();
+            assert!(said.contains("alternative key") && said.contains("--dual"), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_holds_nothing_is_an_error() {
+        for content in [
+            &b""[..],
+            b"hello",
+            &[0x30, 3, 1, 2, 3],
+            b"-----BEGIN CERTIFICATE-----\nAAAA",
+        ] {
+            assert!(Inspection::read(content, 0).is_err(), "{content:?}");
+        }
+    }
 }

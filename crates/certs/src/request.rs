@@ -12,8 +12,10 @@ use portcullis_wire::registry::{Oid, OidClass};
 use rcgen::{PublicKeyData, SignatureAlgorithm};
 use std::fmt;
 use x509_parser::{
-    certification_request::X509CertificationRequest, extensions::ParsedExtension, prelude::FromDer,
-    x509::SubjectPublicKeyInfo,
+    certification_request::X509CertificationRequest,
+    extensions::ParsedExtension,
+    prelude::FromDer,
+    x509::{AlgorithmIdentifier, SubjectPublicKeyInfo},
 };
 
 /// A request whose sender holds the key.
@@ -64,27 +66,19 @@ impl Request {
         }
         let info = &parsed.certification_request_info;
         let kind = kind(&info.subject_pki)?;
-        let signature = parsed.signature_algorithm.algorithm.to_id_string();
-        let method = METHODS
-            .iter()
-            .find(|method| method.key == kind.key && method.signature == signature);
-        let method = method.ok_or_else(|| {
-            unusable(
+        let possessed = is_signed(
+            &info.subject_pki,
+            &parsed.signature_algorithm,
+            info.raw,
+            &parsed.signature_value.data,
+        );
+        if !possessed {
+            return Err(unusable(
                 "request",
-                format!("its signature ({signature}) is not one we check for such a key"),
-            )
-        })?;
+                "its signature is not of its own key, or of a kind not checked here: whoever sent it has not shown to hold the key",
+            ));
+        }
         let bits: &[u8] = &info.subject_pki.subject_public_key.data;
-        // the library takes ML-DSA keys with their algorithm around them
-        let public = if kind.ml_dsa { info.subject_pki.raw } else { bits };
-        UnparsedPublicKey::new(method.algorithm, public)
-            .verify(info.raw, &parsed.signature_value.data)
-            .map_err(|_| {
-                unusable(
-                    "request",
-                    "its signature is not of its own key: whoever sent it does not hold the key",
-                )
-            })?;
         let mut request = Request {
             subject: Subject::repeat(&info.subject).filter(|subject| !subject.is_empty()),
             subject_text: info.subject.to_string(),
@@ -201,6 +195,31 @@ const fn way(key: &'static str, signature: &'static str, algorithm: &'static dyn
         signature,
         algorithm,
     }
+}
+
+/// The signature over these bytes is this key's.
+pub(crate) fn is_signed(
+    spki: &SubjectPublicKeyInfo<'_>,
+    algorithm: &AlgorithmIdentifier<'_>,
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
+    let Ok(kind) = kind(spki) else { return false };
+    let dotted = algorithm.algorithm.to_id_string();
+    let found = METHODS
+        .iter()
+        .find(|method| method.key == kind.key && method.signature == dotted);
+    // the library takes ML-DSA keys with their algorithm around them
+    let public: &[u8] = if kind.ml_dsa {
+        spki.raw
+    } else {
+        &spki.subject_public_key.data
+    };
+    found.is_some_and(|method| {
+        UnparsedPublicKey::new(method.algorithm, public)
+            .verify(message, signature)
+            .is_ok()
+    })
 }
 
 fn kind(spki: &SubjectPublicKeyInfo<'_>) -> Result<&'static Kind, Error> {

@@ -1,5 +1,5 @@
 //! Lists of revoked certificates (RFC 5280 section 5), kept by their issuer.
-use crate::{Authority, Error, error::unusable, inspect::hex, key::encode};
+use crate::{Authority, Error, error::unusable, inspect::hex, key::encode, request::is_signed};
 use pem::Pem;
 use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevocationReason, RevokedCertParams, SerialNumber};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct RevocationList {
     pub entries: Vec<Revoked>,
     /// The signature's algorithm, dotted.
     pub signature: String,
-    issuer_der: Vec<u8>,
+    der: Vec<u8>,
 }
 
 /// One entry.
@@ -58,7 +58,7 @@ impl RevocationList {
             next_update: parsed.next_update().map(|next| next.timestamp()),
             entries: entries.collect(),
             signature: parsed.signature_algorithm.algorithm.to_id_string(),
-            issuer_der: parsed.issuer().as_raw().to_vec(),
+            der: der.to_vec(),
         })
     }
 
@@ -75,8 +75,8 @@ impl Authority {
     /// The next list: all that the last one had, and these, its number one higher.
     pub fn revoke(&self, last: Option<&RevocationList>, more: &[Revoked], valid: Duration) -> Result<String, Error> {
         let (number, mut entries) = match last {
-            Some(last) if last.issuer_der != self.name_der()? => {
-                return Err(unusable("revocation list", "it is another issuer's"));
+            Some(last) if !self.has_signed(last)? => {
+                return Err(unusable("revocation list", "this issuer has not signed it"));
             }
             Some(last) => (next(&last.number), last.entries.clone()),
             None => (vec![1], Vec::new()),
@@ -115,6 +115,23 @@ impl Authority {
             true => Ok(parsed.serial.to_bytes_be()),
             false => Err(unusable("certificate", "this issuer has not issued it")),
         }
+    }
+
+    /// What another has signed is not continued.
+    fn has_signed(&self, list: &RevocationList) -> Result<bool, Error> {
+        let block = pem::parse(self.certificate_pem()).map_err(|_| unusable("issuer", "its PEM is broken"))?;
+        let (_, own) = X509Certificate::from_der(block.contents())
+            .map_err(|_| unusable("issuer", "not a certificate we can read"))?;
+        let (_, parsed) = CertificateRevocationList::from_der(&list.der)
+            .map_err(|_| unusable("revocation list", "not one we can read"))?;
+        let signature = &parsed.signature_value.data;
+        let message = parsed.tbs_cert_list.as_ref();
+        Ok(is_signed(
+            own.public_key(),
+            &parsed.signature_algorithm,
+            message,
+            signature,
+        ))
     }
 
     fn name_der(&self) -> Result<Vec<u8>, Error> {

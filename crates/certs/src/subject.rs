@@ -14,13 +14,13 @@ pub struct Subject(DistinguishedName);
 const MAX_COMMON_NAME: usize = 64;
 
 /// The kinds of parts that can be typed.
-const KINDS: [(&str, fn() -> DnType); 6] = [
-    ("CN", || DnType::CommonName),
-    ("O", || DnType::OrganizationName),
-    ("OU", || DnType::OrganizationalUnitName),
-    ("C", || DnType::CountryName),
-    ("L", || DnType::LocalityName),
-    ("ST", || DnType::StateOrProvinceName),
+static KINDS: [(&str, DnType); 6] = [
+    ("CN", DnType::CommonName),
+    ("O", DnType::OrganizationName),
+    ("OU", DnType::OrganizationalUnitName),
+    ("C", DnType::CountryName),
+    ("L", DnType::LocalityName),
+    ("ST", DnType::StateOrProvinceName),
 ];
 
 impl Subject {
@@ -66,7 +66,7 @@ impl FromStr for Subject {
         let part = |part: &String| {
             let (kind, value) = part.split_once('=')?;
             let known = KINDS.iter().find(|(word, _)| word.eq_ignore_ascii_case(kind.trim()))?;
-            Some((known.1(), value.trim().to_owned()))
+            Some((known.1.clone(), value.trim().to_owned()))
         };
         let parts: Option<Vec<_>> = split(text).iter().map(part).collect();
         let Some(mut parts) = parts else {

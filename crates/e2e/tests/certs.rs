@@ -1,9 +1,17 @@
 //! `portcullis cert`: what it makes is taken by OpenSSL, in this process, and by `serve`.
 use openssl::{
+    asn1::Asn1Time,
+    bn::BigNum,
+    hash::MessageDigest,
     nid::Nid,
-    pkey::{PKey, Private},
+    pkey::{Id, PKey, Private},
     stack::Stack,
-    x509::{X509, X509PurposeId, X509Ref, X509StoreContext, store::X509StoreBuilder, verify::X509VerifyFlags},
+    x509::{
+        CrlStatus, X509, X509Crl, X509Name, X509PurposeId, X509Ref, X509Req, X509StoreContext,
+        extension::{BasicConstraints, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier},
+        store::X509StoreBuilder,
+        verify::X509VerifyFlags,
+    },
 };
 use portcullis_e2e::{
     client::{Client, Offer},
@@ -12,6 +20,7 @@ use portcullis_e2e::{
     process::{Process, portcullis},
     upstream::{Manner, Upstream},
 };
+use serde_json::json;
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -269,6 +278,203 @@ fn trixie_openssl_checks_keys_and_chains() {
     }
 }
 
+#[test]
+fn requests_of_openssl_are_signed_by_us() {
+    for (kind, key) in foreign_keys().into_iter().chain(ml_dsa_keys()) {
+        let shop = Workshop::new();
+        shop.cert("ca");
+        fs::write(shop.path("shop.csr"), foreign_request(&key)).expect("a file");
+        shop.cert("sign shop.csr --issuer ca.pem --days 30");
+        let root = shop.certificates("ca.pem").remove(0);
+        let chain = shop.certificates("shop.pem");
+        assert_eq!(verify(&root, &chain, X509PurposeId::SSL_SERVER), Ok(()), "{kind}");
+        assert!(chain[0].public_key().expect("a key").public_eq(&key), "{kind}");
+        let names = chain[0].subject_alt_names().expect("names");
+        assert_eq!(names[0].dnsname(), Some("shop.example"), "{kind}");
+        shop.cert("sign shop.csr --issuer ca.pem --purpose client --name spiffe://corp/x --file other");
+        let other = shop.certificates("other.pem");
+        assert_eq!(verify(&root, &other, X509PurposeId::SSL_CLIENT), Ok(()), "{kind}");
+        assert_eq!(
+            other[0].subject_alt_names().expect("names")[0].uri(),
+            Some("spiffe://corp/x")
+        );
+    }
+}
+
+#[test]
+fn a_request_whose_sender_does_not_hold_the_key_is_refused() {
+    let shop = Workshop::new();
+    shop.cert("ca");
+    for (kind, key) in foreign_keys().into_iter().chain(ml_dsa_keys()) {
+        let text = foreign_request(&key);
+        let mut der = X509Req::from_pem(&text).expect("a request").to_der().expect("DER");
+        // within the signature, at its end
+        let last = der.len() - 1;
+        der[last] ^= 1;
+        let forged = X509Req::from_der(&der).expect("still a request").to_pem().expect("PEM");
+        fs::write(shop.path("shop.csr"), forged).expect("a file");
+        for line in ["sign shop.csr --issuer ca.pem", "inspect shop.csr"] {
+            let finished = shop.tried(line);
+            assert_eq!(finished.status.code(), Some(2), "{kind}: {}", finished.all());
+            assert!(finished.stderr.contains("hold the key"), "{kind}: {}", finished.stderr);
+        }
+        assert!(!shop.path("shop.pem").exists());
+    }
+}
+
+#[test]
+fn requests_of_ours_are_verified_by_openssl() {
+    for algorithm in ALGORITHMS {
+        let shop = Workshop::new();
+        shop.cert(&format!(
+            "csr --algorithm {algorithm} --name shop.example --name 10.0.0.5"
+        ));
+        let request = X509Req::from_pem(&shop.read("shop.example.csr")).expect("a request");
+        let key = shop.key("shop.example.key");
+        assert!(request.verify(&key).expect("a verdict"), "{algorithm}");
+        assert!(request.public_key().expect("a key").public_eq(&key), "{algorithm}");
+    }
+}
+
+#[test]
+fn a_revocation_list_grows_and_openssl_finds_the_revoked_in_it() {
+    for algorithm in ALGORITHMS {
+        let shop = Workshop::new();
+        shop.cert(&format!("ca --algorithm {algorithm}"));
+        shop.cert("client --issuer ca.pem --subject a --file a --algorithm ed25519");
+        shop.cert("client --issuer ca.pem --subject b --file b --algorithm ed25519");
+        let root = shop.certificates("ca.pem").remove(0);
+        let key = root.public_key().expect("a key");
+        shop.cert("crl ca.crl --issuer ca.pem");
+        let said = shop.cert("crl ca.crl --issuer ca.pem --revoke a.pem --reason key-compromise");
+        assert!(
+            said.contains("number    02") && said.contains("key-compromise"),
+            "{said}"
+        );
+        shop.cert("crl ca.crl --issuer ca.pem --revoke 0A:0b");
+        let list = X509Crl::from_pem(&shop.read("ca.crl")).expect("a list");
+        assert!(list.verify(&key).expect("a verdict"), "{algorithm}");
+        assert_eq!(list.get_revoked().map_or(0, |all| all.len()), 2, "{algorithm}");
+        let revoked = |name: &str| {
+            let certificate = shop.certificates(name).remove(0);
+            matches!(list.get_by_cert(&certificate), CrlStatus::Revoked(_))
+        };
+        assert!(revoked("a.pem") && !revoked("b.pem"), "{algorithm}");
+        let listed = shop.cert("crl ca.crl --list-only");
+        assert!(listed.contains("number    03") && listed.contains("0a0b"), "{listed}");
+    }
+}
+
+#[test]
+fn a_list_of_another_issuer_is_not_continued() {
+    let shop = Workshop::new();
+    shop.cert("ca --file one --subject same");
+    shop.cert("ca --file two --subject same");
+    shop.cert("crl one.crl --issuer one.pem");
+    let before = shop.read("one.crl");
+    let refused = shop.tried("crl one.crl --issuer two.pem --revoke 01");
+    assert_eq!(refused.status.code(), Some(2), "{}", refused.all());
+    assert_eq!(shop.read("one.crl"), before);
+}
+
+#[test]
+fn inspect_says_what_stands_in_files_and_what_a_server_sends() {
+    let shop = Workshop::new();
+    shop.cert("ca --dual");
+    shop.cert("server --dual --issuer ca-mldsa65.pem --issuer ca-ecdsa-p256.pem --name localhost");
+    let upstream = Upstream::start(Manner::Echo);
+    let target = upstream.address().to_string();
+    let mut command = portcullis(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--target",
+        &target,
+        "--log-format",
+        "json",
+    ]);
+    for stem in ["localhost-mldsa65", "localhost-ecdsa-p256"] {
+        command.args(["--cert", &format!("{stem}.pem"), "--key", &format!("{stem}.key")]);
+    }
+    command.current_dir(shop.folder.path());
+    let process = Process::serve(command);
+    let listening = process.event("listening");
+    let address = listening["address"].as_str().expect("an address");
+    let said = shop.cert(&format!("inspect {address} ca.pem localhost-mldsa65.key --json"));
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let facts = |at: usize| ["key", "key_level", "signature"].map(|f| said[at]["items"][0][f].clone());
+    assert_eq!(facts(0), [json!("ML-DSA-65"), json!(3), json!("ML-DSA-65")]);
+    assert_eq!(facts(1), [json!("ECDSA P-256"), json!(0), json!("ecdsa-with-SHA256")]);
+    let classes = [0, 1, 2].map(|at: usize| said[at]["authentication"].clone());
+    assert_eq!(classes, [json!("pq"), json!("classical"), json!(null)]);
+    assert_eq!(said[2]["items"].as_array().map(Vec::len), Some(2));
+    assert_eq!(said[2]["problems"], json!([]));
+    assert_eq!(
+        said[3]["items"][0],
+        json!({ "kind": "key", "algorithm": "ML-DSA-65", "encrypted": false })
+    );
+}
+
+#[test]
+fn inspect_ends_as_its_findings_ask() {
+    let shop = Workshop::new();
+    shop.cert("ca");
+    shop.cert("client --issuer ca.pem --subject a --file a");
+    fs::write(
+        shop.path("long.pem"),
+        [shop.read("a.pem"), shop.read("ca.pem")].concat(),
+    )
+    .expect("a file");
+    fs::write(shop.path("broken.pem"), &shop.read("a.pem")[..500]).expect("a file");
+    let cases = [
+        ("inspect long.pem", 0),
+        ("inspect long.pem --strict", 1),
+        ("inspect a.pem ca.pem --strict", 0),
+        ("inspect broken.pem", 2),
+        ("inspect missing.pem", 2),
+        ("inspect 127.0.0.1:1", 1),
+    ];
+    for (line, expected) in cases {
+        let finished = shop.tried(line);
+        assert_eq!(finished.status.code(), Some(expected), "{line}: {}", finished.all());
+    }
+}
+
+/// ML-DSA keys, made by us and read by OpenSSL.
+fn ml_dsa_keys() -> Vec<(&'static str, PKey<Private>)> {
+    let shop = Workshop::new();
+    let made = ["ml-dsa-44", "ml-dsa-65", "ml-dsa-87"].map(|algorithm| {
+        shop.cert(&format!("csr --algorithm {algorithm} --name a --file {algorithm}"));
+        (algorithm, shop.key(&format!("{algorithm}.key")))
+    });
+    made.into()
+}
+
+/// A request as OpenSSL writes it.
+fn foreign_request(key: &PKey<Private>) -> Vec<u8> {
+    let mut made = X509Req::builder().expect("a builder");
+    let mut name = X509Name::builder().expect("a name");
+    name.append_entry_by_text("CN", "shop").expect("a part");
+    made.set_subject_name(&name.build()).expect("a name");
+    made.set_pubkey(key).expect("a key");
+    let names = SubjectAlternativeName::new()
+        .dns("shop.example")
+        .build(&made.x509v3_context(None));
+    let mut extensions = Stack::new().expect("a stack");
+    extensions.push(names.expect("an extension")).expect("room");
+    made.add_extensions(&extensions).expect("room");
+    made.sign(key, digest(key)).expect("a signature");
+    made.build().to_pem().expect("PEM")
+}
+
+/// The hash that a signature of this key is made over; of some it is part of the signature.
+fn digest(key: &PKey<Private>) -> MessageDigest {
+    match key.id() {
+        Id::RSA | Id::EC => MessageDigest::sha256(),
+        _ => MessageDigest::null(),
+    }
+}
+
 /// Keys of OpenSSL's own making.
 fn foreign_keys() -> Vec<(&'static str, PKey<Private>)> {
     let curve = openssl::ec::EcGroup::from_curve_name(Nid::SECP384R1).expect("a curve");
@@ -283,15 +489,6 @@ fn foreign_keys() -> Vec<(&'static str, PKey<Private>)> {
 
 /// A root as OpenSSL makes one, its key identifier SHA-1 of the key.
 fn foreign_root(key: &PKey<Private>) -> X509 {
-    use openssl::{
-        asn1::Asn1Time,
-        bn::BigNum,
-        hash::MessageDigest,
-        x509::{
-            X509Name,
-            extension::{BasicConstraints, KeyUsage, SubjectKeyIdentifier},
-        },
-    };
     let mut name = X509Name::builder().expect("a name");
     name.append_entry_by_text("C", "DE").expect("a part");
     name.append_entry_by_text("CN", "a foreign root").expect("a part");
@@ -317,10 +514,6 @@ fn foreign_root(key: &PKey<Private>) -> X509 {
     for extension in extensions {
         made.append_extension(extension.expect("an extension")).expect("room");
     }
-    let digest = match key.id() {
-        openssl::pkey::Id::ED25519 => MessageDigest::null(),
-        _ => MessageDigest::sha256(),
-    };
-    made.sign(key, digest).expect("a signature");
+    made.sign(key, digest(key)).expect("a signature");
     made.build()
 }

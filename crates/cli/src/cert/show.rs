@@ -29,8 +29,9 @@ pub(super) fn text(at: &str, inspection: &Inspection) -> String {
     }
     if let Some(authentication) = inspection.authentication() {
         let bytes: usize = inspection.certificates().map(|found| found.facts.der_len).sum();
+        let certificates = if number == 1 { "certificate" } else { "certificates" };
         let summary = format!(
-            "{number} sent as a chain: {bytes} bytes, authentication {}",
+            "{number} {certificates}, {bytes} bytes, authentication {}",
             word(authentication)
         );
         line(&mut out, "together", &summary);
