@@ -26,7 +26,7 @@ pub(crate) fn run(config: config::Source) -> Exit {
 pub(crate) fn refused(error: &StartError) -> Exit {
     say::problem(&error.to_string());
     match error {
-        StartError::Config(_) => Exit::Usage,
+        StartError::Config(_) | StartError::File { .. } => Exit::Usage,
         StartError::Address(_) | StartError::System { .. } => Exit::System,
     }
 }

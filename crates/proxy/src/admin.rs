@@ -24,6 +24,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     os::unix::net::UnixListener,
+    path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -174,14 +175,10 @@ fn bind_admin(plan: &AdminPlan) -> Result<Option<(AdminSocket, Access)>, StartEr
             .into()),
         },
         Address::Ip(address) => {
-            let token = plan.token_file.as_deref().map(material::read).transpose();
-            let token = token
-                .map_err(system("cannot read admin.token_file"))?
-                .unwrap_or_default();
-            let token: Arc<[u8]> = token.trim_ascii().into();
+            let token = plan.token_file.as_deref().map(token).transpose()?.unwrap_or_default();
             if token.is_empty() {
-                let error = io::Error::new(io::ErrorKind::InvalidData, "no token in it");
-                return Err(system("cannot use admin.token_file")(error));
+                let error = io::Error::new(io::ErrorKind::InvalidInput, "admin on an address needs token_file");
+                return Err(system("cannot listen for admin")(error));
             }
             Ok(Some((AdminSocket::Tcp(bind_tcp(*address)?), Access::Token(token))))
         }
@@ -189,8 +186,22 @@ fn bind_admin(plan: &AdminPlan) -> Result<Option<(AdminSocket, Access)>, StartEr
     }
 }
 
+/// The bearer token: a file's content without the white space around it.
+fn token(path: &Path) -> Result<Arc<[u8]>, StartError> {
+    let failed = |error| StartError::File {
+        key: "admin.token_file",
+        path: path.to_owned(),
+        error,
+    };
+    let content = material::read(path).map_err(failed)?;
+    match content.trim_ascii() {
+        [] => Err(failed(io::Error::new(io::ErrorKind::InvalidData, "no token in it"))),
+        token => Ok(token.into()),
+    }
+}
+
 /// The socket and its folder, for their owner alone.
-fn private(path: &std::path::Path) -> io::Result<UnixListener> {
+fn private(path: &Path) -> io::Result<UnixListener> {
     use std::os::unix::fs::DirBuilderExt;
     if let Some(folder) = path
         .parent()

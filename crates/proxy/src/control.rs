@@ -4,7 +4,7 @@ use crate::{
     admin::Admin,
     config,
     config::Loaded,
-    core::{Order, Shared},
+    core::Shared,
     doors::{Doors, Fresh},
     log,
     material::SelfSigned,
@@ -178,9 +178,7 @@ impl Control {
         doors.close_all(&self.shared).await;
         let left = self.shared.loads().total();
         self.shared.books.cutting.store(true, Relaxed);
-        for core in 0..self.shared.cores() {
-            self.shared.order(core, Order::End);
-        }
+        self.shared.end_cores();
         for core in self.cores {
             // a core that panicked has said so, and its connections were counted as they fell
             let _ = core.join();

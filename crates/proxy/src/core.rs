@@ -116,6 +116,13 @@ impl Shared {
         let _ = self.orders[core].send(order);
     }
 
+    /// Tells every core to end.
+    pub(crate) fn end_cores(&self) {
+        for core in 0..self.cores() {
+            self.order(core, Order::End);
+        }
+    }
+
     /// Gives a connection to another core.
     pub(crate) fn hand(&self, core: usize, socket: Attachable, accepted: Accepted) {
         self.order(core, Order::Serve(socket, Box::new(accepted)));

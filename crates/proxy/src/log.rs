@@ -6,12 +6,12 @@ use crate::{
     clock,
     metrics::Metrics,
     plan::{AccessLog, LogFormat, LogLevel, LogPlan},
+    start::{StartError, system},
 };
 use std::{
     fmt::{self, Write as _},
     fs::{File, OpenOptions},
     io::{self, Write},
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering::Relaxed},
@@ -55,21 +55,33 @@ enum Line {
 }
 
 /// Opens what a plan names, before anything is switched to it.
-pub(crate) fn open_access(plan: &LogPlan) -> io::Result<Option<File>> {
+pub(crate) fn open_access(plan: &LogPlan) -> Result<Option<File>, StartError> {
     match &plan.access {
-        AccessLog::File(path) => append(path).map(Some),
+        AccessLog::File(path) => match OpenOptions::new().create(true).append(true).open(path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) => Err(StartError::File {
+                key: "log.access",
+                path: path.clone(),
+                error,
+            }),
+        },
         AccessLog::Stdout | AccessLog::Off => Ok(None),
     }
 }
 
 impl Log {
     /// Starts the writer.
-    pub(crate) fn start(plan: &LogPlan, output: Output, metrics: Arc<Metrics>) -> io::Result<(Log, JoinHandle<()>)> {
+    pub(crate) fn start(
+        plan: &LogPlan,
+        output: Output,
+        metrics: Arc<Metrics>,
+    ) -> Result<(Log, JoinHandle<()>), StartError> {
         let access = open_access(plan)?;
         let (lines, queue) = sync_channel(QUEUE);
         let writer = std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || write(&queue, output, access))?;
+            .spawn(move || write(&queue, output, access));
+        let writer = writer.map_err(system("cannot start a thread"))?;
         let shape = Shape {
             level: AtomicU8::new(0),
             format: AtomicU8::new(0),
@@ -178,10 +190,6 @@ fn write(queue: &Receiver<Line>, output: Output, access: Option<File>) {
     }
     let _ = output.flush();
     let _ = access.as_mut().map_or(Ok(()), Write::flush);
-}
-
-fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
 }
 
 /// The subscriber: makes a line of an event.

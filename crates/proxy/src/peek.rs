@@ -16,6 +16,10 @@ use std::{future::poll_fn, io, task::Poll};
 /// What a connection may send before its hello is whole: the hello and the headers of its records.
 const MAX_BUFFER: usize = MAX_HELLO + MAX_RECORDS * 5;
 
+/// The buffer grows by at least so much, for clients that send byte by byte, and by no more than it must:
+/// doubling would hold 32 KiB for a hello of 17.
+const GROWTH: usize = 2 * 1024;
+
 /// What was read.
 pub(crate) struct Peeked {
     pub(crate) hello: Box<Hello>,
@@ -39,6 +43,9 @@ pub(crate) async fn hello(core: &Core, socket: &mut Socket) -> Result<Peeked, No
             let room = MAX_BUFFER - bytes.len();
             core.scratch(&mut |piece| {
                 result = socket.poll_read(cx, &mut piece[..room]).map_ok(|n| {
+                    if bytes.capacity() - bytes.len() < n {
+                        bytes.reserve_exact(n.max(GROWTH));
+                    }
                     bytes.extend_from_slice(&piece[..n]);
                     n
                 });

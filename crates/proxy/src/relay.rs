@@ -192,6 +192,10 @@ fn decrypt(
     if passed.is_pending() {
         return Ok(Poll::Pending);
     }
+    // its end may have come with the last of the handshake, or stood in what was left over
+    if has_closed(tls)? {
+        direction.ended = Ended::Source;
+    }
     if direction.ended == Ended::Source {
         up.shutdown_write()
             .map_err(|e| Failure::io(Stage::Relay, Fault::Upstream, &e))?;

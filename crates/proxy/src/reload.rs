@@ -7,7 +7,7 @@ use crate::{
     log,
     metrics::ReloadResult,
     snapshot::{Ground, Snapshot},
-    start::{StartError, half_the_files, system},
+    start::{StartError, half_the_files},
 };
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -49,7 +49,7 @@ async fn switch(
         previous: Some(&old),
     };
     let snapshot = Snapshot::build(&loaded, &ground).map_err(StartError::Config)?;
-    let access = log::open_access(&loaded.plan.log).map_err(system("cannot open the access log"))?;
+    let access = log::open_access(&loaded.plan.log)?;
     let fresh = doors.bind(&snapshot, shared.cores())?;
     let admin = Admin::change(&old.plan, &loaded.plan, serving)?;
     // nothing can fail from here on

@@ -15,6 +15,7 @@ use portcullis_tls::{negotiated::Negotiated, tickets::Tickets};
 use std::{
     io,
     net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, Weak, atomic::AtomicBool},
     thread::JoinHandle,
 };
@@ -62,6 +63,16 @@ pub enum StartError {
     /// An address it should listen on.
     #[error(transparent)]
     Address(#[from] AddressError),
+    /// A file that the configuration names.
+    #[error("{key}: {}: {error}", path.display())]
+    File {
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: io::Error,
+    },
     /// The system.
     #[error("{what}: {error}")]
     System {
@@ -95,7 +106,7 @@ pub fn start(source: Source, shutdown: Shutdown) -> Result<Running, StartError> 
     let loaded = config::load(&source.config).map_err(StartError::Config)?;
     let metrics = Arc::new(Metrics::new());
     let output = source.output.unwrap_or_else(|| Box::new(io::stdout()));
-    let (log, writer) = Log::start(&loaded.plan.log, output, metrics.clone()).map_err(system("cannot open the log"))?;
+    let (log, writer) = Log::start(&loaded.plan.log, output, metrics.clone())?;
     let _here = log.enter();
     let started = assemble(&loaded, source.self_signed, source.hook, (log.clone(), metrics));
     let (shared, mailboxes, doors, self_signed) = started.inspect_err(|_| log.end())?;
@@ -112,7 +123,11 @@ pub fn start(source: Source, shutdown: Shutdown) -> Result<Running, StartError> 
         writer,
         shutdown,
     };
-    let control = control::start(control, doors, (commands.clone(), inbox), &loaded)?;
+    let control = control::start(control, doors, (commands.clone(), inbox), &loaded);
+    let control = control.inspect_err(|_| {
+        shared.end_cores();
+        log.end();
+    })?;
     Ok(Running {
         commands,
         control: Some(control),

@@ -6,7 +6,7 @@ use crate::{
     profile::Settings,
     tickets::Tickets,
 };
-use portcullis_wire::{CipherId, GroupId, Hello, SchemeId, alert::Alert};
+use portcullis_wire::{CipherId, GroupId, Hello, SchemeId, alert::Alert, registry::KeyKind};
 use std::{fmt, sync::Arc, time::Duration};
 
 mod build;
@@ -211,7 +211,8 @@ impl Server {
         flight::len(self, self.offers.get(identity)?, group)
     }
 
-    /// The first certificate of the list that this client can verify, and what it signs with. Never by group.
+    /// The first certificate of the list that this client can verify, and what it signs with. Never by group, but for the curves of
+    /// TLS 1.2.
     fn certificate(&self, hello: &Hello, version: Version) -> Result<(&Offer, SchemeId), Refusal> {
         let tls13 = version == Version::Tls13;
         let of_version = |cipher: &&CipherId| cipher.entry().is_some_and(|row| row.tls13 == tls13);
@@ -219,10 +220,17 @@ impl Server {
         if !ciphers.any(|cipher| hello.ciphers.contains(cipher)) {
             return Err(Refusal::NoCommonCipher);
         }
-        self.offers
+        let mut suitable = self
+            .offers
             .iter()
-            .find_map(|offer| Some((offer, offer.scheme(hello, version)?)))
-            .ok_or(Refusal::NoCertificate)
+            .filter_map(|offer| Some((offer, offer.scheme(hello, version)?)));
+        let first = suitable.next().ok_or(Refusal::NoCertificate)?;
+        // some clients take a curve that they did not list: better than nothing, worse than another certificate
+        let listed = |(offer, _): &(&Offer, SchemeId)| version == Version::Tls13 || offer.is_on_a_listed_curve(hello);
+        Ok(Some(first)
+            .filter(listed)
+            .or_else(|| suitable.find(listed))
+            .unwrap_or(first))
     }
 }
 
@@ -240,6 +248,17 @@ impl Offer {
         };
         let offered = |scheme: &&SchemeId| hello.schemes.contains(scheme);
         schemes.iter().find(offered).copied()
+    }
+
+    /// RFC 8422 section 5.1: in TLS 1.2 the supported groups are also the curves of certificates that a client takes.
+    fn is_on_a_listed_curve(&self, hello: &Hello) -> bool {
+        let curve = match self.identity.leaf().key {
+            Some(KeyKind::EcdsaP256) => GroupId(0x0017),
+            Some(KeyKind::EcdsaP384) => GroupId(0x0018),
+            Some(KeyKind::EcdsaP521) => GroupId(0x0019),
+            _ => return true,
+        };
+        hello.groups.is_empty() || hello.lists(curve)
     }
 }
 

@@ -9,6 +9,7 @@ use portcullis_e2e::{
 use serde_json::Value;
 
 mod clients;
+mod cores;
 mod crowd;
 mod hello;
 mod limits;

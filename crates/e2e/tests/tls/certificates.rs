@@ -82,6 +82,32 @@ fn tls_1_2_clients_get_a_certificate_of_their_time() {
     }
 }
 
+/// OpenSSL refuses a certificate on a curve that it did not list (RFC 8422, 5.3), and takes RSA instead.
+#[test]
+fn a_tls_1_2_client_without_the_curve_gets_the_rsa_certificate() {
+    for (order, group, scheme) in [
+        ([Algorithm::EcdsaP256, Algorithm::Rsa], "X25519", "rsa_pss_rsae_sha256"),
+        (
+            [Algorithm::EcdsaP256, Algorithm::Rsa],
+            "X25519:P-256",
+            "ecdsa_secp256r1_sha256",
+        ),
+        (
+            [Algorithm::EcdsaP384, Algorithm::EcdsaP256],
+            "X25519:P-256",
+            "ecdsa_secp256r1_sha256",
+        ),
+    ] {
+        let straight = Site::of(&order).start();
+        let offer = Offer::groups(group)
+            .versions(Versions::Only12)
+            .signatures("ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384:rsa_pss_rsae_sha256");
+        let (seen, negotiated) = handshake(&straight, &Client::new(offer));
+        assert_eq!(negotiated.version, Version::Tls12);
+        assert_eq!(seen.signature.as_deref(), Some(scheme), "{group}");
+    }
+}
+
 #[test]
 fn require_refuses_tls_1_2() {
     let straight = Site::under(Stance::Require).start();

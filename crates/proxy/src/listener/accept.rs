@@ -4,6 +4,7 @@ use crate::{
     failure::{Failure, Stage},
     listener::{
         Listener,
+        bind::BACKLOG,
         gate::{Permit, Place},
     },
     record::{Peer, Record},
@@ -86,22 +87,21 @@ impl Listening {
 pub(crate) async fn accept(core: Rc<Core>, listening: Listening, address: Door, mut stop: oneshot::Receiver<()>) {
     let mut pause = BACK_OFF.0;
     loop {
-        let Some(permit) = until(&mut stop, permit(&core, &address)).await else {
-            break;
-        };
-        let Some(permit) = permit else { break };
         let Some(accepted) = until(&mut stop, listening.accept()).await else {
             break;
         };
         match accepted {
             Ok((socket, peer)) => {
+                // asked for after accept: a core that waits for connections would hold a permit that another needs
+                let Some(Some(permit)) = until(&mut stop, permit(&core, &address)).await else {
+                    break;
+                };
                 pause = BACK_OFF.0;
                 take(&core, &address, (socket, peer), permit);
             }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(address = %address, error = %error, pause_ms = pause.as_millis() as u64, "accept failed");
-                drop(permit);
                 if until(&mut stop, sleep(pause)).await.is_none() {
                     break;
                 }
@@ -112,21 +112,22 @@ pub(crate) async fn accept(core: Rc<Core>, listening: Listening, address: Door, 
     empty_queue(&core, &listening, &address).await;
 }
 
-/// Connections that the kernel had accepted already are served, not reset.
+/// Connections that the kernel had accepted already are served, not reset. What comes while they are is not waited
+/// for: a queue is never longer than the backlog.
 async fn empty_queue(core: &Rc<Core>, listening: &Listening, address: &Door) {
-    while let Some(permit) = core
-        .shared
-        .live
-        .load()
-        .listener(address)
-        .and_then(|l| l.gate.permits.try_acquire())
-    {
+    for _ in 0..BACKLOG {
+        let gate = core.shared.live.load().listener(address).map(|l| l.gate.clone());
+        let Some(permit) = gate.and_then(|gate| gate.permits.try_acquire()) else {
+            break;
+        };
         // a queue that is not empty answers at once
         match tokio::time::timeout(Duration::from_millis(1), listening.accept()).await {
             Ok(Ok((socket, peer))) => take(core, address, (socket, peer), permit),
             Ok(Err(error)) if is_about_one_connection(&error) => {}
             Ok(Err(_)) | Err(_) => break,
         }
+        // others of this core have their turn
+        tokio::task::yield_now().await;
     }
 }
 

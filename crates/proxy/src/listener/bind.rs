@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Connections that may wait to be accepted; the kernel cuts it to net.core.somaxconn.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: u16 = 4096;
 /// A peer that vanished is found after 60 s + 4 x 15 s of silence: long-lived connections have no other clock.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
 
@@ -81,7 +81,7 @@ fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&keepalive())?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(BACKLOG.into())?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
@@ -100,7 +100,7 @@ fn unix(path: &Path) -> io::Result<UnixListener> {
     remove_dead(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
-    socket.listen(BACKLOG)?;
+    socket.listen(BACKLOG.into())?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }
