@@ -253,7 +253,7 @@ fn an_encrypted_issuer_key_is_opened_by_openssl_and_by_us() {
 }
 
 #[test]
-fn trixie_openssl_checks_keys_and_chains() {
+fn trixie_openssl_checks_keys_requests_lists_and_chains() {
     let Some(peer) = Peer::find(Home::Trixie, "openssl") else {
         return;
     };
@@ -263,18 +263,44 @@ fn trixie_openssl_checks_keys_and_chains() {
         shop.cert(&format!(
             "server --algorithm {algorithm} --issuer ca.pem --name localhost"
         ));
+        shop.cert(&format!("csr --algorithm {algorithm} --name localhost --file asked"));
+        shop.cert("crl ca.crl --issuer ca.pem");
         let shared = |name: &str| peer.shares(&shop.path(name));
-        let checks: [(&[&str], &[&Path]); 2] = [
+        let [ca, server] = ["ca.pem", "localhost.pem"].map(shared);
+        let checks: [(&[&str], &[&Path]); 5] = [
             (&["pkey", "-check", "-noout", "-in"], &[&shared("localhost.key")]),
+            (&["req", "-verify", "-noout", "-in"], &[&shared("asked.csr")]),
+            (
+                &["crl", "-verify", "-noout", "-in"],
+                &[&shared("ca.crl"), Path::new("-CAfile"), &ca],
+            ),
             (
                 &["verify", "-x509_strict", "-purpose", "sslserver", "-CAfile"],
-                &[&shared("ca.pem"), &shared("localhost.pem")],
+                &[&ca, &server],
+            ),
+            (
+                &["verify", "-x509_strict", "-crl_check", "-CAfile"],
+                &[&ca, Path::new("-CRLfile"), &shared("ca.crl"), &server],
             ),
         ];
         for (words, files) in checks {
             let finished = run(peer.command().args(words).args(files), b"");
             assert!(finished.status.success(), "{algorithm} {words:?}: {}", finished.all());
         }
+        shop.cert("crl ca.crl --issuer ca.pem --revoke localhost.pem");
+        let mut command = peer.command();
+        command.args(["verify", "-crl_check", "-CAfile"]).args([
+            &ca,
+            Path::new("-CRLfile"),
+            &shared("ca.crl"),
+            &server,
+        ]);
+        let finished = run(&mut command, b"");
+        assert!(
+            finished.stderr.contains("certificate revoked"),
+            "{algorithm}: {}",
+            finished.all()
+        );
     }
 }
 

@@ -193,3 +193,47 @@ fn reason(number: u8) -> &'static str {
 fn signature(dotted: &str) -> &str {
     Oid::find(dotted).map_or(dotted, |row| row.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{env, fs, path::PathBuf};
+
+    /// 2027-02-01, when the certificate of `disorder.pem` that was made for a day has ended.
+    const NOW: i64 = 1_801_440_000;
+
+    /// What is printed of each file stands beside it; `GOLDEN=write` writes it anew, to be read before it is kept.
+    #[test]
+    fn what_is_printed_is_what_the_golden_files_say() {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/cert/golden");
+        for name in [
+            "ml-dsa-chain.pem",
+            "disorder.pem",
+            "request.csr",
+            "list.crl",
+            "roots.pem",
+        ] {
+            let content = fs::read(folder.join(name)).unwrap();
+            let inspection = Inspection::read(&content, NOW).unwrap();
+            let printed = [
+                ("txt", text(name, &inspection)),
+                ("json", format!("{:#}\n", json(name, &inspection))),
+            ];
+            for (ending, printed) in printed {
+                let golden = folder.join(format!("{name}.{ending}"));
+                if env::var_os("GOLDEN").is_some_and(|word| word == "write") {
+                    fs::write(&golden, &printed).unwrap();
+                }
+                assert_eq!(printed, fs::read_to_string(&golden).unwrap(), "{name}.{ending}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_others_typed_is_escaped() {
+        let mut nasty = RevocationList::from_pem(include_bytes!("golden/list.crl")).unwrap();
+        nasty.issuer = "CN=\u{1b}[2J<script>".to_owned();
+        let printed = super::list(&nasty);
+        assert!(printed.contains("CN=\\x1b[2J\\x3cscript\\x3e"), "{printed}");
+    }
+}
