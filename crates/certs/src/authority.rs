@@ -209,6 +209,16 @@ impl Authority {
     }
 }
 
+impl Purpose {
+    /// The word for file names and options.
+    pub fn word(self) -> &'static str {
+        match self {
+            Purpose::Server => "server",
+            Purpose::Client => "client",
+        }
+    }
+}
+
 impl ServerSpec {
     pub(crate) fn leaf(&self) -> LeafSpec {
         LeafSpec {
@@ -244,7 +254,9 @@ pub(crate) fn leaf_params(spec: &LeafSpec) -> Result<CertificateParams, Error> {
         (_, None, Purpose::Server) => return Err(Error::NoNames),
         (Some(subject), ..) => subject.clone(),
         // a name too long for a subject stands among the names all the same
-        (None, Some(name), _) => Subject::common_name(&name.to_string()).or_else(|_| Subject::common_name("server"))?,
+        (None, Some(name), _) => {
+            Subject::common_name(&name.to_string()).or_else(|_| Subject::common_name(spec.purpose.word()))?
+        }
         (None, None, Purpose::Client) => return Err(Error::Nobody),
     };
     let mut params = params(subject, spec.valid)?;

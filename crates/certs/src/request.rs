@@ -5,6 +5,7 @@ use crate::{
     error::unusable,
     inspect::{general_name, hex},
     key::encode,
+    subject,
 };
 use aws_lc_rs::signature::{self as sig, UnparsedPublicKey, VerificationAlgorithm};
 use pem::Pem;
@@ -22,7 +23,7 @@ use x509_parser::{
 pub struct Request {
     /// Who asks; None where it has parts that cannot be repeated here, or none at all.
     pub subject: Option<Subject>,
-    /// The same for people, RFC 4514 or nearly so.
+    /// The same for people: `CN=agent-7,O=Corp`.
     pub subject_text: String,
     /// The names asked for that a certificate of ours can hold.
     pub names: Vec<Name>,
@@ -81,7 +82,7 @@ impl Request {
         let bits: &[u8] = &info.subject_pki.subject_public_key.data;
         let mut request = Request {
             subject: Subject::repeat(&info.subject).filter(|subject| !subject.is_empty()),
-            subject_text: info.subject.to_string(),
+            subject_text: subject::text(&info.subject),
             names: Vec::new(),
             name_texts: Vec::new(),
             wants_ca: false,

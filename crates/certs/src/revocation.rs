@@ -1,5 +1,5 @@
 //! Lists of revoked certificates (RFC 5280 section 5), kept by their issuer.
-use crate::{Authority, Error, error::unusable, inspect::hex, key::encode, request::is_signed};
+use crate::{Authority, Error, error::unusable, inspect::hex, key::encode, request::is_signed, subject};
 use pem::Pem;
 use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevocationReason, RevokedCertParams, SerialNumber};
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl RevocationList {
             reason: entry.reason_code().map_or(0, |(_, reason)| reason.0),
         });
         Ok(RevocationList {
-            issuer: parsed.issuer().to_string(),
+            issuer: subject::text(parsed.issuer()),
             number: parsed.crl_number().map_or_else(Vec::new, |number| number.to_bytes_be()),
             this_update: parsed.last_update().timestamp(),
             next_update: parsed.next_update().map(|next| next.timestamp()),

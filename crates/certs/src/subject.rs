@@ -3,6 +3,7 @@ use rcgen::{DistinguishedName, DnType, DnValue};
 use std::str::FromStr;
 use x509_parser::{
     asn1_rs::Tag,
+    objects::{oid_registry, oid2abbrev},
     x509::{AttributeTypeAndValue, X509Name},
 };
 
@@ -79,6 +80,21 @@ impl FromStr for Subject {
         parts.reverse();
         from_parts(text, parts)
     }
+}
+
+/// For people, in RFC 4514's order; who prints it escapes it.
+pub(crate) fn text(name: &X509Name<'_>) -> String {
+    let part = |part: &AttributeTypeAndValue<'_>| {
+        let kind = oid2abbrev(part.attr_type(), oid_registry())
+            .map_or_else(|_| part.attr_type().to_id_string(), str::to_owned);
+        format!("{kind}={}", String::from_utf8_lossy(part.as_slice()))
+    };
+    let mut parts: Vec<String> = name
+        .iter_rdn()
+        .map(|rdn| rdn.iter().map(part).collect::<Vec<_>>().join("+"))
+        .collect();
+    parts.reverse();
+    parts.join(",")
 }
 
 fn from_parts(text: &str, parts: Vec<(DnType, String)>) -> Result<Subject, Error> {

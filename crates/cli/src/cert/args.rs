@@ -219,12 +219,12 @@ fn file_name(text: &str) -> Result<String, String> {
 
 const CA_EXAMPLES: &str = "Examples:
   portcullis cert ca --out pki
-  portcullis cert ca --dual --out pki --subject 'CN=Shop root,O=Shop'
+  portcullis cert ca --dual --out pki --subject CN=root,O=Shop
   portcullis cert ca --issuer pki/ca.pem --out pki --file issuing --days 1825";
 
 const SERVER_EXAMPLES: &str = "Examples:
   portcullis cert server --issuer pki/ca.pem --name shop.example.com --name 10.0.0.5
-  portcullis cert server --dual --issuer pki/ca-mldsa65.pem --issuer pki/ca-ecdsa-p256.pem --name localhost";
+  portcullis cert server --dual --issuer pki/ca-mldsa65.pem --issuer pki/ca-ecdsa-p256.pem --name a.example";
 
 const CLIENT_EXAMPLES: &str = "Examples:
   portcullis cert client --issuer pki/ca.pem --subject CN=agent-7 --name spiffe://corp/agent-7
@@ -246,3 +246,48 @@ const CRL_EXAMPLES: &str = "Examples:
 const INSPECT_EXAMPLES: &str = "Examples:
   portcullis cert inspect pki/*.pem
   portcullis cert inspect localhost:8443 --json";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::parse;
+
+    #[test]
+    fn every_example_of_the_help_can_be_typed() {
+        let all = [
+            CA_EXAMPLES,
+            SERVER_EXAMPLES,
+            CLIENT_EXAMPLES,
+            CSR_EXAMPLES,
+            SIGN_EXAMPLES,
+            CRL_EXAMPLES,
+            INSPECT_EXAMPLES,
+        ];
+        for line in all.iter().flat_map(|examples| examples.lines().skip(1)) {
+            let parsed = parse(line.split_whitespace());
+            assert!(
+                matches!(parsed, Ok(crate::args::Command::Cert(_))),
+                "{line}: {parsed:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused_with_its_reason() {
+        let table = [
+            ("server --algorithm dilithium3", "ml-dsa-65"),
+            ("server --name a..b", "empty"),
+            ("server --days 0", "0"),
+            ("ca --file a/b", "--out"),
+            ("crl a --issuer b --reason because", "key-compromise"),
+            ("sign a --purpose both", "server or client"),
+        ];
+        for (line, reason) in table {
+            let line = format!("portcullis cert {line}");
+            match parse(line.split_whitespace()) {
+                Err(crate::args::Refusal::Clap(error)) => assert!(error.to_string().contains(reason), "{error}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+    }
+}

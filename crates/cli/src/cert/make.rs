@@ -157,10 +157,10 @@ pub(super) fn stem(names: &[Name], purpose: Purpose) -> String {
         Name::Address(address) => Some(address.to_string().replace(':', "_")),
         Name::Uri(_) | Name::Email(_) => None,
     };
-    names.iter().find_map(plain).unwrap_or_else(|| match purpose {
-        Purpose::Server => "server".to_owned(),
-        Purpose::Client => "client".to_owned(),
-    })
+    names
+        .iter()
+        .find_map(plain)
+        .unwrap_or_else(|| purpose.word().to_owned())
 }
 
 /// `STEM.pem` and `STEM.key`; of several, each with its algorithm's word.

@@ -233,7 +233,7 @@ mod tests {
     fn what_others_typed_is_escaped() {
         let mut nasty = RevocationList::from_pem(include_bytes!("golden/list.crl")).unwrap();
         nasty.issuer = "CN=\u{1b}[2J<script>".to_owned();
-        let printed = super::list(&nasty);
+        let printed = list(&nasty);
         assert!(printed.contains("CN=\\x1b[2J\\x3cscript\\x3e"), "{printed}");
     }
 }
