@@ -1,4 +1,7 @@
-use crate::{Algorithm, Error, Key, Name, Subject, error::unusable, key::encode};
+use crate::{
+    Algorithm, AuthoritySpec, Error, Key, LeafSpec, Name, Purpose, RootSpec, ServerSpec, Subject, error::unusable,
+    key::encode,
+};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use pem::Pem;
 use rcgen::{
@@ -16,61 +19,6 @@ use zeroize::Zeroizing;
 
 /// How long before now a certificate begins: clients whose clocks run late must accept it at once.
 const BACKDATED: time::Duration = time::Duration::hours(1);
-
-/// What a root is to be that issues certificates and no further authorities.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RootSpec {
-    /// Its key, and so the signature on all it issues.
-    pub algorithm: Algorithm,
-    /// Its common name.
-    pub name: String,
-    /// How long it is valid from now on.
-    pub valid: Duration,
-}
-
-/// What an authority is to be, a root or one below another.
-#[derive(Clone, Debug)]
-pub struct AuthoritySpec {
-    /// Who it is.
-    pub subject: Subject,
-    /// How long it is valid from now on; never longer than its issuer.
-    pub valid: Duration,
-    /// How many authorities may stand between it and a leaf; None: any number.
-    pub below: Option<u8>,
-}
-
-/// What a server certificate is to be.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ServerSpec {
-    /// Its key.
-    pub algorithm: Algorithm,
-    /// Who it stands for; the first is its common name too.
-    pub names: Vec<Name>,
-    /// How long it is valid from now on; never longer than its issuer.
-    pub valid: Duration,
-}
-
-/// What a certificate is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Purpose {
-    /// Answers connections.
-    Server,
-    /// Makes them.
-    Client,
-}
-
-/// What a server's or client's certificate is to be; its key is another matter.
-#[derive(Clone, Debug)]
-pub struct LeafSpec {
-    /// What it is for.
-    pub purpose: Purpose,
-    /// Who it is; left out, the first name.
-    pub subject: Option<Subject>,
-    /// Who it stands for.
-    pub names: Vec<Name>,
-    /// How long it is valid from now on; never longer than its issuer.
-    pub valid: Duration,
-}
 
 /// A certificate authority whose key is in memory.
 pub struct Authority {
@@ -206,27 +154,6 @@ impl Authority {
         let parsed = read(block.contents())?;
         let length = constraints(&parsed).and_then(|constraints| constraints.path_len_constraint);
         Ok(length.map(|length| u8::try_from(length).unwrap_or(u8::MAX)))
-    }
-}
-
-impl Purpose {
-    /// The word for file names and options.
-    pub fn word(self) -> &'static str {
-        match self {
-            Purpose::Server => "server",
-            Purpose::Client => "client",
-        }
-    }
-}
-
-impl ServerSpec {
-    pub(crate) fn leaf(&self) -> LeafSpec {
-        LeafSpec {
-            purpose: Purpose::Server,
-            subject: None,
-            names: self.names.clone(),
-            valid: self.valid,
-        }
     }
 }
 

@@ -256,54 +256,64 @@ fn uses(parsed: &X509Certificate<'_>) -> Vec<&'static str> {
 
 fn problems(items: &[Item], now: i64) -> Vec<String> {
     let mut found = Vec::new();
-    let mut before: Option<&Certificate> = None;
-    let certificates = items.iter().filter_map(|item| match item {
-        Item::Certificate(found) => Some(&found.facts),
-        _ => None,
-    });
-    let mut roots = false;
-    for (facts, index) in certificates.zip(1..) {
-        // a file that begins with a root is one of roots: their order says nothing
-        roots |= index == 1 && is_root(facts);
-        let Certificate {
-            not_before, not_after, ..
-        } = *facts;
-        let root = index > 1 && !roots && facts.is_self_issued;
-        let short = facts.key == Some(KeyKind::Rsa) && facts.key_bits < 2048;
-        let weak = ["sha1", "md5"]
-            .iter()
-            .any(|hash| facts.signature.to_ascii_lowercase().contains(hash));
-        let broken = !roots && before.is_some_and(|before| before.issuer != facts.subject);
-        let unnamed = !facts.is_ca && facts.for_servers && facts.dns_names.is_empty() && facts.addresses.is_empty();
-        let claims = [
-            (now > not_after, Problem::Expired { index, not_after }),
-            (now < not_before, Problem::NotYetValid { index, not_before }),
-            (broken, Problem::ChainOutOfOrder { index }),
-            (root && !broken, Problem::RootIncluded { index }),
-            (weak && !facts.is_self_issued, Problem::WeakSignature { index }),
-            (index == 1 && unnamed && facts.uris.is_empty(), Problem::NoSan),
-        ];
-        found.extend(
-            claims
-                .into_iter()
-                .filter_map(|(holds, problem)| holds.then(|| problem.to_string())),
-        );
-        if short {
-            found.push(format!(
-                "certificate {index} has an RSA key of {} bits, which TLS does not take",
-                facts.key_bits
-            ));
-        }
-        before = Some(facts);
-    }
+    let mut chain: Vec<&Certificate> = Vec::new();
     for item in items {
-        if let Item::List(list) = item
-            && list.next_update.is_some_and(|next| now > next)
-        {
-            found.push("the revocation list is out of date: servers that use it refuse everyone".to_owned());
+        match item {
+            Item::Certificate(certificate) => chain.push(&certificate.facts),
+            Item::List(list) if list.next_update.is_some_and(|next| now > next) => {
+                found.push("the revocation list is out of date: servers that use it refuse everyone".to_owned());
+            }
+            _ => {}
         }
+    }
+    for (facts, index) in chain.iter().zip(1..) {
+        found.extend(of_one(facts, index, now));
+    }
+    // a file that begins with a root is one of roots: their order says nothing
+    if !chain.first().is_some_and(|first| is_root(first)) {
+        found.extend(of_order(&chain).map(|problem| problem.to_string()));
     }
     found
+}
+
+fn of_one(facts: &Certificate, index: usize, now: i64) -> Vec<String> {
+    let Certificate {
+        not_before, not_after, ..
+    } = *facts;
+    let signature = facts.signature.to_ascii_lowercase();
+    let weak = ["sha1", "md5"].iter().any(|hash| signature.contains(hash));
+    let unnamed = facts.dns_names.is_empty() && facts.addresses.is_empty() && facts.uris.is_empty();
+    let claims = [
+        (now > not_after, Problem::Expired { index, not_after }),
+        (now < not_before, Problem::NotYetValid { index, not_before }),
+        (weak && !facts.is_self_issued, Problem::WeakSignature { index }),
+        (
+            index == 1 && unnamed && facts.for_servers && !facts.is_ca,
+            Problem::NoSan,
+        ),
+    ];
+    let held = claims.into_iter().filter(|(holds, _)| *holds);
+    let mut found: Vec<String> = held.map(|(_, problem)| problem.to_string()).collect();
+    if facts.key == Some(KeyKind::Rsa) && facts.key_bits < 2048 {
+        let bits = facts.key_bits;
+        found.push(format!(
+            "certificate {index} has an RSA key of {bits} bits, which TLS does not take"
+        ));
+    }
+    found
+}
+
+/// Each certificate is issued by the next, and the root is left out.
+fn of_order(chain: &[&Certificate]) -> impl Iterator<Item = Problem> {
+    chain.windows(2).zip(2..).filter_map(|(pair, index)| {
+        if pair[0].issuer != pair[1].subject {
+            Some(Problem::ChainOutOfOrder { index })
+        } else if pair[1].is_self_issued {
+            Some(Problem::RootIncluded { index })
+        } else {
+            None
+        }
+    })
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
