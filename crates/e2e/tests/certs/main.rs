@@ -1,15 +1,12 @@
 //! `portcullis cert`: what it makes is taken by OpenSSL, in this process, and by `serve`.
+mod foreign;
+
 use openssl::{
-    asn1::Asn1Time,
-    bn::BigNum,
-    hash::MessageDigest,
     nid::Nid,
-    pkey::{Id, PKey, Private},
+    pkey::{PKey, Private},
     stack::Stack,
     x509::{
-        CrlStatus, X509, X509Crl, X509Name, X509PurposeId, X509Ref, X509Req, X509StoreContext,
-        extension::{BasicConstraints, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier},
-        store::X509StoreBuilder,
+        CrlStatus, X509, X509Crl, X509PurposeId, X509Ref, X509Req, X509StoreContext, store::X509StoreBuilder,
         verify::X509VerifyFlags,
     },
 };
@@ -144,9 +141,9 @@ fn a_chain_of_every_algorithm_passes_strict_verification() {
 
 #[test]
 fn an_authority_made_by_openssl_issues_through_us() {
-    for (kind, key) in foreign_keys() {
+    for (kind, key) in foreign::keys() {
         let shop = Workshop::new();
-        let certificate = foreign_root(&key);
+        let certificate = foreign::root(&key);
         fs::write(shop.path("ca.pem"), certificate.to_pem().expect("PEM")).expect("a file");
         fs::write(shop.path("ca.key"), key.private_key_to_pem_pkcs8().expect("PEM")).expect("a file");
         shop.cert("server --issuer ca.pem --name localhost");
@@ -306,10 +303,10 @@ fn trixie_openssl_checks_keys_requests_lists_and_chains() {
 
 #[test]
 fn requests_of_openssl_are_signed_by_us() {
-    for (kind, key) in foreign_keys().into_iter().chain(ml_dsa_keys()) {
+    for (kind, key) in foreign::keys().into_iter().chain(foreign::ml_dsa_keys()) {
         let shop = Workshop::new();
         shop.cert("ca");
-        fs::write(shop.path("shop.csr"), foreign_request(&key)).expect("a file");
+        fs::write(shop.path("shop.csr"), foreign::request(&key)).expect("a file");
         shop.cert("sign shop.csr --issuer ca.pem --days 30");
         let root = shop.certificates("ca.pem").remove(0);
         let chain = shop.certificates("shop.pem");
@@ -331,8 +328,8 @@ fn requests_of_openssl_are_signed_by_us() {
 fn a_request_whose_sender_does_not_hold_the_key_is_refused() {
     let shop = Workshop::new();
     shop.cert("ca");
-    for (kind, key) in foreign_keys().into_iter().chain(ml_dsa_keys()) {
-        let text = foreign_request(&key);
+    for (kind, key) in foreign::keys().into_iter().chain(foreign::ml_dsa_keys()) {
+        let text = foreign::request(&key);
         let mut der = X509Req::from_pem(&text).expect("a request").to_der().expect("DER");
         // within the signature, at its end
         let last = der.len() - 1;
@@ -464,82 +461,4 @@ fn inspect_ends_as_its_findings_ask() {
         let finished = shop.tried(line);
         assert_eq!(finished.status.code(), Some(expected), "{line}: {}", finished.all());
     }
-}
-
-/// ML-DSA keys, made by us and read by OpenSSL.
-fn ml_dsa_keys() -> Vec<(&'static str, PKey<Private>)> {
-    let shop = Workshop::new();
-    let made = ["ml-dsa-44", "ml-dsa-65", "ml-dsa-87"].map(|algorithm| {
-        shop.cert(&format!("csr --algorithm {algorithm} --name a --file {algorithm}"));
-        (algorithm, shop.key(&format!("{algorithm}.key")))
-    });
-    made.into()
-}
-
-/// A request as OpenSSL writes it.
-fn foreign_request(key: &PKey<Private>) -> Vec<u8> {
-    let mut made = X509Req::builder().expect("a builder");
-    let mut name = X509Name::builder().expect("a name");
-    name.append_entry_by_text("CN", "shop").expect("a part");
-    made.set_subject_name(&name.build()).expect("a name");
-    made.set_pubkey(key).expect("a key");
-    let names = SubjectAlternativeName::new()
-        .dns("shop.example")
-        .build(&made.x509v3_context(None));
-    let mut extensions = Stack::new().expect("a stack");
-    extensions.push(names.expect("an extension")).expect("room");
-    made.add_extensions(&extensions).expect("room");
-    made.sign(key, digest(key)).expect("a signature");
-    made.build().to_pem().expect("PEM")
-}
-
-/// The hash that a signature of this key is made over; of some it is part of the signature.
-fn digest(key: &PKey<Private>) -> MessageDigest {
-    match key.id() {
-        Id::RSA | Id::EC => MessageDigest::sha256(),
-        _ => MessageDigest::null(),
-    }
-}
-
-/// Keys of OpenSSL's own making.
-fn foreign_keys() -> Vec<(&'static str, PKey<Private>)> {
-    let curve = openssl::ec::EcGroup::from_curve_name(Nid::SECP384R1).expect("a curve");
-    let ec = openssl::ec::EcKey::generate(&curve).expect("a key");
-    let rsa = openssl::rsa::Rsa::generate(3072).expect("a key");
-    vec![
-        ("EC", PKey::from_ec_key(ec).expect("a key")),
-        ("RSA", PKey::from_rsa(rsa).expect("a key")),
-        ("Ed25519", PKey::generate_ed25519().expect("a key")),
-    ]
-}
-
-/// A root as OpenSSL makes one, its key identifier SHA-1 of the key.
-fn foreign_root(key: &PKey<Private>) -> X509 {
-    let mut name = X509Name::builder().expect("a name");
-    name.append_entry_by_text("C", "DE").expect("a part");
-    name.append_entry_by_text("CN", "a foreign root").expect("a part");
-    let name = name.build();
-    let mut made = X509::builder().expect("a builder");
-    made.set_version(2).expect("version 3");
-    let serial = BigNum::from_u32(7).and_then(|number| number.to_asn1_integer());
-    made.set_serial_number(&serial.expect("a number"))
-        .expect("a serial number");
-    made.set_subject_name(&name).expect("a name");
-    made.set_issuer_name(&name).expect("a name");
-    made.set_pubkey(key).expect("a key");
-    made.set_not_before(&Asn1Time::days_from_now(0).expect("now"))
-        .expect("a date");
-    made.set_not_after(&Asn1Time::days_from_now(30).expect("soon"))
-        .expect("a date");
-    let identifier = SubjectKeyIdentifier::new().build(&made.x509v3_context(None, None));
-    let extensions = [
-        BasicConstraints::new().critical().ca().build(),
-        KeyUsage::new().critical().key_cert_sign().crl_sign().build(),
-        identifier,
-    ];
-    for extension in extensions {
-        made.append_extension(extension.expect("an extension")).expect("room");
-    }
-    made.sign(key, digest(key)).expect("a signature");
-    made.build()
 }
