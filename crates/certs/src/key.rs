@@ -68,7 +68,7 @@ impl Key {
         match (&*tag, passphrase) {
             ("PRIVATE KEY", _) => Key::from_pkcs8(&der),
             ("ENCRYPTED PRIVATE KEY", Some(passphrase)) => Key::from_pkcs8(&pbes2::decrypt(&der, passphrase)?),
-            ("ENCRYPTED PRIVATE KEY", None) => Err(unusable("key", "it is encrypted and no passphrase file was given")),
+            ("ENCRYPTED PRIVATE KEY", None) => Err(unusable("key", "it is encrypted, and no passphrase was given")),
             ("RSA PRIVATE KEY", _) => from_rsa(rsa::KeyPair::from_der(&der)),
             ("EC PRIVATE KEY", _) => from_ec(&der),
             (other, _) => Err(unusable("key", format!("{other:?} is no form that is read here"))),

@@ -428,6 +428,7 @@ const HELP: &[Help] = &[
 const EXAMPLES: &str = "Examples:
   portcullis demo
   portcullis serve --self-signed --target 127.0.0.1:6000
+  portcullis cert ca --dual --out pki
   portcullis check -c portcullis.toml --explain
 
 Exit codes: 0 good; 1 what was asked for does not hold; 2 wrong usage or configuration; 3 the system refused";

@@ -46,14 +46,24 @@ fn one(certificate: &Path, key: &Path, passphrase: Option<&str>) -> Result<Autho
     let key_text = fs::read(key).map(Zeroizing::new).map_err(|error| {
         Failure::file(key, error).hint("--issuer-key names the issuer's key where it stands elsewhere")
     })?;
+    if !pem_has_key(&key_text) {
+        return Err(Failure::file(key, "there is no private key in it").hint(
+            "--issuer-key names the key; what `cert ca --dual` made is named one by one: --issuer ca-mldsa65.pem --issuer ca-ecdsa-p256.pem",
+        ));
+    }
     let read = Key::from_pem(&key_text, passphrase).map_err(|error| {
         let failure = Failure::file(key, error);
         match passphrase {
             Some(_) => failure,
-            None => failure.hint("--issuer-passphrase-file names the file with an encrypted key's passphrase"),
+            None => failure.hint("an encrypted key needs --issuer-passphrase-file"),
         }
     })?;
     Authority::load(&text, read).map_err(|error| Failure::file(certificate, error))
+}
+
+fn pem_has_key(text: &[u8]) -> bool {
+    let mark = b"PRIVATE KEY-----";
+    text.windows(mark.len()).any(|window| window == mark)
 }
 
 /// The same name with `.key`, or the file itself where it holds both.

@@ -211,6 +211,7 @@ fn wrong_usage_is_exit_2_and_names_what_to_do() {
         ("server --issuer ca.pem --name a..b", "a..b"),
         ("ca --issuer ca.pem", "path length"),
         ("ca --algorithm dilithium3", "ml-dsa-65"),
+        ("server --issuer ca.pem --issuer-key ca.pem --name a", "--issuer-key"),
         ("ca --algorithm ed25519 --algorithm rsa-2048 --dual", "--dual"),
     ];
     for (line, expected) in cases {
