@@ -5,7 +5,7 @@ use portcullis_tls::{
     client::{Client, Connection},
     negotiated::Negotiated,
     rustls::{self, ServerConnection, Stream, pki_types::ServerName},
-    server::{Mismatch, Refusal, Server},
+    server::{Refusal, Server, Unfit},
 };
 use portcullis_wire::{
     Hello,
@@ -32,7 +32,7 @@ pub enum Trouble {
     /// rustls gave up.
     Tls(rustls::Error),
     /// rustls did not do what was chosen.
-    Mismatch(Mismatch),
+    Unfit(Unfit),
     /// The client went away or kept us waiting.
     Gone(io::Error),
 }
@@ -141,7 +141,7 @@ fn accept(server: &Server, socket: &mut TcpStream) -> Result<(Negotiated, Server
     // Tickets wait in the connection until somebody writes.
     tls.complete_io(socket).map_err(trouble)?;
     let negotiated = server.negotiated(&hello, &choice, &tls);
-    Ok((negotiated.map_err(Trouble::Mismatch)?, tls))
+    Ok((negotiated.map_err(Trouble::Unfit)?, tls))
 }
 
 fn read_hello(socket: &mut TcpStream) -> Result<(Box<Hello>, Vec<u8>), Trouble> {

@@ -44,6 +44,7 @@ impl Expectation {
             policy: Policy {
                 key_exchange: stance,
                 authentication: Stance::Observe,
+                client_authentication: Stance::Observe,
             },
             site: None,
         }

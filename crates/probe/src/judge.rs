@@ -178,6 +178,7 @@ mod tests {
             policy: Policy {
                 key_exchange,
                 authentication,
+                client_authentication: Stance::Observe,
             },
             site: Some(Site {
                 versions: vec![Version::Tls13, Version::Tls12],

@@ -296,16 +296,17 @@ impl Spec {
             retry: Some(self.retry),
             ..Overrides::default()
         };
-        let client_auth = self.client_roots.clone().map(|roots| ClientAuth {
-            mode: ClientAuthMode::Required,
-            roots,
-        });
+        let client_auth = self
+            .client_roots
+            .clone()
+            .map(|roots| ClientAuth::new(ClientAuthMode::Required, roots));
         let spec = ServerSpec {
             context: "test".to_owned(),
             settings: self.profile.settings(&overrides).unwrap(),
             policy: Policy {
                 key_exchange: self.key_exchange,
                 authentication: Stance::Observe,
+                client_authentication: Stance::Observe,
             },
             identities: self.identities.clone(),
             client_auth,

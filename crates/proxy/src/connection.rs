@@ -2,13 +2,14 @@
 use crate::{
     core::Core,
     downstream::{TlsStream, tls_failure},
-    failure::{Failure, Stage},
+    failure::{Failure, Outcome, Stage},
     farewell,
     listener::{
         Listener,
         accept::{Accepted, Attachable},
     },
     peek::{self, NoHello, Peeked},
+    recall::Recall,
     record::Record,
     relay::{Downstream, Idle, relay},
     site::Site,
@@ -18,7 +19,7 @@ use portcullis_tls::{
     failure::Fault,
     policy::{RuleName, Verdict, decide},
     rustls::ServerConnection,
-    server::{Choice, Mismatch, Refusal, Server},
+    server::{Choice, Refusal, Server, Unfit},
 };
 use portcullis_wire::{Hello, alert::Alert};
 use std::{rc::Rc, sync::Arc, time::Duration};
@@ -131,7 +132,7 @@ async fn handshake(
         Some(Err(failure)) => {
             let words = stream.last_words();
             farewell::say(&core.wheel, &mut stream.socket, &words).await;
-            return Err(failure);
+            return Err(told_by(&choice, failure, (core, site, record)));
         }
         Some(Ok(())) => {}
     }
@@ -152,14 +153,14 @@ fn judge(
     (hello, choice, stream): (&Hello, &Choice, &TlsStream),
     record: &mut Record,
 ) -> Result<(), Failure> {
-    let facts = server.negotiated(hello, choice, &stream.tls).map_err(mismatched)?;
+    let facts = server
+        .negotiated(hello, choice, &stream.tls)
+        .map_err(|unfit| unfitting(unfit, record))?;
     let decision = decide(hello, Some(&facts), server.rule());
     record.negotiated_as(facts);
     record.reach(Stage::Policy);
-    for (rule, verdict) in [
-        (RuleName::KeyExchange, decision.key_exchange),
-        (RuleName::Authentication, decision.authentication),
-    ] {
+    let asked = |rule: RuleName| rule != RuleName::ClientAuthentication || server.clients().is_some();
+    for (rule, verdict) in decision.rules().into_iter().filter(|(rule, _)| asked(*rule)) {
         core.books()
             .metrics
             .policy(&site.label, rule.as_str(), verdict.as_str());
@@ -174,18 +175,50 @@ fn judge(
     }
 }
 
-/// A difference between rustls' facts and our reading is our fault; one that a client may cause is not.
-fn mismatched(mismatch: Mismatch) -> Failure {
-    match mismatch.what {
-        // it was valid when the session began
-        "client certificate" => Failure::refused(Stage::Handshake, Fault::Client, mismatch.to_string()),
-        _ => Failure::failed(Stage::Handshake, Fault::Ours, mismatch.to_string()),
+/// A difference between rustls' facts and our reading is our fault; a client whose certificate has run out is not.
+fn unfitting(unfit: Unfit, record: &mut Record) -> Failure {
+    match unfit {
+        Unfit::Mismatch(mismatch) => Failure::failed(Stage::Handshake, Fault::Ours, mismatch.to_string()),
+        // it was good when the session began
+        Unfit::Client(refusal) => {
+            let failure = Failure::refused(Stage::Handshake, refusal.fault, refusal.to_string());
+            record.refused_client(refusal.certificate);
+            failure
+        }
+    }
+}
+
+/// A handshake that failed by its client's certificate, or for want of one, was refused, and the record says whose.
+fn told_by(choice: &Choice, failure: Failure, (core, site, record): (&Core, &Site, &mut Record)) -> Failure {
+    let alert_out = failure.alert_out;
+    let Some(refusal) = choice.client_refusal() else {
+        return match alert_out {
+            Some(Alert::CERTIFICATE_REQUIRED) => Failure {
+                outcome: Outcome::Refused,
+                ..failure
+            },
+            _ => failure,
+        };
+    };
+    record.refused_client(refusal.certificate.clone());
+    let stage = match refusal.rule {
+        None => Stage::Handshake,
+        Some(rule) => {
+            let metrics = &core.books().metrics;
+            metrics.policy(&site.label, rule.as_str(), Verdict::Refused.as_str());
+            Stage::Policy
+        }
+    };
+    Failure {
+        alert_out,
+        ..Failure::refused(stage, refusal.fault, refusal.to_string())
     }
 }
 
 /// After admission: connect, tell who asked, relay.
 async fn serve(core: &Core, (down, site, idle): Admitted, record: &mut Record) -> Result<(), Failure> {
     record.reach(Stage::Connect);
+    let recall = Recall::of(core, &down, &site, record);
     let upstream = site.upstream.connect(&core.wheel).await?;
     record.connected(&site.upstream.name, &upstream.server);
     core.admitted(&upstream.socket, record);
@@ -193,7 +226,7 @@ async fn serve(core: &Core, (down, site, idle): Admitted, record: &mut Record) -
     let idle = idle.map(|limit| Idle::new(limit, &core.wheel));
     // held until the relay is over
     let _open = upstream.open;
-    relay((down, upstream.socket), idle, &mut record.bytes, |read| {
+    relay((down, upstream.socket), (idle, recall), &mut record.bytes, |read| {
         core.scratch(read)
     })
     .await
@@ -235,6 +268,7 @@ fn words(rule: RuleName) -> &'static str {
     match rule {
         RuleName::KeyExchange => "the key exchange",
         RuleName::Authentication => "authentication",
+        RuleName::ClientAuthentication => "client authentication",
     }
 }
 
@@ -248,6 +282,8 @@ fn offers(rule: RuleName, hello: &Hello) -> String {
             .map(|g| g.to_string())
             .collect(),
         RuleName::Authentication => hello.schemes.iter().map(|s| s.to_string()).collect(),
+        // a hello says nothing of it
+        RuleName::ClientAuthentication => Vec::new(),
     };
     if list.is_empty() {
         "nothing".into()

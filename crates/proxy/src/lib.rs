@@ -21,6 +21,7 @@ mod log;
 mod material;
 mod metrics;
 mod peek;
+mod recall;
 mod record;
 mod relay;
 mod reload;

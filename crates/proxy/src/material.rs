@@ -1,7 +1,7 @@
 //! Reading what a plan names: certificates, keys, client CAs. Control thread only.
 use crate::{
     config::{Explained, Origin, Problem},
-    plan::{CertificateFiles, Certificates, ClientAuthPlan, SitePlan},
+    plan::{CertificateFiles, Certificates, SitePlan},
 };
 use portcullis_tls::{
     identity::{self, Identity, IdentityError},
@@ -63,22 +63,30 @@ impl<'a> Materials<'a> {
         }
     }
 
-    /// What a site asks of its clients, with the trusted certificates read.
+    /// What a site asks of its clients, with trusted certificates and revocation lists read.
     pub(crate) fn client_auth(&mut self, site: &SitePlan) -> Option<ClientAuth> {
-        let ClientAuthPlan { mode, ca } = site.client_auth.as_ref()?;
-        let certificates = of(ca).and_then(|pem| {
-            identity::certificates_from_pem(&pem).map_err(|e| (format!("{}: {e}", ca.display()), hint(&e)))
+        let plan = site.client_auth.as_ref()?;
+        let roots = client_file(&plan.ca, identity::certificates_from_pem);
+        let roots = roots.map_err(|(message, hint)| {
+            self.problem(site, "client_auth.ca", format!("client ca {message}"), hint);
         });
-        match certificates {
-            Ok(roots) => Some(ClientAuth {
-                mode: *mode,
-                roots: roots.into_iter().map(|(der, _)| der).collect(),
-            }),
-            Err((message, hint)) => {
-                self.problem(site, "client_auth.ca", format!("client ca {message}"), hint);
-                None
+        let mut crls = Vec::new();
+        for (index, file) in plan.crl.iter().enumerate() {
+            match client_file(file, identity::revocation_lists) {
+                Ok(lists) => crls.extend(lists),
+                Err((message, hint)) => {
+                    let key = format!("client_auth.crl[{index}]");
+                    self.problem(site, &key, format!("client crl {message}"), hint);
+                }
             }
         }
+        Some(ClientAuth {
+            crls,
+            expired_lists: plan.crl_expired,
+            lists: plan.lists.clone(),
+            anonymous: plan.anonymous,
+            ..ClientAuth::new(plan.mode, roots.ok()?.into_iter().map(|(der, _)| der).collect())
+        })
     }
 
     /// Something about a site's key does not work.
@@ -159,6 +167,14 @@ fn load(files: &CertificateFiles) -> Result<Identity, (String, Option<&'static s
         };
         (format!("{named}: {e}"), hint(&e))
     })
+}
+
+/// What a file of client authentication holds, or its path with what is wrong.
+fn client_file<T>(
+    path: &Path,
+    parse: impl Fn(&[u8]) -> Result<T, IdentityError>,
+) -> Result<T, (String, Option<&'static str>)> {
+    parse(&of(path)?).map_err(|e| (format!("{}: {e}", path.display()), hint(&e)))
 }
 
 /// A file's content, or its path with what is wrong.

@@ -37,6 +37,7 @@ pub(crate) struct Metrics {
     upstream_failures: Family<UpstreamLabel, Counter>,
     alerts: Family<AlertLabel, Counter>,
     not_after: Family<CertificateLabels, Gauge>,
+    next_update: Family<ListLabels, Gauge>,
     reloads: Family<ResultLabel, Counter>,
     reload_good: Gauge,
     reload_time: Gauge<i64>,
@@ -77,6 +78,7 @@ labels! {
     UpstreamLabel { upstream: Label }
     AlertLabel { alert: &'static str }
     CertificateLabels { site: Label, algorithm: &'static str, index: usize }
+    ListLabels { site: Label, index: usize }
     ResultLabel { result: &'static str }
 }
 
@@ -102,6 +104,7 @@ impl Metrics {
             upstream_failures: Family::default(),
             alerts: Family::default(),
             not_after: Family::default(),
+            next_update: Family::default(),
             reloads: Family::default(),
             reload_good: Gauge::default(),
             reload_time: Gauge::default(),
@@ -147,6 +150,15 @@ impl Metrics {
             self.not_after
                 .get_or_create(&CertificateLabels { site, algorithm, index })
                 .set(not_after);
+        }
+    }
+
+    /// When the next edition of every revocation list in use is due.
+    pub(crate) fn lists(&self, all: impl Iterator<Item = (Label, usize, i64)>) {
+        self.next_update.clear();
+        for (site, index, next_update) in all {
+            let labels = ListLabels { site, index };
+            self.next_update.get_or_create(&labels).set(next_update);
         }
     }
 
@@ -292,6 +304,11 @@ impl Metrics {
             "portcullis_certificate_not_after_timestamp_seconds",
             "When each certificate in use expires",
             self.not_after.clone(),
+        );
+        r.register(
+            "portcullis_crl_next_update_timestamp_seconds",
+            "When each revocation list of client certificates expires",
+            self.next_update.clone(),
         );
         r.register("portcullis_reloads", "Reloads by result", self.reloads.clone());
         r.register(

@@ -152,6 +152,12 @@ impl Snapshot {
             .map(|(at, i)| certificate(plan, (at, i), server))
             .collect();
         warn(plan, policy, (identities, &certificates, now), warnings);
+        let problems = self.client_auth[index].iter().flat_map(|auth| auth.problems(now));
+        warnings.extend(problems.map(|problem| Warning {
+            site: plan.name.clone(),
+            message: problem.to_string(),
+            hint: problem.hint().to_owned(),
+        }));
         SitePicture {
             site: plan.name.clone(),
             names: plan.names.clone(),
@@ -365,7 +371,7 @@ fn about_policy(
     if site
         .client_auth
         .as_ref()
-        .is_some_and(|c| c.mode == ClientAuthMode::Optional)
+        .is_some_and(|c| c.mode == ClientAuthMode::Optional && (c.anonymous || !c.lists.is_narrow()))
     {
         say(
             "clients without a certificate are admitted".into(),

@@ -1,9 +1,10 @@
 //! What a configuration means: typed, comparable, and without any I/O.
 use ipnet::IpNet;
 use portcullis_tls::{
+    client_identity::Lists,
     policy::Policy,
     profile::{Profile, Settings},
-    server::ClientAuthMode,
+    server::{ClientAuthMode, ExpiredLists},
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -216,6 +217,14 @@ pub struct ClientAuthPlan {
     pub mode: ClientAuthMode,
     /// File of trusted certificates.
     pub ca: PathBuf,
+    /// Files of revocation lists.
+    pub crl: Vec<PathBuf>,
+    /// What an expired one means.
+    pub crl_expired: ExpiredLists,
+    /// Who of those that the CA vouches for may enter.
+    pub lists: Lists,
+    /// `optional` admits who shows no certificate even where only some are allowed.
+    pub anonymous: bool,
 }
 
 /// An upstream.

@@ -8,7 +8,11 @@ use crate::{
     plan::LogFormat,
     site::Site,
 };
-use portcullis_tls::{failure::Fault, negotiated::Negotiated, policy::Policy};
+use portcullis_tls::{
+    failure::Fault,
+    negotiated::{ClientCertificate, Negotiated},
+    policy::Policy,
+};
 use portcullis_wire::{Escaped, GroupId, Hello};
 use serde::Serialize;
 use std::{
@@ -51,6 +55,8 @@ pub(crate) struct Record {
     peer: Peer,
     offer: Option<Box<Offer>>,
     negotiated: Option<Box<Negotiated>>,
+    /// Whose certificate was refused, so that nothing was negotiated.
+    refused_client: Option<Box<ClientCertificate>>,
     policy: Option<Policy>,
     handshake_us: u64,
     pub(crate) handshake_bytes: Bytes,
@@ -105,6 +111,7 @@ impl Record {
             peer,
             offer: None,
             negotiated: None,
+            refused_client: None,
             policy: None,
             handshake_us: 0,
             handshake_bytes: Bytes::default(),
@@ -147,6 +154,11 @@ impl Record {
         self.handshake_us = took.as_micros() as u64;
         self.negotiated = Some(Box::new(facts));
         self.books.metrics.handshake(self, took);
+    }
+
+    /// Its handshake failed by this certificate.
+    pub(crate) fn refused_client(&mut self, certificate: ClientCertificate) {
+        self.refused_client = Some(Box::new(certificate));
     }
 
     pub(crate) fn connected(&mut self, upstream: &Label, server: &Arc<str>) {
@@ -205,6 +217,7 @@ impl Record {
     fn line(&self) -> Line<'_> {
         let facts = self.negotiated();
         let client = facts.and_then(|n| n.client.as_deref());
+        let client = client.or(self.refused_client.as_deref());
         let failure = self.failure();
         let alert = |pick: fn(&Failure) -> Option<portcullis_wire::alert::Alert>| {
             failure.and_then(pick).map(|a| a.to_string()).unwrap_or_default()
@@ -290,12 +303,13 @@ impl Drop for Record {
     }
 }
 
-/// `key_exchange=prefer,authentication=observe`
+/// `key_exchange=prefer,authentication=observe,client_authentication=observe`
 fn policy_words(policy: Policy) -> String {
     format!(
-        "key_exchange={},authentication={}",
+        "key_exchange={},authentication={},client_authentication={}",
         policy.key_exchange.as_str(),
-        policy.authentication.as_str()
+        policy.authentication.as_str(),
+        policy.client_authentication.as_str()
     )
 }
 
@@ -485,7 +499,8 @@ mod tests {
             metrics.open(&site).inc();
             metrics.upstream_open(&upstream).inc();
             metrics.upstream_failures(&upstream).inc();
-            metrics.certificates([(site, "ML-DSA-65", 0, 1)].into_iter());
+            metrics.certificates([(site.clone(), "ML-DSA-65", 0, 1)].into_iter());
+            metrics.lists([(site, 0, 1)].into_iter());
             metrics.reloaded(crate::metrics::ReloadResult::Applied, 1);
             let failure = Failure::failed(Stage::Relay, Fault::Client, "as a test");
             record.end(Err(Failure {

@@ -3,6 +3,7 @@
 use crate::{
     downstream::{TlsStream, tls_failure},
     failure::{Failure, Stage},
+    recall::Recall,
     record::Bytes,
     socket::Socket,
     wheel::{Alarm, Wheel},
@@ -39,6 +40,7 @@ pub(crate) struct Relay<'a> {
     inward: Direction,
     outward: Direction,
     idle: Option<Idle>,
+    recall: Option<Recall>,
 }
 
 /// One direction's state.
@@ -77,7 +79,7 @@ pub(crate) struct Idle {
 /// Moves bytes both ways; `scratch` lends the core's buffer for the time of one poll.
 pub(crate) async fn relay(
     ends: (Downstream, Socket),
-    idle: Option<Idle>,
+    (idle, recall): (Option<Idle>, Option<Recall>),
     bytes: &mut Bytes,
     scratch: impl Fn(&mut dyn FnMut(&mut [u8])),
 ) -> Result<(), Failure> {
@@ -89,6 +91,7 @@ pub(crate) async fn relay(
         inward: Direction::new(),
         outward: Direction::new(),
         idle,
+        recall,
     };
     let result = poll_fn(|cx| {
         let mut result = Poll::Pending;
@@ -106,6 +109,9 @@ pub(crate) async fn relay(
 
 impl Relay<'_> {
     fn poll(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<Result<(), Failure>> {
+        if let Some(recall) = &self.recall {
+            recall.poll(cx)?;
+        }
         let inward = self.poll_inward(cx, scratch)?;
         let outward = self.poll_outward(cx, scratch)?;
         if self.inward.ended == Ended::Passed && self.outward.ended == Ended::Passed {

@@ -1,5 +1,6 @@
 //! What runs: everything a plan means, built completely before anything is switched to it.
 use crate::{
+    clock,
     config::{Loaded, Problem},
     core::Shared,
     listener::{Listener, gate::Gate},
@@ -13,10 +14,11 @@ use arc_swap::{ArcSwap, Guard};
 use portcullis_tls::{
     identity::Identity,
     policy::Policy,
-    server::{ClientAuth, Server, ServerSpec},
+    server::{BuildError, ClientAuth, Server, ServerSpec},
     tickets::Tickets,
 };
 use std::{collections::HashMap, fmt, path::Path, sync::Arc};
+use tokio::sync::watch;
 
 /// A configuration as it runs.
 pub struct Snapshot {
@@ -25,11 +27,17 @@ pub struct Snapshot {
     pub(crate) upstreams: Vec<Arc<Upstream>>,
     /// Each site's certificates, in its order.
     pub(crate) identities: Vec<Vec<Arc<Identity>>>,
+    /// What each site asks of its clients.
+    pub(crate) client_auth: Vec<Option<Arc<ClientAuth>>>,
     doors: HashMap<Door, usize>,
 }
 
 /// The pointer that a reload swaps.
-pub(crate) struct Live(ArcSwap<Snapshot>);
+pub(crate) struct Live {
+    snapshot: ArcSwap<Snapshot>,
+    /// Tells open connections of clients with certificates.
+    swapped: watch::Sender<()>,
+}
 
 /// An address that is listened on. Port 0 is a port of its listener's own, whatever the kernel chose.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -49,19 +57,28 @@ pub(crate) struct Ground<'a> {
 
 impl Live {
     pub(crate) fn new(snapshot: Snapshot) -> Live {
-        Live(ArcSwap::from_pointee(snapshot))
+        Live {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            swapped: watch::Sender::new(()),
+        }
     }
 
     pub(crate) fn load(&self) -> Guard<Arc<Snapshot>> {
-        self.0.load()
+        self.snapshot.load()
     }
 
     pub(crate) fn full(&self) -> Arc<Snapshot> {
-        self.0.load_full()
+        self.snapshot.load_full()
     }
 
     pub(crate) fn swap(&self, snapshot: Snapshot) {
-        self.0.store(Arc::new(snapshot));
+        self.snapshot.store(Arc::new(snapshot));
+        self.swapped.send_replace(());
+    }
+
+    /// Is told of every swap from now on.
+    pub(crate) fn swaps(&self) -> watch::Receiver<()> {
+        self.swapped.subscribe()
     }
 }
 
@@ -73,10 +90,11 @@ impl Snapshot {
         let upstreams: Vec<Arc<Upstream>> = plan.upstreams.iter().map(|u| ground.upstream(u)).collect();
         let mut listeners: Vec<Listener> = plan.listeners.iter().map(|l| ground.listener(l)).collect();
         let mut identities = Vec::with_capacity(plan.sites.len());
+        let mut client_auths = Vec::with_capacity(plan.sites.len());
         for (index, site) in plan.sites.iter().enumerate() {
             let problems = materials.problems.len();
             let certificates = materials.identities(site);
-            let client_auth = materials.client_auth(site);
+            let client_auth = materials.client_auth(site).map(Arc::new);
             if materials.problems.len() > problems {
                 continue;
             }
@@ -84,7 +102,7 @@ impl Snapshot {
             let mut build = SiteBuild {
                 plan: site,
                 certificates: &certificates,
-                client_auth,
+                client_auth: client_auth.as_deref(),
                 label,
                 made: Vec::new(),
             };
@@ -92,10 +110,11 @@ impl Snapshot {
                 let upstream = &upstreams[site.upstream];
                 match build.on(&plan.listeners[listener], upstream, ground.tickets) {
                     Ok(built) => listeners[listener].sites.add(&site.names, &built),
-                    Err(message) => materials.problem(site, "certificates", message, None),
+                    Err(error) => materials.problem(site, key_of(&error), error.to_string(), None),
                 }
             }
             identities.push(certificates);
+            client_auths.push(client_auth);
         }
         if !materials.problems.is_empty() {
             return Err(materials.problems);
@@ -107,6 +126,7 @@ impl Snapshot {
             listeners,
             upstreams,
             identities,
+            client_auth: client_auths,
             doors,
         })
     }
@@ -153,6 +173,22 @@ impl Snapshot {
                     )
                 })
             }));
+        self.tell_of_lists(shared);
+    }
+
+    /// When revocation lists run out, as a metric; those that have, and CAs without one, as warnings.
+    fn tell_of_lists(&self, shared: &Shared) {
+        let each = self.plan.sites.iter().zip(&self.client_auth).enumerate();
+        shared.books.metrics.lists(each.flat_map(|(at, (site, auth))| {
+            let label = label(&self.plan, at, &site.name);
+            let lists = auth.iter().flat_map(|auth| &auth.crls).enumerate();
+            lists.filter_map(move |(index, list)| Some((label.clone(), index, list.next_update?)))
+        }));
+        for (site, auth) in self.plan.sites.iter().zip(&self.client_auth) {
+            for problem in auth.iter().flat_map(|auth| auth.problems(clock::unix_now())) {
+                tracing::warn!(site = %site.name, "{problem}");
+            }
+        }
     }
 }
 
@@ -160,7 +196,7 @@ impl Snapshot {
 struct SiteBuild<'a> {
     plan: &'a SitePlan,
     certificates: &'a [Arc<Identity>],
-    client_auth: Option<ClientAuth>,
+    client_auth: Option<&'a ClientAuth>,
     label: Label,
     made: Vec<(Policy, bool, Arc<Site>)>,
 }
@@ -171,7 +207,7 @@ impl SiteBuild<'_> {
         listener: &ListenerPlan,
         upstream: &Arc<Upstream>,
         tickets: &Arc<Tickets>,
-    ) -> Result<Arc<Site>, String> {
+    ) -> Result<Arc<Site>, BuildError> {
         let policy = listener
             .policy
             .map_or(self.plan.policy, |p| self.plan.policy.tightened_by(p));
@@ -198,17 +234,17 @@ impl SiteBuild<'_> {
         Ok(site)
     }
 
-    fn server(&self, policy: Policy, tickets: &Arc<Tickets>) -> Result<Server, String> {
+    fn server(&self, policy: Policy, tickets: &Arc<Tickets>) -> Result<Server, BuildError> {
         let spec = ServerSpec {
             context: format!("tcp/{}", self.plan.name),
             settings: self.plan.tls.clone(),
             policy,
             identities: self.certificates.to_vec(),
-            client_auth: self.client_auth.clone(),
+            client_auth: self.client_auth.cloned(),
             alpn: Vec::new(),
             ticket_lifetime: self.plan.resumption_lifetime,
         };
-        Server::build(spec, tickets).map_err(|e| e.to_string())
+        Server::build(spec, tickets)
     }
 }
 
@@ -242,6 +278,15 @@ impl Ground<'_> {
 /// A site's name among the metrics.
 fn label(plan: &Plan, index: usize, name: &str) -> Label {
     Label::from(if index < plan.metrics.sites { name } else { "other" })
+}
+
+/// The key whose value a server cannot be built with.
+fn key_of(error: &BuildError) -> &'static str {
+    match error {
+        BuildError::ClientCa(_) => "client_auth.ca",
+        BuildError::ClientCrl(_) => "client_auth.crl",
+        _ => "certificates",
+    }
 }
 
 fn doors(listeners: &[Arc<Listener>]) -> HashMap<Door, usize> {

@@ -8,10 +8,12 @@ mod certificate;
 mod key;
 mod pem;
 mod problem;
+mod revocation;
 
 pub use certificate::Certificate;
 pub(crate) use certificate::class_of;
 pub use problem::Problem;
+pub use revocation::{RevocationList, revocation_lists};
 
 /// A certificate chain with its key.
 pub struct Identity {
@@ -49,6 +51,17 @@ pub enum IdentityError {
         /// What is wrong with it.
         problem: String,
     },
+    /// No revocation list anywhere.
+    #[error("no revocation list in it")]
+    NoRevocationList,
+    /// A revocation list that cannot be used.
+    #[error("revocation list {index}: {problem}")]
+    BadRevocationList {
+        /// Which, from 1.
+        index: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A key that cannot be used.
     #[error("key: {problem}")]
     BadKey {
@@ -69,6 +82,7 @@ impl IdentityError {
             IdentityError::Misplaced { hint, .. } | IdentityError::BadKey { hint, .. } => {
                 Some(hint).copied().filter(|hint| !hint.is_empty())
             }
+            IdentityError::NoRevocationList => Some("PEM sections X509 CRL, or one list in DER"),
             IdentityError::KeyMismatch => Some("the chain must hold the key's own certificate, leaf first"),
             _ => None,
         }

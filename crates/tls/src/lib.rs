@@ -4,6 +4,7 @@
 //! pure functions in [`policy`]; which prepared configuration serves a hello by [`server::Server::choose`].
 
 pub mod client;
+pub mod client_identity;
 pub mod failure;
 pub mod identity;
 pub mod negotiated;

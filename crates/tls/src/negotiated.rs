@@ -1,4 +1,5 @@
 //! What a handshake came to.
+use crate::identity::Certificate;
 use portcullis_wire::{CipherId, GroupId, KeyExchange, SchemeId};
 
 /// A TLS version we speak.
@@ -81,6 +82,16 @@ pub struct Negotiated {
     pub resumed: bool,
     /// The application protocol.
     pub alpn: Option<Vec<u8>>,
+}
+
+impl From<&Certificate> for ClientCertificate {
+    fn from(leaf: &Certificate) -> ClientCertificate {
+        ClientCertificate {
+            subject: leaf.subject.clone(),
+            issuer: leaf.issuer.clone(),
+            serial: leaf.serial.clone(),
+        }
+    }
 }
 
 impl Version {

@@ -1,6 +1,6 @@
 //! What is admitted: pure functions over a hello and what was negotiated.
 use crate::{
-    negotiated::{Authentication, Negotiated, Version},
+    negotiated::{Authentication, ClientAuthentication, Negotiated, Version},
     profile::group_fits,
 };
 use portcullis_wire::{GroupId, Hello, SchemeId};
@@ -23,6 +23,8 @@ pub struct Policy {
     pub key_exchange: Stance,
     /// For the server's authentication.
     pub authentication: Stance,
+    /// For the client's, where it shows a certificate.
+    pub client_authentication: Stance,
 }
 
 impl Policy {
@@ -31,6 +33,7 @@ impl Policy {
         Policy {
             key_exchange: self.key_exchange.max(other.key_exchange),
             authentication: self.authentication.max(other.authentication),
+            client_authentication: self.client_authentication.max(other.client_authentication),
         }
     }
 }
@@ -66,6 +69,8 @@ pub enum RuleName {
     KeyExchange,
     /// `authentication`
     Authentication,
+    /// `client_authentication`
+    ClientAuthentication,
 }
 
 /// What one rule says of a connection.
@@ -84,16 +89,24 @@ pub struct Decision {
     pub key_exchange: Verdict,
     /// Of its authentication.
     pub authentication: Verdict,
+    /// Of the client's certificate.
+    pub client_authentication: Verdict,
 }
 
 impl Decision {
     /// The first rule that refused.
     pub fn refused_by(self) -> Option<RuleName> {
-        match (self.key_exchange, self.authentication) {
-            (Verdict::Refused, _) => Some(RuleName::KeyExchange),
-            (_, Verdict::Refused) => Some(RuleName::Authentication),
-            _ => None,
-        }
+        let refused = |(_, verdict): &(RuleName, Verdict)| *verdict == Verdict::Refused;
+        self.rules().into_iter().find(refused).map(|(rule, _)| rule)
+    }
+
+    /// Each rule with its verdict.
+    pub fn rules(self) -> [(RuleName, Verdict); 3] {
+        [
+            (RuleName::KeyExchange, self.key_exchange),
+            (RuleName::Authentication, self.authentication),
+            (RuleName::ClientAuthentication, self.client_authentication),
+        ]
     }
 }
 
@@ -134,9 +147,13 @@ pub fn decide(hello: &Hello, negotiated: Option<&Negotiated>, rule: &Rule) -> De
         Some(facts) => facts.authentication == Authentication::Pq,
         None => can_verify_pq(hello, rule),
     };
+    // whether a certificate must come is not the policy's question, and beforehand nobody knows which
+    let classical_client =
+        || negotiated.is_some_and(|facts| facts.client_authentication == ClientAuthentication::Classical);
     Decision {
         key_exchange: rule.policy.key_exchange.verdict(quantum_safe),
         authentication: rule.policy.authentication.verdict(pq),
+        client_authentication: rule.policy.client_authentication.verdict(|| !classical_client()),
     }
 }
 
@@ -214,11 +231,12 @@ impl Stance {
 }
 
 impl RuleName {
-    /// `key_exchange` or `authentication`
+    /// `key_exchange`, `authentication` or `client_authentication`
     pub fn as_str(self) -> &'static str {
         match self {
             RuleName::KeyExchange => "key_exchange",
             RuleName::Authentication => "authentication",
+            RuleName::ClientAuthentication => "client_authentication",
         }
     }
 }
@@ -297,6 +315,7 @@ pub(crate) mod tests {
             policy: Policy {
                 key_exchange,
                 authentication: Stance::Observe,
+                client_authentication: Stance::Observe,
             },
             versions: vec![Version::Tls13, Version::Tls12],
             groups: vec![X25519_ML_KEM, P256_ML_KEM, X25519, P256],
@@ -473,6 +492,7 @@ pub(crate) mod tests {
             policy: Policy {
                 key_exchange: Stance::Require,
                 authentication: Stance::Require,
+                client_authentication: Stance::Observe,
             },
             ..rule(Stance::Require)
         };
@@ -496,6 +516,7 @@ pub(crate) mod tests {
             let expected = Decision {
                 key_exchange,
                 authentication,
+                client_authentication: Admitted,
             };
             assert_eq!(decision, expected);
             assert_eq!(decision.refused_by(), by);
@@ -503,18 +524,43 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_classical_client_is_refused_where_client_authentication_is_required() {
+        use ClientAuthentication::{Classical, None, Pq};
+        let mut rule = rule(Stance::Observe);
+        let hello = hello("*X25519MLKEM768");
+        let seen = |client_authentication, rule: &Rule| {
+            let facts = Negotiated {
+                client_authentication,
+                ..facts()
+            };
+            decide(&hello, Some(&facts), rule).refused_by()
+        };
+        assert_eq!(seen(Classical, &rule), Option::None);
+        rule.policy.client_authentication = Stance::Require;
+        let by = Some(RuleName::ClientAuthentication);
+        assert_eq!(
+            [seen(Classical, &rule), seen(Pq, &rule), seen(None, &rule)],
+            [by, Option::None, Option::None]
+        );
+        assert_eq!(decide(&hello, Option::None, &rule).refused_by(), Option::None);
+    }
+
+    #[test]
     fn the_stricter_word_wins_rule_by_rule() {
         let listener = Policy {
             key_exchange: Stance::Require,
             authentication: Stance::Observe,
+            client_authentication: Stance::Observe,
         };
         let site = Policy {
             key_exchange: Stance::Observe,
             authentication: Stance::Prefer,
+            client_authentication: Stance::Observe,
         };
         let both = Policy {
             key_exchange: Stance::Require,
             authentication: Stance::Prefer,
+            client_authentication: Stance::Observe,
         };
         assert_eq!(listener.tightened_by(site), both);
         assert_eq!(site.tightened_by(listener), both);

@@ -135,10 +135,12 @@ impl Profile {
             Profile::Default | Profile::Modern | Profile::Fips => Policy {
                 key_exchange: Stance::Prefer,
                 authentication: Stance::Observe,
+                client_authentication: Stance::Observe,
             },
             Profile::PqOnly | Profile::Cnsa2 => Policy {
                 key_exchange: Stance::Require,
                 authentication: Stance::Require,
+                client_authentication: Stance::Observe,
             },
         }
     }

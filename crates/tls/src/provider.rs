@@ -12,7 +12,7 @@ use std::sync::Arc;
 mod p384_ml_kem;
 mod seal;
 
-pub(crate) use seal::{Digest, SealingKey, Secret};
+pub(crate) use seal::{Digest, SealingKey, Secret, sha256};
 
 /// Every group this build can exchange keys with, by SPEC 2's ids.
 static GROUPS: [&dyn SupportedKxGroup; 8] = [

@@ -1,6 +1,7 @@
 //! The server side: one prepared rustls configuration per certificate and group, chosen by a hello.
 use crate::{
-    identity::Identity,
+    client_identity::Lists,
+    identity::{Identity, RevocationList},
     negotiated::{Authentication, Negotiated, Version},
     policy::{self, Policy, Rule, RuleName},
     profile::Settings,
@@ -15,6 +16,8 @@ mod facts;
 mod flight;
 mod signing;
 
+pub use client_auth::{ClientAuthProblem, ClientRefusal, ClientRules};
+
 /// What a site asks of its clients.
 #[derive(Clone)]
 pub struct ClientAuth {
@@ -22,6 +25,24 @@ pub struct ClientAuth {
     pub mode: ClientAuthMode,
     /// Trusted certificates.
     pub roots: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// What their issuers took back. If there are any, every certificate of a chain needs one of its issuer's.
+    pub crls: Vec<RevocationList>,
+    /// What a list means whose next edition is overdue.
+    pub expired_lists: ExpiredLists,
+    /// Who of those that are vouched for may enter.
+    pub lists: Lists,
+    /// `optional` admits who shows no certificate even where only some are allowed.
+    pub anonymous: bool,
+}
+
+/// What an expired revocation list means.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub enum ExpiredLists {
+    /// Nobody whom it would be asked about gets in.
+    #[default]
+    Refuse,
+    /// It still counts as it is.
+    Warn,
 }
 
 /// Whether a client certificate must come.
@@ -31,6 +52,25 @@ pub enum ClientAuthMode {
     Required,
     /// One that comes must be valid.
     Optional,
+}
+
+impl ClientAuth {
+    /// Everyone that these vouch for.
+    pub fn new(mode: ClientAuthMode, roots: Vec<rustls::pki_types::CertificateDer<'static>>) -> ClientAuth {
+        ClientAuth {
+            mode,
+            roots,
+            crls: Vec::new(),
+            expired_lists: ExpiredLists::default(),
+            lists: Lists::default(),
+            anonymous: false,
+        }
+    }
+
+    /// SPEC 4: `optional` admits nobody without a certificate where only some are allowed.
+    pub fn is_mandatory(&self) -> bool {
+        self.mode == ClientAuthMode::Required || (self.lists.is_narrow() && !self.anonymous)
+    }
 }
 
 /// Everything that makes a site's TLS server.
@@ -63,6 +103,9 @@ pub enum BuildError {
     /// The CA file is of no use.
     #[error("client CA: {0}")]
     ClientCa(String),
+    /// A revocation list is of no use.
+    #[error("client revocation list: {0}")]
+    ClientCrl(String),
     /// What rustls says.
     #[error("{0}")]
     Rustls(#[from] rustls::Error),
@@ -76,6 +119,7 @@ pub struct Server {
     offers: Vec<Offer>,
     ciphers: Vec<CipherId>,
     alpn: Vec<Vec<u8>>,
+    clients: Option<Arc<ClientRules>>,
 }
 
 /// One certificate with all that is prepared for it.
@@ -106,6 +150,7 @@ pub struct Choice {
     pub scheme: SchemeId,
     /// Class of the certificate.
     pub authentication: Authentication,
+    witness: Option<Arc<client_auth::Witness>>,
 }
 
 /// Why a hello gets none.
@@ -158,6 +203,24 @@ pub struct Mismatch {
     pub found: String,
 }
 
+/// Why a finished handshake does not stand.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum Unfit {
+    /// What rustls did is not what we read.
+    #[error("{0}")]
+    Mismatch(#[from] Mismatch),
+    /// A session was resumed whose client certificate is refused by now.
+    #[error("{0}")]
+    Client(Box<ClientRefusal>),
+}
+
+impl Choice {
+    /// Why the client's certificate was refused, and whose it was, once the handshake has failed by it.
+    pub fn client_refusal(&self) -> Option<&ClientRefusal> {
+        self.witness.as_ref()?.refusal()
+    }
+}
+
 impl Server {
     /// Prepares every configuration that a hello can get.
     pub fn build(spec: ServerSpec, tickets: &Arc<Tickets>) -> Result<Server, BuildError> {
@@ -174,6 +237,11 @@ impl Server {
         &self.identities
     }
 
+    /// What its clients are judged by; None: they are not asked for certificates.
+    pub fn clients(&self) -> Option<&Arc<ClientRules>> {
+        self.clients.as_ref()
+    }
+
     /// SPEC 5.3, 5.4: certificate by signature schemes and version, group by share, retry and class.
     pub fn choose(&self, hello: &Hello) -> Result<Choice, Refusal> {
         let version = policy::choose_version(hello, &self.rule.versions);
@@ -185,14 +253,22 @@ impl Server {
         let chosen = policy::choose_group(hello, &self.rule).ok_or(Refusal::NoCommonGroup)?;
         let prepared = offer.configs.iter().find(|(group, _)| *group == chosen.group);
         let (_, config) = prepared.ok_or(Refusal::NoCommonGroup)?;
+        let (config, witness) = match &self.clients {
+            None => (Arc::clone(config), None),
+            Some(rules) => {
+                let (own, witness) = client_auth::witnessed(config, rules, &self.rule.versions);
+                (own, Some(witness))
+            }
+        };
         Ok(Choice {
-            config: Arc::clone(config),
+            config,
             version,
             group: chosen.group,
             retry: chosen.retry,
             identity: Arc::clone(&offer.identity),
             scheme,
             authentication: offer.authentication,
+            witness,
         })
     }
 
@@ -202,7 +278,7 @@ impl Server {
         hello: &Hello,
         choice: &Choice,
         connection: &rustls::ServerConnection,
-    ) -> Result<Negotiated, Mismatch> {
+    ) -> Result<Negotiated, Unfit> {
         facts::negotiated(self, hello, choice, connection)
     }
 

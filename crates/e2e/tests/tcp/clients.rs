@@ -7,6 +7,11 @@ use portcullis_e2e::{
 };
 use std::io::Read;
 
+mod house;
+mod lists;
+mod refusals;
+mod revocation;
+
 fn stage(mode: &str, ca: impl FnOnce(&Pki) -> std::path::PathBuf) -> Stage {
     Stage::set(Manner::Echo, |pki, front| {
         let ca = ca(pki);

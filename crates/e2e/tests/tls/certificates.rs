@@ -124,6 +124,7 @@ fn required_authentication_sends_only_ml_dsa() {
         policy: Some(Policy {
             key_exchange: Stance::Observe,
             authentication: Stance::Require,
+            client_authentication: Stance::Observe,
         }),
         ..Site::of(&[Algorithm::EcdsaP256, Algorithm::MlDsa65])
     };
@@ -142,6 +143,7 @@ fn preferred_authentication_moves_ml_dsa_first() {
         policy: Some(Policy {
             key_exchange: Stance::Observe,
             authentication: Stance::Prefer,
+            client_authentication: Stance::Observe,
         }),
         ..Site::of(&[Algorithm::EcdsaP256, Algorithm::MlDsa65])
     };

@@ -60,10 +60,9 @@ impl Site {
             settings: settings.expect("settings that work"),
             policy: self.policy.unwrap_or_else(|| self.profile.policy()),
             identities: self.certificates.iter().map(identity).collect(),
-            client_auth: self.client_auth.map(|mode| ClientAuth {
-                mode,
-                roots: self.client_roots.iter().map(root).collect(),
-            }),
+            client_auth: self
+                .client_auth
+                .map(|mode| ClientAuth::new(mode, self.client_roots.iter().map(root).collect())),
             alpn: Vec::new(),
             ticket_lifetime: Duration::from_secs(3600),
         };
@@ -86,6 +85,7 @@ impl Site {
             policy: Some(Policy {
                 key_exchange,
                 authentication: Stance::Observe,
+                client_authentication: Stance::Observe,
             }),
             ..Site::default()
         }

@@ -6,6 +6,7 @@ use super::{
     tree::{Kind, Table, Value, quoted},
     values::{self, Word},
 };
+use crate::plan::ClientAuthPlan;
 use portcullis_tls::{
     negotiated::Version,
     policy::{Policy, Stance},
@@ -23,6 +24,7 @@ const STANCES: &[(&str, Word<Stance>)] = &[
 pub(super) const LEAST: Policy = Policy {
     key_exchange: Stance::Observe,
     authentication: Stance::Observe,
+    client_authentication: Stance::Observe,
 };
 
 /// The words that were written.
@@ -30,21 +32,18 @@ pub(super) const LEAST: Policy = Policy {
 pub(super) struct Written {
     pub(super) key_exchange: Option<Found<Stance>>,
     pub(super) authentication: Option<Found<Stance>>,
+    pub(super) client_authentication: Option<Found<Stance>>,
     pub(super) origin: Origin,
 }
 
 impl Written {
     /// The policy with what was not written taken from another.
     pub(super) fn over(&self, base: Policy) -> Policy {
+        let word = |rule: &Option<Found<Stance>>, base| rule.as_ref().map_or(base, |found| found.value);
         Policy {
-            key_exchange: self
-                .key_exchange
-                .as_ref()
-                .map_or(base.key_exchange, |found| found.value),
-            authentication: self
-                .authentication
-                .as_ref()
-                .map_or(base.authentication, |found| found.value),
+            key_exchange: word(&self.key_exchange, base.key_exchange),
+            authentication: word(&self.authentication, base.authentication),
+            client_authentication: word(&self.client_authentication, base.client_authentication),
         }
     }
 
@@ -68,10 +67,11 @@ impl Written {
     }
 
     /// The rules by name, as they are written in a file.
-    pub(super) fn rules(&self) -> [(&'static str, Option<&Found<Stance>>); 2] {
+    pub(super) fn rules(&self) -> [(&'static str, Option<&Found<Stance>>); 3] {
         [
             ("key_exchange", self.key_exchange.as_ref()),
             ("authentication", self.authentication.as_ref()),
+            ("client_authentication", self.client_authentication.as_ref()),
         ]
     }
 }
@@ -95,10 +95,12 @@ pub(super) fn read(owner: &mut Reader<'_>) -> Option<Written> {
     let stance = |value: &Value| values::word("policy", STANCES, value);
     let key_exchange = policy.value("key_exchange", stance);
     let authentication = policy.value("authentication", stance);
+    let client_authentication = policy.value("client_authentication", stance);
     policy.finish();
     Some(Written {
         key_exchange,
         authentication,
+        client_authentication,
         origin,
     })
 }
@@ -108,6 +110,7 @@ pub(super) struct SitePolicy {
     pub(super) comes_to: Policy,
     key_exchange: Origin,
     authentication: Origin,
+    client_authentication: Origin,
 }
 
 impl SitePolicy {
@@ -119,6 +122,7 @@ impl SitePolicy {
             comes_to: written.map_or(base, |written| written.over(base)),
             key_exchange: origin(written.and_then(|written| written.key_exchange.as_ref())),
             authentication: origin(written.and_then(|written| written.authentication.as_ref())),
+            client_authentication: origin(written.and_then(|written| written.client_authentication.as_ref())),
         }
     }
 
@@ -132,21 +136,39 @@ impl SitePolicy {
         if tightened.authentication != self.comes_to.authentication {
             self.authentication = place(&floor.authentication);
         }
+        if tightened.client_authentication != self.comes_to.client_authentication {
+            self.client_authentication = place(&floor.client_authentication);
+        }
         self.comes_to = tightened;
     }
 
-    /// Keeps both rules for `check --explain`.
+    /// Keeps every rule for `check --explain`.
     pub(super) fn explain(&self, site: &mut Reader<'_>) {
         let Policy {
             key_exchange,
             authentication,
+            client_authentication,
         } = self.comes_to;
         let rows = [
             ("policy.key_exchange", key_exchange, &self.key_exchange),
             ("policy.authentication", authentication, &self.authentication),
+            (
+                "policy.client_authentication",
+                client_authentication,
+                &self.client_authentication,
+            ),
         ];
         for (key, stance, origin) in rows {
             site.explain(key, quoted(stance.as_str()), origin.clone());
+        }
+    }
+
+    /// What is required of clients' certificates must be asked for.
+    pub(super) fn check_clients(&self, site: &mut Reader<'_>, client_auth: Option<&ClientAuthPlan>) {
+        if self.comes_to.client_authentication == Stance::Require && client_auth.is_none() {
+            let message = "policy requires quantum-safe client authentication, but no client certificate is asked for";
+            let fault = Fault::whole(self.client_authentication.clone(), message);
+            site.error(fault.hint("client_auth = { mode = \"required\", ca = \"clients-ca.pem\" }"));
         }
     }
 

@@ -58,13 +58,18 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     footing.check_names(&mut site, &names);
     let tls = site.table("tls", "site.tls");
     let tls = settings::read(if speaks_tls { tls } else { tls.silent() });
+    let errors = site.errors();
     let client_auth = client_auth::read(&mut site, &certificates.value);
+    let client_auth_is_good = site.errors() == errors;
     let written = policy::read(&mut site);
     let mut policy = SitePolicy::new(written.as_ref(), &tls.profile);
     footing.tighten(&mut site, &mut policy, written.as_ref());
     if speaks_tls {
         policy.explain(&mut site);
         policy.check(&mut site, &tls.settings);
+        if client_auth_is_good {
+            policy.check_clients(&mut site, client_auth.as_ref());
+        }
     }
     let upstream = upstream(&mut site, &origin, neighbours);
     site.finish();

@@ -161,6 +161,24 @@ fn parts_that_nothing_uses_are_told() {
 }
 
 #[test]
+fn what_is_said_of_client_certificates_that_nobody_asks_for_is_told() {
+    for key in [
+        "crl = ['a']",
+        "allow = ['DNS:a']",
+        "pins = ['sha256:00']",
+        "anonymous = true",
+    ] {
+        let line =
+            format!("client_auth = {{ mode = 'none', {key} }}\n").replace(":00'", &format!(":{}'", "00".repeat(32)));
+        let case = Case::file(&[GOOD_LISTENER, GOOD_SITE, &line, GOOD_UPSTREAM].concat());
+        let notices: Vec<String> = case.good().notices.iter().map(ToString::to_string).collect();
+        let name = key.split(' ').next().expect("a key");
+        let told = format!("no client certificate is asked for, so client_auth.{name} means nothing");
+        assert!(notices.len() == 1 && notices[0].contains(&told), "{notices:?}");
+    }
+}
+
+#[test]
 fn a_plain_listener_beyond_this_machine_is_told_and_a_local_one_is_not() {
     let site = "[[site]]\nupstream = 'b'\n";
     let notices = |listen: &str| {
@@ -309,6 +327,8 @@ fn values_are_taken_up_to_their_edges_and_no_further() {
         "listener: limits = { connections = 'auto' }",
         "site: tls = { resumption = { lifetime = '7d' } }",
         "site: tls = { versions = ['TLSv1.3'] }",
+        "site: client_auth = { mode = 'required', ca = 'a', crl = [], deny = [] }",
+        "site: policy = { client_authentication = 'prefer' }",
         "upstream: timeouts = { connect = '1ms' }",
     ];
     for line in taken {
@@ -334,6 +354,16 @@ fn values_are_taken_up_to_their_edges_and_no_further() {
         "site: tls = { versions = [] }",
         "site: tls = 'modern'",
         "site: client_auth = 'required'",
+        "site: client_auth = { mode = 'required', ca = 'a', allow = ['agent-7'] }",
+        "site: client_auth = { mode = 'required', ca = 'a', allow = [] }",
+        "site: client_auth = { mode = 'required', ca = 'a', allow = 'DNS:a' }",
+        "site: client_auth = { mode = 'required', ca = 'a', deny = ['subject:agent-7'] }",
+        "site: client_auth = { mode = 'required', ca = 'a', deny = ['sha256:00'] }",
+        "site: client_auth = { mode = 'required', ca = 'a', pins = ['sha256:00'] }",
+        "site: client_auth = { mode = 'required', ca = 'a', pins = [] }",
+        "site: client_auth = { mode = 'required', ca = 'a', crl_expired = 'ignore' }",
+        "site: client_auth = { mode = 'required', ca = 'a', anonymous = true }",
+        "site: policy = { client_authentication = 'require' }",
         "site: name = ''",
         "site: name = 'other'",
         "site: name = 'none'",

@@ -206,6 +206,41 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "client_auth = { mode = 'required', ca = 'a' }",
         "client_auth = { mode = 'required', ca = 'b' }",
     ),
+    (
+        "site",
+        "client_auth = { mode = 'optional', ca = 'a', crl = ['a'] }",
+        "client_auth = { mode = 'optional', ca = 'a', crl = ['b'] }",
+    ),
+    (
+        "site",
+        "client_auth = { mode = 'optional', ca = 'a', crl = ['a'], crl_expired = 'refuse' }",
+        "client_auth = { mode = 'optional', ca = 'a', crl = ['a'], crl_expired = 'warn' }",
+    ),
+    (
+        "site",
+        "client_auth = { mode = 'optional', ca = 'a', allow = ['DNS:a'] }",
+        "client_auth = { mode = 'optional', ca = 'a', allow = ['DNS:b'] }",
+    ),
+    (
+        "site",
+        "client_auth = { mode = 'optional', ca = 'a', deny = ['DNS:a'] }",
+        "client_auth = { mode = 'optional', ca = 'a', deny = ['DNS:b'] }",
+    ),
+    (
+        "site",
+        "client_auth = { mode = 'optional', ca = 'a', pins = ['sha256:0000000000000000000000000000000000000000000000000000000000000000'] }",
+        "client_auth = { mode = 'optional', ca = 'a', pins = ['sha256:1111111111111111111111111111111111111111111111111111111111111111'] }",
+    ),
+    (
+        "site",
+        "client_auth = { mode = 'optional', ca = 'a', allow = ['DNS:a'], anonymous = true }",
+        "client_auth = { mode = 'optional', ca = 'a', allow = ['DNS:a'], anonymous = false }",
+    ),
+    (
+        "site",
+        "policy = { client_authentication = 'observe' }",
+        "policy = { client_authentication = 'prefer' }",
+    ),
     ("site", "policy = 'observe'", "policy = 'require'"),
     (
         "site",
@@ -297,11 +332,6 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
         "\"proxy_protocol\"",
     ),
     ("listener", "trusted_proxies = []", "\"trusted_proxies\""),
-    (
-        "listener",
-        "policy = { client_authentication = 'observe' }",
-        "\"policy.client_authentication\"",
-    ),
     ("site", "mode = 'tcp'", "\"mode\""),
     ("site", "protocol = 'postgres'", "\"protocol\""),
     ("site", "refuse = 'page'", "\"refuse\""),
@@ -325,28 +355,8 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
     ),
     (
         "site",
-        "client_auth = { mode = 'none', crl = ['a'] }",
-        "\"client_auth.crl\"",
-    ),
-    (
-        "site",
-        "client_auth = { mode = 'none', allow = ['a'] }",
-        "\"client_auth.allow\"",
-    ),
-    (
-        "site",
         "client_auth = { mode = 'none', forward = 'none' }",
         "\"client_auth.forward\"",
-    ),
-    (
-        "site",
-        "client_auth = { mode = 'none', anonymous = true }",
-        "\"client_auth.anonymous\"",
-    ),
-    (
-        "site",
-        "policy = { client_authentication = 'observe' }",
-        "\"policy.client_authentication\"",
     ),
     ("site", "policy = { report_only = true }", "\"policy.report_only\""),
     ("site", "policy = { exempt = [] }", "\"policy.exempt\""),

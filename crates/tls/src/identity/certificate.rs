@@ -9,7 +9,7 @@ use x509_parser::{
     objects::{oid_registry, oid2abbrev},
     prelude::FromDer,
     public_key::PublicKey,
-    x509::{AttributeTypeAndValue, SubjectPublicKeyInfo, X509Name},
+    x509::{AttributeTypeAndValue, SubjectPublicKeyInfo, X509Name, X509Version},
 };
 
 /// What can be read from one certificate.
@@ -47,6 +47,8 @@ pub struct Certificate {
     pub is_ca: bool,
     /// Its extended key usage allows servers, or there is none.
     pub for_servers: bool,
+    /// It is of version 3: older ones cannot say whether they may issue others.
+    pub is_version_3: bool,
     /// Its subject is its issuer.
     pub is_self_issued: bool,
     /// Bytes of it.
@@ -82,6 +84,7 @@ impl Certificate {
             signature_level: signature.map_or(0, |oid| oid.level),
             is_ca: parsed.is_ca(),
             for_servers: usage.is_none_or(|usage| usage.value.any || usage.value.server_auth),
+            is_version_3: parsed.version() == X509Version::V3,
             is_self_issued: parsed.subject().as_raw() == parsed.issuer().as_raw(),
             der_len: der.len(),
         })
@@ -219,7 +222,7 @@ pub(super) fn bits(integer: &[u8]) -> usize {
 }
 
 /// RFC 4514: the last component first, special characters escaped, what has no text form as hexadecimal.
-fn name(name: &X509Name<'_>) -> String {
+pub(super) fn name(name: &X509Name<'_>) -> String {
     let mut components: Vec<String> = name
         .iter_rdn()
         .map(|rdn| rdn.iter().map(attribute).collect::<Vec<_>>().join("+"))

@@ -16,6 +16,11 @@ impl Section<'_> {
         matches!(self.label, "CERTIFICATE" | "X509 CERTIFICATE")
     }
 
+    /// What an issuer took back.
+    pub(super) fn is_revocation_list(&self) -> bool {
+        self.label == "X509 CRL"
+    }
+
     /// RFC 1421 headers that say the content is encrypted, as OpenSSL 1.0 wrote them.
     pub(super) fn has_encryption_header(&self) -> bool {
         contains(self.block, b"Proc-Type: 4,ENCRYPTED")

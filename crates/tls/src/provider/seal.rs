@@ -8,6 +8,14 @@ use zeroize::Zeroizing;
 
 const KEY: usize = 32;
 
+/// SHA-256 of these bytes.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    let mut out = [0; 32];
+    out.copy_from_slice(digest.as_ref());
+    out
+}
+
 /// Thirty-two random bytes that forget themselves.
 pub(crate) struct Secret(Zeroizing<[u8; KEY]>);
 

@@ -1,5 +1,5 @@
 //! Preparing the configurations of a site.
-use super::{BuildError, ClientAuth, Offer, Server, ServerSpec, client_auth, signing};
+use super::{BuildError, ClientRules, Offer, Server, ServerSpec, client_auth, signing};
 use crate::{
     identity::Identity,
     negotiated::{Authentication, Version},
@@ -26,11 +26,13 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
     if groups.is_empty() {
         return Err(BuildError::NoUsableGroup);
     }
-    let verifier = spec
+    let stance = spec.policy.client_authentication;
+    let clients = spec
         .client_auth
         .as_ref()
-        .map(|auth| client_auth::verifier(auth, &spec.settings.signatures));
-    let verifier = verifier.transpose()?;
+        .map(|auth| client_auth::rules(auth, &spec.settings.signatures, stance).map(Arc::new));
+    let clients = clients.transpose()?;
+    let verifier = clients.as_ref().map(client_auth::unwitnessed);
     let mut offers = usable_identities(spec);
     if offers.is_empty() {
         return Err(BuildError::NoUsableCertificate);
@@ -38,7 +40,7 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
     for group in groups {
         let template = template(spec, group, verifier.as_ref())?;
         for offer in &mut offers {
-            let config = finished(spec, &template, offer, tickets);
+            let config = finished((spec, clients.as_deref()), &template, offer, tickets);
             offer.configs.push((group, Arc::new(config)));
         }
     }
@@ -48,6 +50,7 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
         offers,
         ciphers: spec.settings.ciphers.clone(),
         alpn: spec.alpn.clone(),
+        clients,
     })
 }
 
@@ -138,7 +141,12 @@ fn template(
 }
 
 /// The template with one certificate and the context that its class belongs to.
-fn finished(spec: &ServerSpec, template: &ServerConfig, offer: &Offer, tickets: &Tickets) -> ServerConfig {
+fn finished(
+    (spec, clients): (&ServerSpec, Option<&ClientRules>),
+    template: &ServerConfig,
+    offer: &Offer,
+    tickets: &Tickets,
+) -> ServerConfig {
     let mut config = template.clone();
     let certified = signing::narrowed(&offer.identity, &spec.settings.signatures);
     config.cert_resolver = Arc::new(SingleCertAndKey::from(certified));
@@ -146,8 +154,8 @@ fn finished(spec: &ServerSpec, template: &ServerConfig, offer: &Offer, tickets: 
         return config;
     }
     config.send_tls13_tickets = TICKETS;
-    let context = context(spec, offer.authentication);
-    match &spec.client_auth {
+    let context = context(spec, clients, offer.authentication);
+    match clients {
         None => config.ticketer = tickets.sealer(context, spec.ticket_lifetime),
         Some(_) => config.session_storage = tickets.store(context, spec.ticket_lifetime),
     }
@@ -155,7 +163,7 @@ fn finished(spec: &ServerSpec, template: &ServerConfig, offer: &Offer, tickets: 
 }
 
 /// What must be the same for a session to be resumed.
-fn context(spec: &ServerSpec, class: Authentication) -> [u8; 32] {
+fn context(spec: &ServerSpec, clients: Option<&ClientRules>, class: Authentication) -> [u8; 32] {
     let versions = spec.settings.versions.iter();
     let versions: Vec<u8> = versions.flat_map(|version| version.number().to_be_bytes()).collect();
     let digest = Digest::new()
@@ -165,21 +173,11 @@ fn context(spec: &ServerSpec, class: Authentication) -> [u8; 32] {
         .part(spec.policy.authentication.as_str().as_bytes())
         .part(&spec.ticket_lifetime.as_secs().to_be_bytes())
         .part(&versions);
-    match &spec.client_auth {
+    match clients {
         None => digest.part(b"no client certificates"),
-        Some(auth) => client_digest(digest, auth, &spec.settings.signatures),
+        Some(rules) => digest.part(rules.digest()),
     }
     .finish()
-}
-
-fn client_digest(digest: Digest, auth: &ClientAuth, signatures: &[SchemeId]) -> Digest {
-    let mode = match auth.mode {
-        super::ClientAuthMode::Required => "required",
-        super::ClientAuthMode::Optional => "optional",
-    };
-    let schemes: Vec<u8> = signatures.iter().flat_map(|scheme| scheme.0.to_be_bytes()).collect();
-    let digest = digest.part(mode.as_bytes()).part(&schemes);
-    auth.roots.iter().fold(digest, |digest, root| digest.part(root))
 }
 
 fn rule(spec: &ServerSpec, offers: &[Offer]) -> Rule {

@@ -1,12 +1,15 @@
 //! What a handshake came to, and whether that is what was read from the hello.
-use super::{Choice, Mismatch, Server};
+use super::{Choice, Mismatch, Server, Unfit};
 use crate::{
     identity::{Certificate, class_of},
     negotiated::{Authentication, ClientAuthentication, ClientCertificate, Negotiated, Version},
 };
 use portcullis_wire::{CipherId, Escaped, GroupId, Hello};
-use rustls::{HandshakeKind, ServerConnection, pki_types::CertificateDer};
-use std::fmt::Display;
+use rustls::{
+    HandshakeKind, ServerConnection,
+    pki_types::{CertificateDer, UnixTime},
+};
+use std::{fmt::Display, time::Duration};
 
 /// The facts, each compared with our own reading.
 pub(super) fn negotiated(
@@ -14,10 +17,10 @@ pub(super) fn negotiated(
     hello: &Hello,
     choice: &Choice,
     connection: &ServerConnection,
-) -> Result<Negotiated, Mismatch> {
+) -> Result<Negotiated, Unfit> {
     let kind = connection.handshake_kind();
     let (Some(kind), false) = (kind, connection.is_handshaking()) else {
-        return Err(mismatch("handshake", "finished", "unfinished"));
+        return Err(mismatch("handshake", "finished", "unfinished").into());
     };
     let resumed = kind == HandshakeKind::Resumed;
     same_name(hello, connection)?;
@@ -27,8 +30,7 @@ pub(super) fn negotiated(
     let retry = retry(choice, kind)?;
     let chain = peer_chain(connection.peer_certificates());
     if resumed {
-        let now = choice.config.time_provider.current_time();
-        still_valid(chain.as_deref().unwrap_or_default(), now.map(|now| now.as_secs()))?;
+        judged_again(server, choice, connection.peer_certificates())?;
     }
     let (client_authentication, client) = client(chain);
     let suite = connection.negotiated_cipher_suite();
@@ -115,17 +117,17 @@ fn peer_chain(chain: Option<&[CertificateDer<'_>]>) -> Option<Vec<Certificate>> 
 }
 
 /// A resumed session verifies nothing, and each one brings new tickets: without this a client would outlive its
-/// certificate for as long as it keeps coming.
-fn still_valid(chain: &[Certificate], now: Option<u64>) -> Result<(), Mismatch> {
-    let now = now.and_then(|now| i64::try_from(now).ok()).unwrap_or(i64::MAX);
-    match chain.iter().any(|certificate| certificate.not_after < now) {
-        true => Err(mismatch(
-            "client certificate",
-            "valid",
-            "expired since its session began",
-        )),
-        false => Ok(()),
-    }
+/// certificate, or its issuer's revocation list, for as long as it keeps coming.
+fn judged_again(server: &Server, choice: &Choice, chain: Option<&[CertificateDer<'_>]>) -> Result<(), Unfit> {
+    let (Some(rules), Some(chain)) = (&server.clients, chain) else {
+        return Ok(());
+    };
+    let now = choice.config.time_provider.current_time();
+    // without a clock every certificate has expired
+    let now = now.unwrap_or(UnixTime::since_unix_epoch(Duration::MAX));
+    rules
+        .judge(chain, now)
+        .map_err(|refusal| Unfit::Client(Box::new(refusal)))
 }
 
 fn client(chain: Option<Vec<Certificate>>) -> (ClientAuthentication, Option<Box<ClientCertificate>>) {
@@ -137,11 +139,7 @@ fn client(chain: Option<Vec<Certificate>>) -> (ClientAuthentication, Option<Box<
         Authentication::Classical | Authentication::Unknown => ClientAuthentication::Classical,
     };
     let leaf = chain.into_iter().next();
-    let certificate = leaf.map_or_else(ClientCertificate::default, |leaf| ClientCertificate {
-        subject: leaf.subject,
-        issuer: leaf.issuer,
-        serial: leaf.serial,
-    });
+    let certificate = leaf.map_or_else(ClientCertificate::default, |leaf| ClientCertificate::from(&leaf));
     (class, Some(Box::new(certificate)))
 }
 
@@ -163,17 +161,6 @@ fn mismatch(what: &'static str, expected: impl Display, found: impl Display) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_resumed_client_does_not_outlive_its_certificate() {
-        let pem = include_bytes!("../../testdata/p256.pem");
-        let leaf = crate::identity::certificates_from_pem(pem).unwrap().remove(0).1;
-        let end = u64::try_from(leaf.not_after).unwrap();
-        assert_eq!(still_valid(&[], None), Ok(()));
-        assert_eq!(still_valid(std::slice::from_ref(&leaf), Some(end)), Ok(()));
-        let expired = still_valid(&[leaf], Some(end + 1)).unwrap_err();
-        assert_eq!(expired.what, "client certificate");
-    }
 
     #[test]
     fn a_chain_that_cannot_be_read_is_still_a_client() {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 fn asking(mode: ClientAuthMode, roots: Vec<CertificateDer<'static>>) -> ServerSpec {
     ServerSpec {
-        client_auth: Some(ClientAuth { mode, roots }),
+        client_auth: Some(ClientAuth::new(mode, roots)),
         ..spec(&[&identity(&P256)])
     }
 }

@@ -124,10 +124,7 @@ fn a_certificate_is_told_only_where_one_was_asked_for() {
                 ..Overrides::default()
             },
         ),
-        client_auth: Some(ClientAuth {
-            mode: ClientAuthMode::Optional,
-            roots: vec![ca.der()],
-        }),
+        client_auth: Some(ClientAuth::new(ClientAuthMode::Optional, vec![ca.der()])),
         ..spec(&[&identity(&P256)])
     };
     let classical = schemes(&["ecdsa_secp256r1_sha256"]);
@@ -208,10 +205,7 @@ fn a_client_that_signs_as_nobody_asked_is_refused() {
         };
         let server = server(ServerSpec {
             settings: settings(Profile::Modern, &overrides),
-            client_auth: Some(ClientAuth {
-                mode: ClientAuthMode::Required,
-                roots: vec![ca.der()],
-            }),
+            client_auth: Some(ClientAuth::new(ClientAuthMode::Required, vec![ca.der()])),
             ..spec(&[&identity])
         });
         let bytes = outgoing(&mut connect(offer()).tls);

@@ -9,7 +9,7 @@ use portcullis_tls::{
     policy::{RuleName, Stance},
     profile::{Overrides, Profile},
     rustls::{ServerConnection, pki_types::ServerName},
-    server::{Choice, ClientAuth, ClientAuthMode, Refusal, ServerSpec},
+    server::{Choice, ClientAuth, ClientAuthMode, Refusal, ServerSpec, Unfit},
 };
 use portcullis_wire::{
     Hello, KeyExchange,
@@ -275,7 +275,7 @@ fn a_difference_to_our_own_reading_is_told() {
     let done = shake(&server, &mut client.tls).unwrap();
     let differs = |hello: &Hello, choice: &Choice| {
         let judged = server.negotiated(hello, choice, &done.tls);
-        judged.map(|_| ()).map_err(|mismatch| mismatch.what)
+        judged.map(|_| ()).map_err(what)
     };
     let choice = || server.choose(&done.hello).unwrap();
     assert_eq!(differs(&done.hello, &choice()), Ok(()));
@@ -290,25 +290,19 @@ fn a_difference_to_our_own_reading_is_told() {
         ..done.hello.clone()
     };
     assert_eq!(differs(&other_protocol, &choice()), Err("alpn"));
-    let group = Choice {
-        group: group("X25519"),
-        ..choice()
-    };
-    assert_eq!(differs(&done.hello, &group), Err("group"));
-    let version = Choice {
-        version: Version::Tls12,
-        ..choice()
-    };
+    let mut other = choice();
+    other.group = group("X25519");
+    assert_eq!(differs(&done.hello, &other), Err("group"));
+    let mut version = choice();
+    version.version = Version::Tls12;
     assert_eq!(differs(&done.hello, &version), Err("version"));
-    let retry = Choice {
-        retry: true,
-        ..choice()
-    };
+    let mut retry = choice();
+    retry.retry = true;
     assert_eq!(differs(&done.hello, &retry), Err("retry"));
 
     let unfinished = ServerConnection::new(choice().config).unwrap();
     let judged = server.negotiated(&done.hello, &choice(), &unfinished);
-    assert_eq!(judged.unwrap_err().what, "handshake");
+    assert_eq!(judged.map_err(what).unwrap_err(), "handshake");
 }
 
 #[test]
@@ -340,10 +334,7 @@ fn the_flight_is_as_long_as_a_client_gets_it() {
 #[test]
 fn a_flight_is_known_where_clients_must_show_certificates_and_in_tls_12() {
     let auth = |mode| ServerSpec {
-        client_auth: Some(ClientAuth {
-            mode,
-            roots: vec![Ca::new(&P256, "clients").der()],
-        }),
+        client_auth: Some(ClientAuth::new(mode, vec![Ca::new(&P256, "clients").der()])),
         ..spec(&[&identity(&ML_DSA_65)])
     };
     let hybrid = group("X25519MLKEM768");
@@ -362,4 +353,11 @@ fn a_flight_is_known_where_clients_must_show_certificates_and_in_tls_12() {
     });
     assert!(old.flight_len(0, group("X25519")).is_some());
     assert_eq!(old.flight_len(0, hybrid), None);
+}
+
+fn what(unfit: Unfit) -> &'static str {
+    match unfit {
+        Unfit::Mismatch(mismatch) => mismatch.what,
+        Unfit::Client(refusal) => panic!("{refusal}"),
+    }
 }

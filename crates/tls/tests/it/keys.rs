@@ -194,6 +194,7 @@ fn a_certificate_is_read_for_people() {
     let identity = Ca::new(&ML_DSA_65, "root").issue(&P256, params).identity();
     let leaf = identity.leaf();
     let expected = Certificate {
+        is_version_3: true,
         subject: "CN=server,O=Lab".into(),
         issuer: "CN=root,O=Lab".into(),
         serial: "abcd".into(),

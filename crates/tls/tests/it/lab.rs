@@ -136,6 +136,7 @@ pub(crate) fn policy(key_exchange: Stance, authentication: Stance) -> Policy {
     Policy {
         key_exchange,
         authentication,
+        client_authentication: Stance::Observe,
     }
 }
 
