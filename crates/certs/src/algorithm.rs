@@ -17,17 +17,26 @@ pub enum Algorithm {
     EcdsaP384,
     /// Ed25519.
     Ed25519,
+    /// RSA of 2048 bits, signing with SHA-256.
+    Rsa2048,
+    /// RSA of 3072 bits, signing with SHA-256.
+    Rsa3072,
+    /// RSA of 4096 bits, signing with SHA-256.
+    Rsa4096,
 }
 
 impl Algorithm {
     /// Every algorithm, post-quantum ones first.
-    pub const ALL: [Algorithm; 6] = [
+    pub const ALL: [Algorithm; 9] = [
         Algorithm::MlDsa44,
         Algorithm::MlDsa65,
         Algorithm::MlDsa87,
         Algorithm::EcdsaP256,
         Algorithm::EcdsaP384,
         Algorithm::Ed25519,
+        Algorithm::Rsa2048,
+        Algorithm::Rsa3072,
+        Algorithm::Rsa4096,
     ];
 
     /// The kind of key, in the registry's words.
@@ -39,6 +48,7 @@ impl Algorithm {
             Algorithm::EcdsaP256 => KeyKind::EcdsaP256,
             Algorithm::EcdsaP384 => KeyKind::EcdsaP384,
             Algorithm::Ed25519 => KeyKind::Ed25519,
+            Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096 => KeyKind::Rsa,
         }
     }
 
@@ -51,14 +61,23 @@ impl Algorithm {
             Algorithm::EcdsaP256 => "ecdsa-p256",
             Algorithm::EcdsaP384 => "ecdsa-p384",
             Algorithm::Ed25519 => "ed25519",
+            Algorithm::Rsa2048 => "rsa-2048",
+            Algorithm::Rsa3072 => "rsa-3072",
+            Algorithm::Rsa4096 => "rsa-4096",
         }
     }
 
-    /// The algorithm of a word, in any letter case.
+    /// The algorithm of a word, in any letter case and with or without hyphens: `ml-dsa-65` is `mldsa65`.
     pub fn by_word(word: &str) -> Option<Algorithm> {
+        let bare = |word: &str| word.replace('-', "").to_ascii_lowercase();
         Algorithm::ALL
             .into_iter()
-            .find(|algorithm| algorithm.word().eq_ignore_ascii_case(word))
+            .find(|algorithm| bare(algorithm.word()) == bare(word))
+    }
+
+    /// ML-DSA of any size.
+    pub fn is_ml_dsa(self) -> bool {
+        self.key_kind().is_ml_dsa()
     }
 
     pub(crate) fn rcgen(self) -> &'static SignatureAlgorithm {
@@ -69,6 +88,7 @@ impl Algorithm {
             Algorithm::EcdsaP256 => &rcgen::PKCS_ECDSA_P256_SHA256,
             Algorithm::EcdsaP384 => &rcgen::PKCS_ECDSA_P384_SHA384,
             Algorithm::Ed25519 => &rcgen::PKCS_ED25519,
+            Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096 => &rcgen::PKCS_RSA_SHA256,
         }
     }
 }
@@ -90,6 +110,8 @@ mod tests {
             let shouted = algorithm.word().to_uppercase();
             assert_eq!(Algorithm::by_word(&shouted), Some(algorithm));
         }
+        assert_eq!(Algorithm::by_word("ml-dsa-65"), Some(Algorithm::MlDsa65));
+        assert_eq!(Algorithm::by_word("ECDSA-P384"), Some(Algorithm::EcdsaP384));
         assert_eq!(Algorithm::by_word("dilithium3"), None);
     }
 }

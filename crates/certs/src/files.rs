@@ -15,6 +15,49 @@ pub struct Written {
     pub key: PathBuf,
 }
 
+/// What becomes of what stands where a file should be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Existing {
+    /// It stays, and nothing is written.
+    Kept,
+    /// It is replaced, at once and as a whole.
+    Replaced,
+}
+
+/// Writes several files, all or none: a path that is taken is an error before the first is written. Keys, told by
+/// their ending, are readable by their owner alone.
+pub fn write_files(files: &[(PathBuf, &str)], existing: Existing) -> Result<(), Error> {
+    if existing == Existing::Kept
+        && let Some((taken, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok())
+    {
+        return Err(Error::Exists(taken.clone()));
+    }
+    let mut written = Vec::new();
+    for (path, content) in files {
+        let mode = if path.extension().is_some_and(|end| end == "key") {
+            0o600
+        } else {
+            0o644
+        };
+        let done = match existing {
+            Existing::Kept => create(path, mode, content.as_bytes()),
+            Existing::Replaced => replace(path, mode, content.as_bytes()),
+        };
+        if let Err(error) = done {
+            // ours, made a moment ago; what replaced something cannot be undone
+            written
+                .iter()
+                .filter(|_| existing == Existing::Kept)
+                .for_each(|path: &&PathBuf| {
+                    let _ = fs::remove_file(path);
+                });
+            return Err(error);
+        }
+        written.push(path);
+    }
+    Ok(())
+}
+
 /// Writes `STEM.pem` and `STEM.key` into a folder. Nothing is overwritten, and either both files stand
 /// afterwards or neither.
 pub fn write_issued(folder: &Path, stem: &str, issued: &Issued) -> Result<Written, Error> {
@@ -53,6 +96,20 @@ fn create(path: &Path, mode: u32, content: &[u8]) -> Result<(), Error> {
     })
 }
 
+/// Whoever watches the file sees the old or the new.
+fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<(), Error> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    let draft = PathBuf::from(draft);
+    // left behind by one who was killed; what else it could be is not ours to guess
+    let _ = fs::remove_file(&draft);
+    create(&draft, mode, content)?;
+    fs::rename(&draft, path).map_err(|source| {
+        let _ = fs::remove_file(&draft);
+        write_error(path, source)
+    })
+}
+
 fn write_error(path: &Path, source: io::Error) -> Error {
     Error::Write {
         path: path.to_owned(),
@@ -86,6 +143,22 @@ mod tests {
             assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{taken}");
         }
+    }
+
+    #[test]
+    fn several_files_are_written_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b] = ["a.pem", "b.key"].map(|name| folder.path().join(name));
+        fs::write(&b, "mine").unwrap();
+        let files = [(a.clone(), "1"), (b.clone(), "2")];
+        let refused = write_files(&files, Existing::Kept);
+        assert!(matches!(refused, Err(Error::Exists(taken)) if taken == b));
+        assert!(!a.exists());
+        write_files(&files, Existing::Replaced).unwrap();
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        assert_eq!((read(&a), read(&b)), ("1".to_owned(), "2".to_owned()));
+        assert_eq!(fs::metadata(&b).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     fn issued() -> Issued {

@@ -1,6 +1,6 @@
 use crate::{
     Algorithm, Error, Issued, Key, Name, ServerSpec,
-    authority::{certificate_pem, server_params},
+    authority::{certificate_pem, leaf_params},
 };
 use std::time::Duration;
 
@@ -22,11 +22,14 @@ pub fn self_signed_pair(names: &[Name]) -> Result<[Issued; 2], Error> {
 
 fn self_signed(algorithm: Algorithm, names: &[Name]) -> Result<Issued, Error> {
     let key = Key::generate(algorithm)?;
-    let params = server_params(&ServerSpec {
-        algorithm,
-        names: names.to_vec(),
-        valid: VALID,
-    })?;
+    let params = leaf_params(
+        &ServerSpec {
+            algorithm,
+            names: names.to_vec(),
+            valid: VALID,
+        }
+        .leaf(),
+    )?;
     let certificate = params.self_signed(&key)?;
     Ok(Issued {
         chain_pem: certificate_pem(certificate.der()),

@@ -1,4 +1,5 @@
 //! The command line: what may be typed, and what it means. No I/O.
+use crate::cert::args::Cert;
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use portcullis_proxy::config::flags::{FLAGS, Flag, Meaning, Shape};
 use portcullis_tls::policy::Stance;
@@ -26,6 +27,9 @@ pub(crate) enum Command {
     Drain(Admin),
     /// The tables of groups, signatures and profiles
     Groups(Groups),
+    /// Make and look at certificates, ML-DSA and classical
+    #[command(subcommand)]
+    Cert(Cert),
     #[command(flatten)]
     Later(Later),
 }
@@ -138,8 +142,6 @@ pub(crate) struct Admin {
 #[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Later {
     #[command(hide = true, disable_help_flag = true)]
-    Cert(Anything),
-    #[command(hide = true, disable_help_flag = true)]
     Probe(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Report(Anything),
@@ -218,7 +220,6 @@ impl Admin {
 impl Later {
     fn name(&self) -> &'static str {
         match self {
-            Later::Cert(_) => "cert",
             Later::Probe(_) => "probe",
             Later::Report(_) => "report",
             Later::Doctor(_) => "doctor",
@@ -427,6 +428,7 @@ const HELP: &[Help] = &[
 const EXAMPLES: &str = "Examples:
   portcullis demo
   portcullis serve --self-signed --target 127.0.0.1:6000
+  portcullis cert ca --dual --out pki
   portcullis check -c portcullis.toml --explain
 
 Exit codes: 0 good; 1 what was asked for does not hold; 2 wrong usage or configuration; 3 the system refused";
@@ -504,7 +506,6 @@ mod tests {
     #[test]
     fn commands_and_flags_of_a_later_version_are_refused_by_name() {
         let later = [
-            ("cert ca --name x", "cert"),
             ("probe example.com --json", "probe"),
             ("report --since 7d", "report"),
             ("doctor --json", "doctor"),

@@ -6,6 +6,7 @@
 )]
 
 mod args;
+mod cert;
 mod check;
 mod demo;
 mod exit;
@@ -85,6 +86,7 @@ fn run(command: Command) -> Exit {
             let ask = if wish.ready { Ask::Ready } else { Ask::Status };
             ask_running(&wish.admin, ask)
         }
+        Command::Cert(command) => cert::run(command),
         Command::Reload(admin) => ask_running(&admin, Ask::Reload),
         Command::Drain(admin) => ask_running(&admin, Ask::Drain),
         // `parse` has refused them
