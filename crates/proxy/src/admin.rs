@@ -8,6 +8,7 @@ use crate::{
     plan::{Address, AdminPlan, Plan},
     start::{ReloadError, StartError, system},
 };
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
@@ -61,12 +62,17 @@ pub(crate) struct Serving {
     metrics: Option<Task>,
 }
 
-struct Task(AbortHandle, Option<std::path::PathBuf>);
+struct Task {
+    task: AbortHandle,
+    /// The Unix socket that goes with it.
+    path: Option<std::path::PathBuf>,
+    state: Arc<State>,
+}
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.0.abort();
-        if let Some(path) = &self.1 {
+        self.task.abort();
+        if let Some(path) = &self.path {
             // it may be gone already, which is as well
             let _ = std::fs::remove_file(path);
         }
@@ -75,12 +81,18 @@ impl Drop for Task {
 
 /// What a reload does to them.
 pub(crate) struct Change {
-    admin: Option<Option<(AdminSocket, Access)>>,
+    admin: AdminChange,
     metrics: Option<Option<TcpListener>>,
 }
 
+enum AdminChange {
+    None,
+    /// It stays where it is, with the token that its file holds now.
+    Token(Access),
+    Replaced(Option<(AdminSocket, Access)>),
+}
+
 /// What a listener shows, and to whom.
-#[derive(Clone)]
 enum Access {
     /// A Unix socket that only its owner can open: everything.
     Owner(std::path::PathBuf),
@@ -93,7 +105,7 @@ enum Access {
 struct State {
     shared: Arc<Shared>,
     commands: mpsc::UnboundedSender<Command>,
-    access: Access,
+    access: ArcSwap<Access>,
     started: Instant,
 }
 
@@ -107,31 +119,28 @@ impl Admin {
         Ok(Admin { admin, metrics })
     }
 
-    /// Binds what a new plan asks for and the old one did not.
-    pub(crate) fn change(old: &Plan, new: &Plan, serving: &mut Serving) -> Result<Change, StartError> {
-        let mut change = Change {
-            admin: None,
-            metrics: None,
+    /// Binds what a new plan asks for and the old one did not; nothing that runs is touched.
+    pub(crate) fn change(old: &Plan, new: &Plan, serving: &Serving) -> Result<Change, StartError> {
+        let metrics = match old.metrics.listen == new.metrics.listen {
+            true => None,
+            false => Some(new.metrics.listen.map(bind_tcp).transpose()?),
         };
-        if old.metrics.listen != new.metrics.listen {
-            change.metrics = Some(new.metrics.listen.map(bind_tcp).transpose()?);
-        }
-        // a token file is read again at each reload
-        let same = old.admin == new.admin && serving.admin.is_some();
-        if !same || new.admin.as_ref().is_some_and(|a| a.token_file.is_some()) {
-            if same {
-                serving.admin = None;
-            }
-            change.admin = Some(new.admin.as_ref().map(bind_admin).transpose()?.flatten());
-        }
-        Ok(change)
+        let place = |plan: &Plan| plan.admin.as_ref().map(|admin| admin.listen.clone());
+        let admin = match &new.admin {
+            Some(plan) if place(old) == place(new) && serving.admin.is_some() => match &plan.token_file {
+                Some(file) => AdminChange::Token(Access::Token(token(file)?)),
+                None => AdminChange::None,
+            },
+            plan => AdminChange::Replaced(plan.as_ref().map(bind_admin).transpose()?.flatten()),
+        };
+        Ok(Change { admin, metrics })
     }
 
     /// Starts serving.
     pub(crate) fn serve(self, shared: &Arc<Shared>, commands: &mpsc::UnboundedSender<Command>) -> Serving {
         let mut serving = Serving::default();
         let change = Change {
-            admin: Some(self.admin),
+            admin: AdminChange::Replaced(self.admin),
             metrics: Some(self.metrics),
         };
         change.apply(&mut serving, shared, commands);
@@ -146,12 +155,16 @@ impl Change {
             Arc::new(State {
                 shared: shared.clone(),
                 commands: commands.clone(),
-                access,
+                access: ArcSwap::from_pointee(access),
                 started: Instant::now(),
             })
         };
-        if let Some(admin) = self.admin {
-            serving.admin = admin.and_then(|(socket, access)| spawn_admin(socket, state(access)));
+        match (self.admin, &serving.admin) {
+            (AdminChange::Token(access), Some(task)) => task.state.access.store(Arc::new(access)),
+            (AdminChange::Token(_) | AdminChange::None, _) => {}
+            (AdminChange::Replaced(admin), _) => {
+                serving.admin = admin.and_then(|(socket, access)| spawn_admin(socket, state(access)));
+            }
         }
         if let Some(metrics) = self.metrics {
             serving.metrics = metrics.and_then(|socket| spawn_tcp(socket, state(Access::Metrics)));
@@ -227,21 +240,24 @@ fn spawn_admin(socket: AdminSocket, state: Arc<State>) -> Option<Task> {
     match socket {
         AdminSocket::Tcp(socket) => spawn_tcp(socket, state),
         AdminSocket::Unix(socket) => {
-            let path = if let Access::Owner(path) = &state.access {
-                Some(path.clone())
-            } else {
-                None
+            let path = match &**state.access.load() {
+                Access::Owner(path) => Some(path.clone()),
+                Access::Token(_) | Access::Metrics => None,
             };
             let listener = heard(tokio::net::UnixListener::from_std(socket))?;
+            let shown = Arc::clone(&state);
             let task = tokio::spawn(async move {
                 let places = Arc::new(Semaphore::new(CONNECTIONS));
                 loop {
-                    if let Ok((io, _)) = listener.accept().await {
-                        answer(io, &state, &places);
+                    match listener.accept().await {
+                        Ok((io, _)) => answer(io, &shown, &places),
+                        // files may run out here too; they come back
+                        Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                     }
                 }
             });
-            Some(Task(task.abort_handle(), path))
+            let task = task.abort_handle();
+            Some(Task { task, path, state })
         }
     }
 }
@@ -249,24 +265,30 @@ fn spawn_admin(socket: AdminSocket, state: Arc<State>) -> Option<Task> {
 fn spawn_tcp(socket: TcpListener, state: Arc<State>) -> Option<Task> {
     let listener = heard(tokio::net::TcpListener::from_std(socket))?;
     if let Ok(address) = listener.local_addr() {
-        let what = if matches!(state.access, Access::Metrics) {
+        let what = if matches!(**state.access.load(), Access::Metrics) {
             "metrics"
         } else {
             "admin"
         };
         tracing::info!(address = %address, "{what} listening");
     }
+    let shown = Arc::clone(&state);
     let task = tokio::spawn(async move {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             match listener.accept().await {
-                Ok((io, _)) => answer(io, &state, &places),
+                Ok((io, _)) => answer(io, &shown, &places),
                 // files may run out here too; they come back
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         }
     });
-    Some(Task(task.abort_handle(), None))
+    let task = task.abort_handle();
+    Some(Task {
+        task,
+        path: None,
+        state,
+    })
 }
 
 fn heard<T>(listener: io::Result<T>) -> Option<T> {
@@ -312,7 +334,7 @@ impl State {
         }
         match (path, request.method()) {
             ("/metrics", _) if get => self.metrics(),
-            (path, _) if matches!(self.access, Access::Metrics) => unknown(path),
+            (path, _) if matches!(**self.access.load(), Access::Metrics) => unknown(path),
             ("/v1/status", _) if get => self.status().await,
             ("/v1/reload", &Method::POST) => self.reload().await,
             ("/v1/drain", &Method::POST) => {
@@ -330,7 +352,8 @@ impl State {
 
     /// The token where one is needed, and a Host that a browser was not tricked into.
     fn refuses(&self, request: &Request<Incoming>) -> Option<Reply> {
-        let Access::Token(token) = &self.access else {
+        let access = self.access.load();
+        let Access::Token(token) = &**access else {
             return None;
         };
         let host = request

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod admin;
 mod certificates;
 mod clients;
 mod cores;
