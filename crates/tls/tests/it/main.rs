@@ -11,4 +11,5 @@ mod failures;
 mod handshakes;
 mod keys;
 mod lab;
+mod liars;
 mod resumption;
