@@ -1,7 +1,7 @@
 //! A certificate chain with its key, and what can be said of it.
 use crate::{negotiated::Authentication, profile::ChainRule, provider};
 use portcullis_wire::{SchemeId, registry::KeyKind};
-use rustls::{SignatureScheme, pki_types::CertificateDer, sign::CertifiedKey};
+use rustls::{SignatureScheme, pki_types::CertificateDer, server::ParsedCertificate, sign::CertifiedKey};
 use std::{fmt, net::IpAddr, sync::Arc};
 
 mod certificate;
@@ -97,7 +97,7 @@ impl Identity {
         for (index, (_, facts)) in read.iter().enumerate() {
             facts.refuse_dead_key(index + 1)?;
         }
-        let leaf_at = owner(&read, &key).ok_or(IdentityError::KeyMismatch)?;
+        let leaf_at = owner(&read, &key).ok_or_else(|| unowned(&read))?;
         let (mut ders, mut chain): (Vec<_>, Vec<_>) = read.into_iter().unzip();
         // The one fault of order that every client would trip over is put right here; `problems` still tells.
         ders[..=leaf_at].rotate_right(1);
@@ -206,6 +206,18 @@ fn owner(read: &[(CertificateDer<'static>, Certificate)], key: &Arc<dyn rustls::
         pair.keys_match().is_ok()
     };
     read.iter().position(belongs)
+}
+
+/// Why a key belongs to none of them: rustls compares it with no certificate that it cannot read itself.
+fn unowned(read: &[(CertificateDer<'static>, Certificate)]) -> IdentityError {
+    let unread = |(der, _): &(CertificateDer<'static>, Certificate)| ParsedCertificate::try_from(der).is_err();
+    match read.iter().position(unread) {
+        None => IdentityError::KeyMismatch,
+        Some(at) => IdentityError::BadCertificate {
+            index: at + 1,
+            problem: "not one that rustls reads: malformed, or a part of it is longer than 64 KiB".to_owned(),
+        },
+    }
 }
 
 /// Asks the key itself for its schemes, best first, by taking away each that it has chosen.

@@ -110,6 +110,9 @@ pub(super) fn instead_of_key(text: &[u8]) -> IdentityError {
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 
+/// The longest line of a begin. Without an end to it, a long line of many begins is read once for each of them.
+const LONGEST_BEGIN: usize = 200;
+
 /// Labels that are often mistaken for what we want, with what they are and what to do.
 fn described(label: &str) -> Option<(&'static str, &'static str)> {
     Some(match label {
@@ -141,6 +144,7 @@ fn der_instead(text: &[u8]) -> Option<&'static str> {
 }
 
 fn label(block: &[u8]) -> Option<&str> {
+    let block = &block[..block.len().min(LONGEST_BEGIN)];
     let line = block.split(|byte| matches!(byte, b'\n' | b'\r')).next()?;
     let line = std::str::from_utf8(line).ok()?.trim_end();
     line.strip_prefix("-----BEGIN ")?.strip_suffix("-----")

@@ -4,6 +4,7 @@
     reason = "clippy knows a test by its attribute, not what tests call"
 )]
 
+mod bad_files;
 mod choice;
 mod client_auth;
 mod clients;
