@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The stacks that crates/e2e/tests/peers.rs speaks to: a Debian trixie root (OpenSSL 3.5, curl 8.14, Python 3.13) for a
-# chroot, and Node 24 from PyPI. Debian bookworm's own OpenSSL 3.0 and curl are the classical world; they come with the
-# machine. Needs root. The first run takes some minutes, the next ones seconds. The last line printed is the folder.
+# chroot, Node 24 from PyPI, and Debian's Chromium. Debian bookworm's own OpenSSL 3.0 and curl are the classical world;
+# they come with the machine. Needs root. The first run takes some minutes, the next ones seconds. The last line printed is the folder.
 set -euo pipefail
 
 peers=${PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/portcullis-peers}
@@ -60,6 +60,7 @@ install_here() {
   need_here openssl openssl
   need_here curl curl
   need_here python3 python3
+  need_here chromium chromium
 }
 
 [ "$(id -u)" = 0 ] || fail 'needs root, for debootstrap and chroot'
@@ -73,5 +74,6 @@ install_node
 say "$(chroot "$root" openssl version)"
 say "$(chroot "$root" curl --version | head -n 1)"
 say "$(chroot "$root" python3 --version)"
+say "$(chromium --version 2>/dev/null)"
 say "node $("$venv/bin/node" --version)"
 printf '%s\n' "$peers"

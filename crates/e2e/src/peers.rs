@@ -23,6 +23,8 @@ pub enum Home {
     Node,
     /// This machine's own packages: OpenSSL 3.0, the classical world.
     Here,
+    /// This machine's browser, with its own TLS.
+    Browser,
 }
 
 /// A program of a home, ready to be run.
@@ -56,7 +58,7 @@ impl Peer {
     /// The command, to be completed with arguments.
     pub fn command(&self) -> Command {
         match self.home {
-            Home::Here => Command::new(self.program),
+            Home::Here | Home::Browser => Command::new(self.program),
             Home::Node => Command::new(self.folder.join("node/bin").join(self.program)),
             Home::Trixie => {
                 let mut command = Command::new("chroot");
@@ -108,6 +110,10 @@ impl Peer {
                 if !version.contains("OpenSSL 3.0") {
                     return Err(format!("not on OpenSSL 3.0: {version}"));
                 }
+            }
+            Home::Browser => {
+                let found = Command::new(program).arg("--version").output();
+                found.map_err(|error| format!("{error}; {install}"))?;
             }
             Home::Node => {
                 let binary = folder.join("node/bin").join(program);

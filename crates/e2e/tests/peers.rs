@@ -10,7 +10,7 @@ use portcullis_e2e::{
 };
 use portcullis_wire::registry::Group;
 use serde_json::Value;
-use std::{net::SocketAddr, process::Command};
+use std::{fs, net::SocketAddr, process::Command};
 
 const ANSWER: &[u8] = b"HTTP/1.0 200 OK\r\nContent-Length: 12\r\nConnection: close\r\n\r\nthrough it!\n";
 const HYBRID: &str = "X25519MLKEM768";
@@ -317,4 +317,68 @@ fn require_turns_the_classical_world_away_and_lets_trixie_in() {
     assert!(said.stdout.contains("through it!"), "{}", said.all());
     let outcomes: Vec<_> = stage.proxy.records().iter().map(|r| r["outcome"].clone()).collect();
     assert_eq!(outcomes, ["refused", "ok"]);
+}
+
+/// The page at `/`, as Chromium shows it. It takes the leaf of `trusted` for a good one, whoever issued it.
+fn browse(peer: &Peer, stage: &Stage, trusted: Algorithm) -> Finished {
+    let leaf = fs::read(stage.pki.server(trusted).chain).expect("a chain of ours");
+    let leaf = openssl::x509::X509::from_pem(&leaf).expect("a certificate");
+    let key = leaf.public_key().and_then(|key| key.public_key_to_der());
+    let pin = openssl::sha::sha256(&key.expect("a public key"));
+    let profile = stage.pki.folder().join("chromium");
+    let mut command = peer.command();
+    command
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ])
+        .args(["--disable-dev-shm-usage", "--dump-dom"])
+        .arg(format!(
+            "--ignore-certificate-errors-spki-list={}",
+            openssl::base64::encode_block(&pin)
+        ))
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg(format!("https://localhost:{}/", stage.proxy.address().port()));
+    // `run` ends it after PATIENCE by its own process
+    run(&mut command, b"")
+}
+
+#[test]
+fn chromium_gets_the_certificate_it_can_use() {
+    let Some(peer) = Peer::find(Home::Browser, "chromium") else {
+        return;
+    };
+    let stage = Stage::set(&[Algorithm::EcdsaP256, Algorithm::MlDsa65], |_, front| front);
+    let said = browse(&peer, &stage, Algorithm::EcdsaP256);
+    assert!(said.stdout.contains("through it!"), "{}", said.all());
+    let record = stage.proxy.record_where(|record| record["outcome"] == "ok");
+    let facts = ["version", "group", "key_exchange", "signature"].map(|f| &record[f]);
+    assert_eq!(facts, ["1.3", HYBRID, "hybrid", "ecdsa_secp256r1_sha256"]);
+}
+
+#[test]
+fn chromium_refuses_a_private_ml_dsa_chain_and_the_record_says_so() {
+    let Some(peer) = Peer::find(Home::Browser, "chromium") else {
+        return;
+    };
+    let stage = Stage::fleet();
+    let said = browse(&peer, &stage, Algorithm::EcdsaP256);
+    assert!(!said.stdout.contains("through it!"), "{}", said.all());
+    let record = stage
+        .proxy
+        .record_where(|record| record["alert_in"] == "certificate_unknown");
+    let error = record["error"].as_str().unwrap_or_default();
+    assert!(error.starts_with("the client refused the ML-DSA chain"), "{record:#}");
+    assert_eq!([&record["fault"], &record["stage"]], ["client", "handshake"]);
+    let offered = record["offered_groups"].as_array().expect("a list");
+    assert!(offered.iter().any(|group| group == HYBRID), "{record:#}");
+    assert_eq!(stage.upstream.connections(), 0, "the backend saw nothing");
 }
