@@ -2,13 +2,16 @@
 use crate::lab::{Ca, ED25519, ML_DSA_65, P256, Pair, RSA, server_params};
 use portcullis_tls::identity::{Identity, IdentityError, certificates_from_pem, revocation_lists};
 
-/// What reads files, with whether it read one.
+/// Whether a file was read.
+type Reads = Box<dyn Fn(&[u8]) -> bool>;
+
+/// What reads files of one sort.
 struct Reader {
     name: &'static str,
     label: &'static str,
     /// A file that it reads.
     good: Vec<u8>,
-    reads: Box<dyn Fn(&[u8]) -> bool>,
+    reads: Reads,
 }
 
 /// The reader of chains, of keys, of CAs, and of revocation lists.
