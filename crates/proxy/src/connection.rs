@@ -19,7 +19,7 @@ use crate::{
 use portcullis_tls::{
     failure::Fault,
     negotiated::Authentication,
-    policy::{RuleName, Verdict, decide},
+    policy::{RuleName, Stance, Verdict, decide},
     rustls::ServerConnection,
     server::{Asking, Choice, Refusal, Server, Unfit},
 };
@@ -277,11 +277,15 @@ async fn refuse(socket: &mut Socket, (core, site): (&Core, &Site), hello: &Hello
                 .metrics
                 .policy(&site.label, rule.as_str(), Verdict::Refused.as_str());
             let error = format!(
-                "policy requires {} to be quantum-safe, and the client offers {}",
+                "policy requires {} to be quantum-safe, {}",
                 words(rule),
-                offers(rule, hello)
+                lacking(rule, site, hello)
             );
             Failure::refused(Stage::Policy, Fault::Client, error)
+        }
+        Refusal::NoCertificate => {
+            let error = format!("{refusal}: it lacks {}", schemes_of(site));
+            Failure::failed(Stage::Handshake, Fault::Client, error)
         }
         refusal => Failure::failed(Stage::Handshake, Fault::Client, refusal.to_string()),
     };
@@ -296,23 +300,38 @@ fn words(rule: RuleName) -> &'static str {
     }
 }
 
-/// What a client offers of what a rule is about.
-fn offers(rule: RuleName, hello: &Hello) -> String {
-    let list: Vec<String> = match rule {
-        RuleName::KeyExchange => hello
-            .groups
-            .iter()
-            .filter(|g| !g.is_grease())
-            .map(|g| g.to_string())
-            .collect(),
-        RuleName::Authentication => hello.schemes.iter().map(|s| s.to_string()).collect(),
+/// What a client would have needed to meet a rule, and what it has instead.
+fn lacking(rule: RuleName, site: &Site, hello: &Hello) -> String {
+    match rule {
+        RuleName::KeyExchange => {
+            let offered = hello.groups.iter().filter(|g| !g.is_grease());
+            format!("and the client offers {}", listed(offered))
+        }
+        RuleName::Authentication if !hello.offers_tls13() => "and the client has nothing newer than TLS 1.2".into(),
+        RuleName::Authentication => format!("and the client lacks {}", schemes_of(site)),
         // a hello says nothing of it
-        RuleName::ClientAuthentication => Vec::new(),
-    };
-    if list.is_empty() {
+        RuleName::ClientAuthentication => "and the client showed nothing that is".into(),
+    }
+}
+
+/// What a client must verify to take one of a site's certificates under its policy.
+fn schemes_of(site: &Site) -> String {
+    let identities = site.tls.iter().flat_map(|server| server.identities());
+    let mut schemes: Vec<_> = identities.flat_map(|identity| identity.schemes()).collect();
+    if site.policy.authentication == Stance::Require {
+        schemes.retain(|scheme| scheme.is_ml_dsa());
+    }
+    schemes.sort();
+    schemes.dedup();
+    listed(schemes.iter())
+}
+
+fn listed<T: ToString>(items: impl Iterator<Item = T>) -> String {
+    let items: Vec<String> = items.map(|item| item.to_string()).collect();
+    if items.is_empty() {
         "nothing".into()
     } else {
-        list.join(",")
+        items.join(",")
     }
 }
 

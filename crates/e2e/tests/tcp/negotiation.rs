@@ -194,6 +194,8 @@ fn required_authentication_refuses_who_cannot_verify_ml_dsa() {
     assert!(failed.expect("it is refused").alert.is_some());
     let record = stage.proxy.record_where(|r| r["outcome"] != "ok");
     assert_eq!(ending(&record), ["refused", "policy", "client"]);
+    let error = record["error"].as_str().expect("a text");
+    assert!(error.ends_with("the client lacks mldsa65"), "{error}");
     let (_, record) = converse(&stage, Offer::groups("X25519"));
     assert_eq!([&record["authentication"], &record["safety"]], ["pq", "none"]);
     assert_eq!(stage.upstream.connections(), 1);

@@ -1,0 +1,164 @@
+use super::*;
+use clap::CommandFactory;
+
+fn line(line: &str) -> Result<Command, Refusal> {
+    parse(line.split_whitespace())
+}
+
+fn typed(flags: &[(&str, &str)]) -> Typed {
+    let entry = |(name, value): &(&str, &str)| ((*name).to_owned(), vec![(*value).to_owned()]);
+    Typed {
+        flags: flags.iter().map(entry).collect(),
+    }
+}
+
+#[test]
+fn flags_keep_their_order_and_repeats() {
+    let words = "portcullis serve --cert a --plain --listen :1 --key b --cert c --listen :2,:3 --key d -c f";
+    let expected = [
+        ("cert", "a"),
+        ("plain", "true"),
+        ("listen", ":1"),
+        ("key", "b"),
+        ("cert", "c"),
+        ("listen", ":2,:3"),
+        ("key", "d"),
+        ("config", "f"),
+    ];
+    assert_eq!(line(words).unwrap(), Command::Serve(typed(&expected)));
+    let alias = line("portcullis serve --config-file=f").unwrap();
+    assert_eq!(alias, Command::Serve(typed(&[("config", "f")])));
+    assert_eq!(line("portcullis serve").unwrap(), Command::Serve(Typed::default()));
+}
+
+#[test]
+fn every_flag_of_the_configuration_can_be_typed_and_is_explained_if_built() {
+    for flag in FLAGS {
+        let value = if flag.shape == Shape::Switch { "" } else { "x" };
+        let name = if flag.name == "config-file" {
+            "config"
+        } else {
+            flag.name
+        };
+        let expected = typed(&[(name, if value.is_empty() { "true" } else { value })]);
+        let words = format!("portcullis serve --{} {value}", flag.name);
+        assert_eq!(line(&words).unwrap(), Command::Serve(expected), "{words}");
+        let is_helped = HELP.iter().any(|help| help.flag == name);
+        assert_eq!(is_helped, !matches!(flag.meaning, Meaning::Later(_)), "{}", flag.name);
+    }
+    assert!(HELP.iter().all(|help| FLAGS.iter().any(|flag| flag.name == help.flag)));
+}
+
+#[test]
+fn commands_and_flags_of_a_later_version_are_refused_by_name() {
+    let later = [
+        ("probe example.com --json", "probe"),
+        ("report --since 7d", "report"),
+        ("doctor --json", "doctor"),
+        ("bench", "bench"),
+        ("completions bash", "completions"),
+        ("man", "man"),
+        ("import --help", "import"),
+        ("check --diff", "check --diff"),
+        ("selftest localhost:1 --quic", "selftest --quic"),
+    ];
+    for (words, name) in later {
+        let refusal = line(&format!("portcullis {words}")).expect_err(words);
+        assert_eq!(refusal.to_string(), format!("portcullis {name}: not in this version"));
+        assert_eq!(refusal.exit_code(), 2);
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_help_with_0() {
+    let wrong = [
+        "",
+        "sreve",
+        "serve --lisen :1",
+        "serve --mode",
+        "selftest a -c b",
+        "selftest --client-cert a",
+        "selftest --expect strict",
+    ];
+    for words in wrong {
+        assert_eq!(
+            line(&format!("portcullis {words}")).expect_err(words).exit_code(),
+            2,
+            "{words}"
+        );
+    }
+    for words in ["--help", "--version", "serve --help", "help check"] {
+        assert_eq!(
+            line(&format!("portcullis {words}")).expect_err(words).exit_code(),
+            0,
+            "{words}"
+        );
+    }
+}
+
+#[test]
+fn every_other_flag_means_what_it_says() {
+    let check = line("portcullis check --json --explain --strict --no-files --plain -c f").unwrap();
+    let Command::Check(check) = check else { panic!("check") };
+    assert_eq!(
+        (check.json, check.explain, check.strict, check.no_files),
+        (true, true, true, true)
+    );
+    assert_eq!(check.typed, typed(&[("plain", "true"), ("config", "f")]));
+
+    let words = "portcullis selftest h:1 --json --expect require --ca a --server-name n --client-cert c --client-key k";
+    let Command::Selftest(test) = line(words).unwrap() else {
+        panic!("selftest")
+    };
+    assert_eq!(
+        (test.target.as_deref(), test.config, test.json),
+        (Some("h:1"), None, true)
+    );
+    assert_eq!(
+        (test.expect, test.ca),
+        (Some(Stance::Require), Some(PathBuf::from("a")))
+    );
+    assert_eq!(test.server_name.as_deref(), Some("n"));
+    assert_eq!(
+        (test.client_cert, test.client_key),
+        (Some(PathBuf::from("c")), Some(PathBuf::from("k")))
+    );
+
+    let Command::Status(status) = line("portcullis status --ready --admin unix:x").unwrap() else {
+        panic!("status")
+    };
+    assert!(status.ready);
+    assert_eq!(status.admin.flags(), [("admin".to_owned(), vec!["unix:x".to_owned()])]);
+    for (word, expected) in [
+        ("reload", Command::Reload as fn(Admin) -> Command),
+        ("drain", Command::Drain),
+    ] {
+        assert_eq!(
+            line(&format!("portcullis {word}")).unwrap(),
+            expected(Admin {
+                admin: None,
+                config: None
+            })
+        );
+    }
+    assert_eq!(
+        line("portcullis demo --no-open").unwrap(),
+        Command::Demo(Demo { no_open: true })
+    );
+    assert_eq!(
+        line("portcullis groups --json").unwrap(),
+        Command::Groups(Groups { json: true })
+    );
+}
+
+#[test]
+fn help_groups_the_flags_and_shows_examples() {
+    Line::command().debug_assert();
+    let help = line("portcullis serve --help").expect_err("help").to_string();
+    for part in [WHERE, WHO, HOW, PROCESS].map(|heading| format!("{heading}:")) {
+        assert!(help.contains(&part), "{part} in {help}");
+    }
+    assert!(help.contains("portcullis serve --self-signed\n"));
+    assert!(help.contains("PORTCULLIS_LISTEN"));
+    assert!(!help.contains("target-tls"));
+}
