@@ -58,6 +58,7 @@ enum Line {
 }
 
 /// The files that lines go to instead of the output.
+#[derive(Default)]
 pub(crate) struct Files {
     access: Option<File>,
     keys: Option<File>,
@@ -93,11 +94,11 @@ fn open(how: &OpenOptions, key: &'static str, path: &Path) -> Result<File, Start
 impl Log {
     /// Starts the writer.
     pub(crate) fn start(
-        plan: &Plan,
+        plan: &LogPlan,
+        files: Files,
         output: Output,
         metrics: Arc<Metrics>,
     ) -> Result<(Log, JoinHandle<()>), StartError> {
-        let files = Files::open(plan)?;
         let (lines, queue) = sync_channel(QUEUE);
         let writer = std::thread::Builder::new()
             .name("log".into())
@@ -113,7 +114,7 @@ impl Log {
             shape: Arc::new(shape),
             metrics,
         };
-        log.shape(&plan.log);
+        log.shape(plan);
         Ok((log, writer))
     }
 

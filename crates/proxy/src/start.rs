@@ -6,7 +6,7 @@ use crate::{
     core::{self, Shared},
     doors::{AddressError, Doors},
     key_log,
-    log::{Log, Output},
+    log::{Files, Log, Output},
     material::{Broken, SelfSigned},
     metrics::{Label, Metrics, ReloadResult},
     record::Books,
@@ -110,7 +110,8 @@ pub fn start(source: Source, shutdown: Shutdown) -> Result<Running, StartError> 
     let loaded = config::load(&source.config).map_err(StartError::Config)?;
     let metrics = Arc::new(Metrics::new());
     let output = source.output.unwrap_or_else(|| Box::new(io::stdout()));
-    let (log, writer) = Log::start(&loaded.plan, output, metrics.clone())?;
+    let files = Files::open(&loaded.plan)?;
+    let (log, writer) = Log::start(&loaded.plan.log, files, output, metrics.clone())?;
     let _here = log.enter();
     let started = assemble(&loaded, source.self_signed, source.hook, (log.clone(), metrics));
     let (shared, mailboxes, doors, self_signed) = started.inspect_err(|_| log.end())?;
