@@ -42,6 +42,7 @@ pub(crate) struct Metrics {
     refreshes: Family<ResultLabel, Counter>,
     failed: Family<SiteLabel, Gauge>,
     out_of_time: Family<SiteLabel, Gauge>,
+    warnings: Family<SiteLabel, Gauge>,
     reload_good: Gauge,
     reload_time: Gauge<i64>,
     pub(crate) log_dropped: Counter,
@@ -122,6 +123,7 @@ impl Metrics {
             refreshes: Family::default(),
             failed: Family::default(),
             out_of_time: Family::default(),
+            warnings: Family::default(),
             reload_good: Gauge::default(),
             reload_time: Gauge::default(),
             log_dropped: Counter::default(),
@@ -175,6 +177,14 @@ impl Metrics {
         for (site, count) in all {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.failed.get_or_create(&SiteLabel { site }).inc_by(count);
+        }
+    }
+
+    /// How many things there are to worry about at each site.
+    pub(crate) fn warnings(&self, sites: impl Iterator<Item = Label>) {
+        self.warnings.clear();
+        for site in sites {
+            self.warnings.get_or_create(&SiteLabel { site }).inc();
         }
     }
 
@@ -362,6 +372,11 @@ impl Metrics {
             "portcullis_files_failed",
             "Certificates and client CAs of a site whose files are of no use, so that the last good ones stay",
             self.failed.clone(),
+        );
+        r.register(
+            "portcullis_configuration_warnings",
+            "What `portcullis check` warns of, by site",
+            self.warnings.clone(),
         );
         r.register(
             "portcullis_certificates_out_of_time",

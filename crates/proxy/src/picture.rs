@@ -136,6 +136,21 @@ impl Snapshot {
         }
     }
 
+    /// What to worry about, but for the sizes of flights: only `check` takes the time to measure them.
+    pub(crate) fn worries(&self) -> Vec<Warning> {
+        let now = clock::unix_now();
+        let mut warnings = Vec::new();
+        for (plan, identities) in self.plan.sites.iter().zip(&self.identities) {
+            let pictures: Vec<_> = identities
+                .iter()
+                .enumerate()
+                .map(|(at, i)| certificate(plan, (at, i), None))
+                .collect();
+            warn(plan, plan.policy, (identities, &pictures, now), &mut warnings);
+        }
+        warnings
+    }
+
     fn site(&self, index: usize, now: i64, warnings: &mut Vec<Warning>) -> SitePicture {
         let plan = &self.plan.sites[index];
         let upstream = &self.plan.upstreams[plan.upstream];

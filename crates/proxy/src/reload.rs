@@ -113,6 +113,7 @@ async fn switch(
     notice(&loaded);
     doors.close_others(shared, &snapshot).await;
     snapshot.take_over(shared, half_the_files());
+    snapshot.tell_of_worries(&shared.books.metrics);
     shared.books.log.switch(&loaded.plan.log, files);
     shared.live.swap(snapshot);
     doors.listen(shared, fresh);

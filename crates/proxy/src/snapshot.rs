@@ -195,6 +195,25 @@ impl Snapshot {
         self.tell_of_lists(shared);
     }
 
+    /// Says at start and at reloads what `check` would have said.
+    pub(crate) fn tell_of_worries(&self, metrics: &Metrics) {
+        let worries = self.worries();
+        for worry in &worries {
+            tracing::warn!(site = %worry.site, hint = %worry.hint, "{}", worry.message);
+        }
+        let places: HashMap<&str, usize> = self
+            .plan
+            .sites
+            .iter()
+            .enumerate()
+            .map(|(at, site)| (&*site.name, at))
+            .collect();
+        let at = worries
+            .iter()
+            .filter_map(|worry| Some((*places.get(&*worry.site)?, &*worry.site)));
+        metrics.warnings(at.map(|(at, name)| label(&self.plan, at, name)));
+    }
+
     /// When revocation lists run out, as a metric; those that have, and CAs without one, as warnings.
     fn tell_of_lists(&self, shared: &Shared) {
         let each = self.plan.sites.iter().zip(&self.client_auth).enumerate();

@@ -179,6 +179,7 @@ fn assemble(
     };
     let (shared, mailboxes) = Shared::new(cores, (Live::new(snapshot), tickets), Arc::new(books), hook);
     shared.live.load().take_over(&shared, half_the_files());
+    shared.live.load().tell_of_worries(&shared.books.metrics);
     Ok((shared, mailboxes, (doors, fresh), self_signed))
 }
 

@@ -113,3 +113,27 @@ fn a_client_that_refuses_the_ml_dsa_chain_is_noted() {
     let error = proxy.record_where(|line| line["alert_in"] == "unknown_ca")["error"].clone();
     assert!(!error.as_str().expect("a text").contains("ML-DSA"), "{error}");
 }
+
+/// An ML-DSA chain first on a public name, and a name that no certificate covers.
+#[test]
+fn what_check_would_warn_of_stands_in_log_and_metrics() {
+    let (pki, upstream) = (Pki::new(), Upstream::start(Manner::Echo));
+    let (pq, classical) = (pki.server(Algorithm::MlDsa65), pki.server(Algorithm::EcdsaP256));
+    let proxy = Proxy::start(&format!(
+        "log = {{ format = 'json' }}\n[[listener]]\nname = 'front'\nlisten = ['127.0.0.1:0']\n\
+        [[site]]\nname = 'shop'\nnames = ['shop.example.org']\nupstream = 'backend'\n\
+        certificates = [{}, {}]\n[upstream.backend]\nservers = ['{}']\n",
+        line(&pq, ""),
+        line(&classical, ""),
+        upstream.address(),
+    ));
+    let first = "an ML-DSA chain stands first, and shop.example.org looks like a public name";
+    let told = proxy.lines(first);
+    assert_eq!(
+        (told.len(), &told[0]["site"], &told[0]["level"]),
+        (1, &"shop".into(), &"warn".into())
+    );
+    let uncovered = format!("{}: does not cover shop.example.org", pq.chain.display());
+    assert_eq!(proxy.lines(&uncovered).len(), 1);
+    assert!(proxy.metric("portcullis_configuration_warnings", &[r#"site="shop""#]) >= 3.0);
+}

@@ -14,7 +14,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A proxy with client certificates and a key log in the folder of its certificates.
+const NO_CLIENTS: &str = "";
+/// Then each connection has a configuration of its own.
+const CLIENTS: &str = "client_auth = { mode = 'optional', ca = ROOTS }";
+
+/// A proxy with a key log in the folder of its certificates.
 struct Logged {
     pki: Pki,
     _upstream: Upstream,
@@ -24,12 +28,11 @@ struct Logged {
 }
 
 impl Logged {
-    fn start() -> Logged {
+    fn start(clients: &str) -> Logged {
         let (pki, upstream) = (Pki::new(), Upstream::start(Manner::Echo));
-        let ca = pki.roots();
         let front = Front::new(&both(&pki), upstream.address());
-        let toml = front.site(&format!("client_auth = {{ mode = \"optional\", ca = {ca:?} }}"));
-        let toml = toml.toml();
+        let ca = format!("{:?}", pki.roots());
+        let toml = front.site(&clients.replace("ROOTS", &ca)).toml();
         let file = pki.folder().join("keys.log");
         let proxy = start(&toml, &file).unwrap_or_else(|error| panic!("{error}"));
         Logged {
@@ -64,7 +67,12 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 
 #[test]
 fn the_key_log_holds_the_lines_that_the_client_holds() {
-    let logged = Logged::start();
+    for clients in [NO_CLIENTS, CLIENTS] {
+        compare(&Logged::start(clients));
+    }
+}
+
+fn compare(logged: &Logged) {
     let offers = [
         ("1.3", Offer::default().versions(Versions::Only13)),
         ("1.2", Offer::default().versions(Versions::Only12)),
@@ -90,7 +98,7 @@ fn the_key_log_holds_the_lines_that_the_client_holds() {
 
 #[test]
 fn the_key_log_is_its_owners_alone_and_is_warned_of() {
-    let logged = Logged::start();
+    let logged = Logged::start(NO_CLIENTS);
     let mode = fs::metadata(&logged.file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let said = format!("whoever reads {:?} can decrypt all traffic", logged.file);
@@ -104,7 +112,7 @@ fn the_key_log_is_its_owners_alone_and_is_warned_of() {
 
 #[test]
 fn a_reload_makes_the_file_anew_and_appends_to_one_that_is_there() {
-    let logged = Logged::start();
+    let logged = Logged::start(NO_CLIENTS);
     let connect = || {
         let client = Client::new(Offer::default());
         client.connect(logged.proxy.address()).unwrap().echo(b"x");
@@ -125,7 +133,7 @@ fn a_reload_makes_the_file_anew_and_appends_to_one_that_is_there() {
 
 #[test]
 fn a_key_log_that_cannot_be_written_is_an_error_that_names_the_flag() {
-    let logged = Logged::start();
+    let logged = Logged::start(NO_CLIENTS);
     let folder = logged.pki.folder();
     let error = start(&logged.toml, folder).err().expect("a folder is no file");
     let told = format!("--key-log: {}: ", folder.display());
