@@ -85,7 +85,7 @@ fn compare(logged: &Logged) {
     let mut all = Vec::new();
     for (what, offer) in offers {
         let client = Client::new(offer);
-        let mut conversation = client.connect(logged.proxy.address()).unwrap();
+        let mut conversation = client.connect(logged.proxy.address()).expect("a handshake");
         conversation.echo(b"secret");
         conversation.close();
         let wanted = if what == "1.2" { 1 } else { 5 };
