@@ -292,7 +292,7 @@ fn argument(flag: &'static Flag) -> Arg {
     let argument = match flag.meaning {
         Meaning::File => argument.short('c').visible_alias("config-file"),
         Meaning::Later(_) => argument.hide(true),
-        Meaning::Process(_) | Meaning::Served(_) => argument,
+        Meaning::Process(_) | Meaning::Served(_) | Meaning::KeyLog => argument,
     };
     let Some(help) = HELP.iter().find(|help| help.flag == flag.name) else {
         return argument;
@@ -411,6 +411,12 @@ const HELP: &[Help] = &[
         "debug, info, warn or error [default: info]",
     ),
     help("log-format", PROCESS, "FORMAT", "text or json [default: text]"),
+    help(
+        "key-log",
+        PROCESS,
+        "FILE",
+        "Write the secrets of every connection there, for debugging: whoever reads it can decrypt all; env: to $SSLKEYLOGFILE",
+    ),
     help(
         "admin",
         PROCESS,

@@ -22,6 +22,7 @@ pub struct Client {
     context: SslContext,
     name: Option<String>,
     last_session: Arc<Mutex<Option<SslSession>>>,
+    secrets: Arc<Mutex<Vec<String>>>,
 }
 
 /// What OpenSSL says of a handshake.
@@ -97,10 +98,16 @@ impl Client {
         context.set_new_session_callback(move |_, session| {
             *keep.lock().expect("nothing panics holding it") = Some(session);
         });
+        let secrets = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&secrets);
+        context.set_keylog_callback(move |_, line| {
+            all.lock().expect("nothing panics holding it").push(line.to_owned());
+        });
         Client {
             context: context.build(),
             name: offer.name,
             last_session,
+            secrets,
         }
     }
 
@@ -130,6 +137,11 @@ impl Client {
     pub fn session(&self) -> Option<Session> {
         let last = self.last_session.lock().expect("nothing panics holding it");
         last.clone().map(|session| Session::of(&self.context, session))
+    }
+
+    /// The lines of its key log: the secrets of all its connections so far.
+    pub fn secrets(&self) -> Vec<String> {
+        self.secrets.lock().expect("nothing panics holding it").clone()
     }
 
     /// The record with the ClientHello it would send.

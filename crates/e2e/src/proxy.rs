@@ -37,6 +37,14 @@ impl Proxy {
 
     /// Runs a configuration, or says why it cannot run.
     pub fn try_start(toml: &str) -> Result<Proxy, StartError> {
+        Proxy::start_with(toml, &[])
+    }
+
+    /// The same under flags, each with its value.
+    pub fn start_with(toml: &str, flags: &[(&str, &str)]) -> Result<Proxy, StartError> {
+        let flags = flags
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
         let folder = TempDir::new().expect("a temporary folder");
         let file = folder.path().join("portcullis.toml");
         fs::write(&file, toml).expect("the temporary folder takes a file");
@@ -44,6 +52,7 @@ impl Proxy {
         let source = Source {
             config: config::Source {
                 file: Some(file.clone()),
+                flags: flags.collect(),
                 ..config::Source::default()
             },
             output: Some(Box::new(Sink(Arc::clone(&output)))),

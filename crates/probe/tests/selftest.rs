@@ -312,6 +312,7 @@ impl Spec {
             client_auth,
             alpn: Vec::new(),
             resumption: portcullis_tls::tickets::Resumption::living(Duration::from_secs(60)),
+            key_log: None,
         };
         Arc::new(Server::build(spec, &Tickets::new()).unwrap())
     }

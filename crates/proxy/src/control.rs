@@ -6,7 +6,7 @@ use crate::{
     config::Loaded,
     core::Shared,
     doors::{Doors, Fresh},
-    log,
+    log::Files,
     material::SelfSigned,
     reload::{refresh, reload},
     start::{ReloadError, Shutdown, StartError, system},
@@ -182,12 +182,12 @@ impl Control {
         }
     }
 
-    /// Access log files that were moved away are made anew.
+    /// Files of lines that were moved away are made anew.
     fn reopen(&self) {
-        let plan = &self.shared.live.load().plan.log;
-        match log::open_access(plan) {
-            Ok(file) => {
-                self.shared.books.log.switch(plan, file);
+        let plan = &self.shared.live.load().plan;
+        match Files::open(plan) {
+            Ok(files) => {
+                self.shared.books.log.switch(&plan.log, files);
                 tracing::info!("log reopened");
             }
             Err(error) => tracing::error!(error = %error, "log not reopened"),

@@ -5,13 +5,15 @@
 use crate::{
     clock,
     metrics::Metrics,
-    plan::{AccessLog, LogFormat, LogLevel, LogPlan},
+    plan::{AccessLog, LogFormat, LogLevel, LogPlan, Plan},
     start::{StartError, system},
 };
 use std::{
     fmt::{self, Write as _},
     fs::{File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering::Relaxed},
@@ -49,38 +51,58 @@ struct Shape {
 enum Line {
     Event(String),
     Access(String),
-    AccessTo(Option<File>),
+    Key(String),
+    To(Files),
     Flush(SyncSender<()>),
     End,
 }
 
-/// Opens what a plan names, before anything is switched to it.
-pub(crate) fn open_access(plan: &LogPlan) -> Result<Option<File>, StartError> {
-    match &plan.access {
-        AccessLog::File(path) => match OpenOptions::new().create(true).append(true).open(path) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) => Err(StartError::File {
-                key: "log.access",
-                path: path.clone(),
-                error,
-            }),
-        },
-        AccessLog::Stdout | AccessLog::Off => Ok(None),
+/// The files that lines go to instead of the output.
+#[derive(Default)]
+pub(crate) struct Files {
+    access: Option<File>,
+    keys: Option<File>,
+}
+
+impl Files {
+    /// Opens what a plan names, before anything is switched to it.
+    pub(crate) fn open(plan: &Plan) -> Result<Files, StartError> {
+        let mut appending = OpenOptions::new();
+        appending.create(true).append(true);
+        let access = match &plan.log.access {
+            AccessLog::File(path) => Some(open(&appending, "log.access", path)?),
+            AccessLog::Stdout | AccessLog::Off => None,
+        };
+        // a file that is there keeps the mode that its owner gave it
+        let secret = appending.mode(0o600);
+        let keys = plan.key_log.as_deref().map(|path| open(secret, "--key-log", path));
+        Ok(Files {
+            access,
+            keys: keys.transpose()?,
+        })
     }
+}
+
+fn open(how: &OpenOptions, key: &'static str, path: &Path) -> Result<File, StartError> {
+    how.open(path).map_err(|error| StartError::File {
+        key,
+        path: path.to_owned(),
+        error,
+    })
 }
 
 impl Log {
     /// Starts the writer.
     pub(crate) fn start(
         plan: &LogPlan,
+        files: Files,
         output: Output,
         metrics: Arc<Metrics>,
     ) -> Result<(Log, JoinHandle<()>), StartError> {
-        let access = open_access(plan)?;
         let (lines, queue) = sync_channel(QUEUE);
         let writer = std::thread::Builder::new()
             .name("log".into())
-            .spawn(move || write(&queue, output, access));
+            .spawn(move || write(&queue, output, files));
         let writer = writer.map_err(system("cannot start a thread"))?;
         let shape = Shape {
             level: AtomicU8::new(0),
@@ -96,11 +118,11 @@ impl Log {
         Ok((log, writer))
     }
 
-    /// Switches to another plan, whose file was opened before.
-    pub(crate) fn switch(&self, plan: &LogPlan, access: Option<File>) {
+    /// Switches to another plan, whose files were opened before.
+    pub(crate) fn switch(&self, plan: &LogPlan, files: Files) {
         self.shape(plan);
         // control thread: it may wait for the writer
-        let _ = self.lines.send(Line::AccessTo(access));
+        let _ = self.lines.send(Line::To(files));
     }
 
     /// Makes this the subscriber of the calling thread until the guard goes.
@@ -117,6 +139,11 @@ impl Log {
     /// Hands an access line over.
     pub(crate) fn access(&self, line: String) {
         self.hand(Line::Access(line));
+    }
+
+    /// Hands a line of the key log over.
+    pub(crate) fn key(&self, line: String) {
+        self.hand(Line::Key(line));
     }
 
     /// Waits until all lines handed over so far are written.
@@ -157,39 +184,66 @@ impl Log {
 }
 
 /// The writer thread: writes all there is, then flushes, then waits.
-fn write(queue: &Receiver<Line>, output: Output, access: Option<File>) {
-    let mut output = io::BufWriter::new(output);
-    let mut access = access.map(io::BufWriter::new);
+fn write(queue: &Receiver<Line>, output: Output, files: Files) {
+    let mut writer = Writer {
+        output: io::BufWriter::new(output),
+        access: None,
+        keys: None,
+    };
+    writer.turn_to(files);
     let mut next = queue.recv().ok();
     while let Some(line) = next {
         // a full disk or a closed pipe must not stop the proxy, and there is nowhere left to say it
         let _ = match line {
-            Line::Event(text) => output.write_all(text.as_bytes()),
-            Line::Access(text) => match &mut access {
+            Line::Event(text) => writer.output.write_all(text.as_bytes()),
+            Line::Access(text) => match &mut writer.access {
                 Some(file) => file.write_all(text.as_bytes()),
-                None => output.write_all(text.as_bytes()),
+                None => writer.output.write_all(text.as_bytes()),
             },
-            Line::AccessTo(file) => {
-                access = file.map(io::BufWriter::new);
+            // without a file: of a connection that began before a reload took it away
+            Line::Key(text) => writer
+                .keys
+                .as_mut()
+                .map_or(Ok(()), |file| file.write_all(text.as_bytes())),
+            Line::To(files) => {
+                writer.turn_to(files);
                 Ok(())
             }
             Line::Flush(done) => {
-                let flushed = output
-                    .flush()
-                    .and_then(|()| access.as_mut().map_or(Ok(()), Write::flush));
+                writer.flush();
                 let _ = done.send(());
-                flushed
+                Ok(())
             }
             Line::End => break,
         };
         next = queue.try_recv().ok().or_else(|| {
-            let _ = output.flush();
-            let _ = access.as_mut().map_or(Ok(()), Write::flush);
+            writer.flush();
             queue.recv().ok()
         });
     }
-    let _ = output.flush();
-    let _ = access.as_mut().map_or(Ok(()), Write::flush);
+    writer.flush();
+}
+
+/// What the writer thread writes to.
+struct Writer {
+    output: io::BufWriter<Output>,
+    access: Option<io::BufWriter<File>>,
+    keys: Option<io::BufWriter<File>>,
+}
+
+impl Writer {
+    /// The files before are flushed as they go.
+    fn turn_to(&mut self, files: Files) {
+        self.access = files.access.map(io::BufWriter::new);
+        self.keys = files.keys.map(io::BufWriter::new);
+    }
+
+    /// Each on its own: one full disk must not hold the others back.
+    fn flush(&mut self) {
+        let _ = self.output.flush();
+        let _ = self.access.as_mut().map_or(Ok(()), Write::flush);
+        let _ = self.keys.as_mut().map_or(Ok(()), Write::flush);
+    }
 }
 
 /// The subscriber: makes a line of an event.

@@ -15,6 +15,8 @@ pub struct Plan {
     pub workers: Option<usize>,
     /// Where lines go and which.
     pub log: LogPlan,
+    /// File for the secrets of every connection, reopened on SIGUSR1; None: they stay secret.
+    pub key_log: Option<PathBuf>,
     /// The admin listener; None: off.
     pub admin: Option<AdminPlan>,
     /// The metrics listener.

@@ -392,7 +392,10 @@ impl Line<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{AccessLog, LogLevel, LogPlan};
+    use crate::{
+        log::Files,
+        plan::{AccessLog, LogLevel, LogPlan},
+    };
     use std::{io, sync::Mutex};
 
     /// What the writer thread wrote.
@@ -416,7 +419,7 @@ mod tests {
             access: AccessLog::Stdout,
         };
         let (written, metrics) = (Written::default(), Arc::new(Metrics::new()));
-        let (log, writer) = Log::start(&plan, Box::new(written.clone()), metrics.clone()).unwrap();
+        let (log, writer) = Log::start(&plan, Files::default(), Box::new(written.clone()), metrics.clone()).unwrap();
         let flags = || AtomicBool::new(false);
         let nowhere = Label::from("none");
         let books = Books {

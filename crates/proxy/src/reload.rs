@@ -5,7 +5,8 @@ use crate::{
     clock, config,
     control::{Command, Control, notice},
     doors::Doors,
-    log,
+    key_log,
+    log::Files,
     material::Broken,
     metrics::{RefreshResult, ReloadResult},
     snapshot::{Ground, Snapshot},
@@ -49,6 +50,7 @@ pub(crate) fn refresh(control: &Control) {
         tickets: &shared.tickets,
         metrics: &shared.books.metrics,
         self_signed: control.self_signed.as_ref(),
+        key_log: key_log::of(&control.loaded.plan, &shared.books.log),
         previous: Some(&old),
         broken: Broken::Keeps(&old.kept),
     };
@@ -96,11 +98,12 @@ async fn switch(
         tickets: &shared.tickets,
         metrics: &shared.books.metrics,
         self_signed: control.self_signed.as_ref(),
+        key_log: key_log::of(&loaded.plan, &shared.books.log),
         previous: Some(&old),
         broken: Broken::Refuses,
     };
     let snapshot = Snapshot::build(&loaded, &ground).map_err(StartError::Config)?;
-    let access = log::open_access(&loaded.plan.log)?;
+    let files = Files::open(&loaded.plan)?;
     let fresh = doors.bind(&snapshot, shared.cores())?;
     let admin = Admin::change(&old.plan, &loaded.plan, serving)?;
     // nothing can fail from here on
@@ -111,7 +114,7 @@ async fn switch(
     doors.close_others(shared, &snapshot).await;
     snapshot.take_over(shared, half_the_files());
     snapshot.tell_of_worries(&shared.books.metrics);
-    shared.books.log.switch(&loaded.plan.log, access);
+    shared.books.log.switch(&loaded.plan.log, files);
     shared.live.swap(snapshot);
     doors.listen(shared, fresh);
     admin.apply(serving, shared, commands);

@@ -55,6 +55,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) tickets: &'a Arc<Tickets>,
     pub(crate) metrics: &'a Metrics,
     pub(crate) self_signed: Option<&'a SelfSigned>,
+    /// Who is told the secrets of connections.
+    pub(crate) key_log: Option<Arc<dyn rustls::KeyLog>>,
     /// What ran so far: shared counts and upstreams that stay the same go on.
     pub(crate) previous: Option<&'a Snapshot>,
     /// What becomes of files that are of no use.
@@ -234,6 +236,7 @@ struct SiteBuild<'a> {
     certificates: &'a [Arc<Identity>],
     client_auth: Option<&'a ClientAuth>,
     resumption: Resumption,
+    key_log: Option<&'a Arc<dyn rustls::KeyLog>>,
     label: Label,
     made: Vec<(Policy, bool, Arc<Site>)>,
 }
@@ -281,6 +284,7 @@ impl SiteBuild<'_> {
             client_auth: self.client_auth.cloned(),
             alpn: Vec::new(),
             resumption: self.resumption.clone(),
+            key_log: self.key_log.cloned(),
         };
         Server::build(spec, tickets)
     }
@@ -328,6 +332,7 @@ impl Ground<'_> {
             certificates: &certificates,
             client_auth: client_auth.as_deref(),
             resumption,
+            key_log: self.key_log.as_ref(),
             label: self.label(plan, index),
             made: Vec::new(),
         };

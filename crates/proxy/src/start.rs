@@ -5,7 +5,8 @@ use crate::{
     control::{self, Command, Control},
     core::{self, Shared},
     doors::{AddressError, Doors},
-    log::{Log, Output},
+    key_log,
+    log::{Files, Log, Output},
     material::{Broken, SelfSigned},
     metrics::{Label, Metrics, ReloadResult},
     record::Books,
@@ -109,7 +110,8 @@ pub fn start(source: Source, shutdown: Shutdown) -> Result<Running, StartError> 
     let loaded = config::load(&source.config).map_err(StartError::Config)?;
     let metrics = Arc::new(Metrics::new());
     let output = source.output.unwrap_or_else(|| Box::new(io::stdout()));
-    let (log, writer) = Log::start(&loaded.plan.log, output, metrics.clone())?;
+    let files = Files::open(&loaded.plan)?;
+    let (log, writer) = Log::start(&loaded.plan.log, files, output, metrics.clone())?;
     let _here = log.enter();
     let started = assemble(&loaded, source.self_signed, source.hook, (log.clone(), metrics));
     let (shared, mailboxes, doors, self_signed) = started.inspect_err(|_| log.end())?;
@@ -159,6 +161,7 @@ fn assemble(
         tickets: &tickets,
         metrics: &metrics,
         self_signed: self_signed.as_ref(),
+        key_log: key_log::of(&loaded.plan, &log),
         previous: None,
         broken: Broken::Refuses,
     };
@@ -189,6 +192,7 @@ pub fn inspect(loaded: &Loaded, self_signed: Option<&SelfSigned>) -> Result<Snap
             tickets: &tickets,
             metrics: &metrics,
             self_signed,
+            key_log: None,
             previous: None,
             broken: Broken::Refuses,
         },

@@ -89,6 +89,8 @@ pub struct ServerSpec {
     pub alpn: Vec<Vec<u8>>,
     /// How sessions are resumed.
     pub resumption: Resumption,
+    /// Who is told the secrets of every connection; None: nobody.
+    pub key_log: Option<Arc<dyn rustls::KeyLog>>,
 }
 
 /// Why no server can be built.

@@ -12,11 +12,11 @@ use std::{
 
 /// The status code of a request.
 fn asked(admin: SocketAddr, request: &str, headers: &str) -> String {
-    let mut socket = TcpStream::connect(admin).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(socket, "{request} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n").unwrap();
+    let mut socket = TcpStream::connect(admin).expect("the admin listener");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    write!(socket, "{request} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n").expect("it reads");
     let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
+    socket.read_to_string(&mut answer).expect("an answer");
     answer.split_whitespace().nth(1).unwrap_or_default().to_owned()
 }
 

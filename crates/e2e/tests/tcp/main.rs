@@ -19,6 +19,7 @@ mod clients;
 mod cores;
 mod crowd;
 mod hello;
+mod key_log;
 mod limits;
 mod negotiation;
 mod relay;

@@ -65,6 +65,7 @@ impl Site {
                 .map(|mode| ClientAuth::new(mode, self.client_roots.iter().map(root).collect())),
             alpn: Vec::new(),
             resumption: portcullis_tls::tickets::Resumption::living(Duration::from_secs(3600)),
+            key_log: None,
         };
         Server::build(spec, tickets).expect("a server")
     }

@@ -39,6 +39,8 @@ pub enum Meaning {
     Served(&'static [&'static str]),
     /// The file to read.
     File,
+    /// Where the secrets of connections go. The file has no key for it: it is for one run, seen by who types it.
+    KeyLog,
     /// Not in this version; what to do until then.
     Later(Option<&'static str>),
 }
@@ -134,7 +136,12 @@ pub const FLAGS: &[Flag] = &[
         Shape::Switch,
         &["certificates", "self_signed"],
     ),
-    later("key-log", None, Shape::Text),
+    Flag {
+        name: "key-log",
+        variable: None,
+        shape: Shape::Text,
+        meaning: Meaning::KeyLog,
+    },
     Flag {
         name: "config",
         variable: Some("PORTCULLIS_CONFIG"),

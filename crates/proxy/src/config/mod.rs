@@ -16,6 +16,7 @@ mod document;
 mod environment;
 pub mod flags;
 mod footing;
+mod key_log;
 mod later;
 mod listener;
 mod named;
@@ -152,13 +153,15 @@ pub fn load_text(source: &Source, text: &str) -> Result<Loaded, Vec<Problem>> {
 
 fn understand(source: &Source, document: Result<Table, Vec<Problem>>) -> Result<Loaded, Vec<Problem>> {
     let mut report = Report::default();
-    let given = typed::collect(source, &mut report);
+    let mut given = typed::collect(source, &mut report);
+    let key_log = given.key_log.take();
+    let key_log = key_log.and_then(|named| key_log::read(&named, &source.environment, &mut report));
     let plan = match document {
-        Ok(document) => Some(plan(
-            joined(document, given, &mut report),
-            &source.environment,
-            &mut report,
-        )),
+        Ok(document) => {
+            let tree = joined(document, given, &mut report);
+            let plan = plan(tree, &source.environment, &mut report);
+            Some(Plan { key_log, ..plan })
+        }
         Err(problems) => {
             report.errors.extend(problems);
             None
@@ -246,6 +249,7 @@ fn plan(tree: Table, environment: &[(String, String)], report: &mut Report) -> P
     Plan {
         workers: process.workers,
         log: process.log,
+        key_log: None,
         admin: process.admin.map(|admin| admin.value),
         metrics: process.metrics,
         shutdown: process.shutdown,

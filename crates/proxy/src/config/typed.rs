@@ -21,6 +21,8 @@ pub(super) struct Given {
     pub(super) served: Table,
     /// What described them.
     pub(super) described_by: Vec<Origin>,
+    /// What `--key-log` says.
+    pub(super) key_log: Option<Value>,
 }
 
 /// Reads flags and variables; a flag wins over its variable.
@@ -33,6 +35,7 @@ pub(super) fn collect(source: &Source, report: &mut Report) -> Given {
         process: Table::default(),
         served: Table::default(),
         described_by: Vec::new(),
+        key_log: None,
     };
     for typed in set {
         given.place(typed, report);
@@ -71,6 +74,10 @@ impl Given {
         let origin = typed.origin.clone();
         let (table, path) = match typed.flag.meaning {
             Meaning::File => return,
+            Meaning::KeyLog => match value(&typed) {
+                Ok(value) => return self.key_log = Some(value),
+                Err(fault) => return report.error("", fault),
+            },
             Meaning::Later(hint) => {
                 let fault = Fault::whole(origin, "not in this version");
                 report.error("", fault.maybe_hint(hint.map(str::to_owned)));

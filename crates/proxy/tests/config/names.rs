@@ -52,6 +52,7 @@ const FLAGS_BUILT: &[(&str, &str, &str)] = &[
     ),
     ("admin", "--self-signed --admin unix:a", "--self-signed --admin off"),
     ("self-signed", "--cert a", "--self-signed"),
+    ("key-log", "--self-signed --key-log a", "--self-signed --key-log b"),
 ];
 
 /// Flags of SPEC 3 that a later version builds.
@@ -62,7 +63,6 @@ const FLAGS_LATER: &[&str] = &[
     "target-cert",
     "target-key",
     "target-policy",
-    "key-log",
     "hybrid-mode",
     "from-env",
 ];

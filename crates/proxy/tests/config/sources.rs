@@ -447,3 +447,26 @@ fn a_plain_site_explains_nothing_of_tls() {
         "{told}"
     );
 }
+
+#[test]
+fn a_key_log_is_named_by_its_flag_or_by_the_variable_that_the_flag_asks_for() {
+    let case = Case::flags("--self-signed --key-log keys").and_variable("SSLKEYLOGFILE", "others");
+    assert_eq!(case.good().plan.key_log, Some(PathBuf::from("keys")));
+    let told = "--key-log: whoever reads \"keys\" can decrypt all traffic\n  \
+                hint: for debugging only: leave --key-log out, and delete the file";
+    assert!(notices(&case).contains(&told.to_owned()), "{:?}", notices(&case));
+    let env = Case::flags("--self-signed --key-log env");
+    let set = env.clone().and_variable("SSLKEYLOGFILE", "others");
+    let origin = Origin::Environment("SSLKEYLOGFILE".into());
+    assert_eq!(origin_of(&set, "key_log"), ("\"others\"".into(), origin));
+    assert_eq!(set.good().plan.key_log, Some(PathBuf::from("others")));
+    let told = "--key-log: SSLKEYLOGFILE is not set\n  hint: set it to a file, or name the file: --key-log FILE\n";
+    assert_eq!(env.bad(), told);
+    assert_eq!(env.and_variable("SSLKEYLOGFILE", "").bad(), told);
+    let unasked = Case::flags("--self-signed").and_variable("SSLKEYLOGFILE", "others");
+    assert_eq!(unasked.good().plan.key_log, None);
+    let by_file = Case::file(&format!("key_log = 'a'\n{FILE}"));
+    assert!(by_file.bad().contains("key_log"), "no key of the file");
+    let beside = Case::file(FILE).and_flags("--key-log keys");
+    assert_eq!(beside.good().plan.key_log, Some(PathBuf::from("keys")));
+}

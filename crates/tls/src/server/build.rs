@@ -135,6 +135,9 @@ fn template(
     config.max_early_data_size = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    if let Some(key_log) = &spec.key_log {
+        config.key_log = Arc::clone(key_log);
+    }
     Ok(config)
 }
 

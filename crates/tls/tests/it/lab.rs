@@ -150,6 +150,7 @@ pub(crate) fn spec(identities: &[&Arc<Identity>]) -> ServerSpec {
         client_auth: None,
         alpn: Vec::new(),
         resumption: portcullis_tls::tickets::Resumption::living(Duration::from_secs(3600)),
+        key_log: None,
     }
 }
 
