@@ -75,11 +75,8 @@ async fn admit(
     let Peeked { hello, bytes } = hello.ok_or_else(|| NoHello::Failed(slow(Stage::Hello)))??;
     record.reach(Stage::Route);
     record.offered(&hello);
-    let found = listener
-        .sites
-        .find(hello.sni.as_deref())
-        .and_then(|site| Some((site, site.tls.as_ref()?)));
-    let Some((site, _)) = found else {
+    let found = listener.sites.find(hello.sni.as_deref());
+    let Some(site) = found.filter(|site| site.tls.is_some()) else {
         return Err(turn_away(
             core,
             &mut socket,

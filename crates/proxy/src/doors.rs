@@ -169,12 +169,15 @@ impl Doors {
 
 impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.error.kind() {
-            io::ErrorKind::AddrInUse => "address in use",
-            io::ErrorKind::PermissionDenied => "permission denied",
-            io::ErrorKind::AddrNotAvailable => "no such address on this machine",
+        let (what, hint) = match self.error.kind() {
+            io::ErrorKind::AddrInUse => ("address in use", "another server, or another portcullis, has it"),
+            io::ErrorKind::PermissionDenied => ("permission denied", "ports below 1024 need CAP_NET_BIND_SERVICE"),
+            io::ErrorKind::AddrNotAvailable => (
+                "no such address on this machine",
+                "0.0.0.0 and [::] stand for all it has",
+            ),
             _ => return write!(f, "cannot listen on {}: {}", self.address, self.error),
         };
-        write!(f, "cannot listen on {}: {what}", self.address)
+        write!(f, "cannot listen on {}: {what}\n  hint: {hint}", self.address)
     }
 }

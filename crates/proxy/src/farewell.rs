@@ -11,7 +11,9 @@ const MAX_UNREAD: usize = 64 * 1024;
 /// Writes the words, says that no more will come, and reads what is still on its way. Bounded, and never an error:
 /// the connection's fate is decided.
 pub(crate) async fn say(wheel: &Rc<Wheel>, socket: &mut Socket, words: &[u8]) {
-    let _ = wheel.within(Some(Instant::now() + LINGER), part(socket, words)).await;
+    // on the heap: every handshake in flight has room for this, and hardly one needs it
+    let part = Box::pin(part(socket, words));
+    let _ = wheel.within(Some(Instant::now() + LINGER), part).await;
 }
 
 async fn part(socket: &mut Socket, mut words: &[u8]) -> io::Result<()> {

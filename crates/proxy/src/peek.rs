@@ -8,16 +8,17 @@ use crate::{
 use portcullis_tls::failure::Fault;
 use portcullis_wire::{
     Hello,
-    client_hello::{self, HelloError, MAX_HELLO, MAX_RECORDS, Progress},
+    client_hello::{self, HelloError, MAX_HELLO, Progress},
     sniff::{Sniffed, sniff},
 };
 use std::{future::poll_fn, io, task::Poll};
 
-/// What a connection may send before its hello is whole: the hello and the headers of its records.
-const MAX_BUFFER: usize = MAX_HELLO + MAX_RECORDS * 5;
+/// What a connection may send before its hello is whole, record headers included. A byte more and an allocator
+/// gives 20 KiB, and with the 5 of the connection itself the 24 KiB of DESIGN would be passed.
+const MAX_BUFFER: usize = MAX_HELLO;
 
 /// The buffer grows by at least so much, for clients that send byte by byte, and by no more than it must:
-/// doubling would hold 32 KiB for a hello of 17.
+/// doubling would hold 32 KiB where 16 do.
 const GROWTH: usize = 2 * 1024;
 
 /// What was read.
@@ -43,10 +44,7 @@ pub(crate) async fn hello(core: &Core, socket: &mut Socket) -> Result<Peeked, No
             let room = MAX_BUFFER - bytes.len();
             core.scratch(&mut |piece| {
                 result = socket.poll_read(cx, &mut piece[..room]).map_ok(|n| {
-                    if bytes.capacity() - bytes.len() < n {
-                        bytes.reserve_exact(n.max(GROWTH));
-                    }
-                    bytes.extend_from_slice(&piece[..n]);
+                    keep(&mut bytes, &piece[..n]);
                     n
                 });
             });
@@ -63,6 +61,15 @@ pub(crate) async fn hello(core: &Core, socket: &mut Socket) -> Result<Peeked, No
             Err(error) => return Err(refuse(core, socket, &bytes, error).await),
         }
     }
+}
+
+/// Adds a piece that fits; the buffer never takes more than it may hold.
+fn keep(bytes: &mut Vec<u8>, piece: &[u8]) {
+    if bytes.capacity() - bytes.len() < piece.len() {
+        let room = MAX_BUFFER - bytes.len();
+        bytes.reserve_exact(piece.len().max(GROWTH).min(room));
+    }
+    bytes.extend_from_slice(piece);
 }
 
 fn closed(bytes: &[u8]) -> NoHello {
@@ -112,9 +119,27 @@ const HTTP_400: &str = "HTTP/1.1 400 Bad Request\r\n\
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffer_never_takes_more_than_it_may_hold_however_a_hello_comes() {
+        for step in [1, 7, 274, 1460, 2047, 2049, 5000, 16_000, MAX_BUFFER] {
+            let mut bytes = Vec::new();
+            while bytes.len() < MAX_BUFFER {
+                let next = step.min(MAX_BUFFER - bytes.len());
+                keep(&mut bytes, &vec![7; next]);
+                assert!(
+                    bytes.capacity() <= MAX_BUFFER,
+                    "{} after steps of {step}",
+                    bytes.capacity()
+                );
+            }
+        }
+    }
+
     #[test]
     fn the_400_states_its_own_length() {
-        let (head, body) = super::HTTP_400.split_once("\r\n\r\n").unwrap();
+        let (head, body) = HTTP_400.split_once("\r\n\r\n").unwrap();
         assert!(
             head.contains(&format!("Content-Length: {}", body.len())),
             "{}",
