@@ -367,12 +367,13 @@ impl Ground<'_> {
     }
 
     fn upstream(&self, plan: &crate::plan::UpstreamPlan) -> Arc<Upstream> {
-        let same = self.previous.and_then(|s| s.upstreams.iter().find(|u| u.plan == *plan));
-        same.cloned().unwrap_or_else(|| {
-            let upstream = Upstream::new(plan, self.metrics);
-            upstream.resolve();
-            Arc::new(upstream)
-        })
+        let before = self.previous.and_then(|s| s.upstreams.iter().find(|u| u.plan.name == plan.name));
+        if let Some(same) = before.filter(|before| before.plan == *plan) {
+            return Arc::clone(same);
+        }
+        let upstream = Upstream::new(plan, self.metrics, before.map(|before| &**before));
+        upstream.resolve();
+        Arc::new(upstream)
     }
 
     fn listener(&self, plan: &ListenerPlan) -> Listener {

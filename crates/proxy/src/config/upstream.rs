@@ -6,7 +6,7 @@ use super::{
     tree::{Kind, Table, Value, quoted},
     values::positive_duration,
 };
-use crate::plan::{Address, UpstreamPlan};
+use crate::plan::{Balance, ServerPlan, UpstreamPlan};
 
 /// An upstream as it is written.
 pub(super) struct Draft {
@@ -58,12 +58,15 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
     let plan = UpstreamPlan {
         name: name.value.clone(),
         servers,
+        balance: Balance::RoundRobin,
+        tls: None,
         connect_timeout,
+        retries: None,
     };
     Draft { name, plan }
 }
 
-fn servers(upstream: &mut Reader<'_>, origin: &Origin) -> Vec<Address> {
+fn servers(upstream: &mut Reader<'_>, origin: &Origin) -> Vec<ServerPlan> {
     let none = |origin: &Origin| Fault::whole(origin.clone(), "has no server").hint("servers = [\"127.0.0.1:6000\"]");
     let Some(value) = upstream.take("servers") else {
         upstream.error(none(origin));
@@ -83,7 +86,7 @@ fn servers(upstream: &mut Reader<'_>, origin: &Origin) -> Vec<Address> {
 }
 
 /// `"address"` or `{ address = "..." }`.
-fn server(upstream: &mut Reader<'_>, item: Value) -> Option<Address> {
+fn server(upstream: &mut Reader<'_>, item: Value) -> Option<ServerPlan> {
     let (table, origin) = match item {
         Value {
             kind: Kind::Table(table),
@@ -106,5 +109,9 @@ fn server(upstream: &mut Reader<'_>, item: Value) -> Option<Address> {
         );
     }
     server.finish();
-    address
+    Some(ServerPlan {
+        address: address?,
+        weight: 1,
+        is_backup: false,
+    })
 }
