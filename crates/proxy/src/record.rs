@@ -505,6 +505,7 @@ mod tests {
                 resumed: false,
                 alpn: None,
             };
+            record.books.metrics.upstream_handshake(&Label::from("up"), &facts);
             record.negotiated_as(facts);
             record.bytes = Bytes { inward: 1, outward: 2 };
             let (site, upstream, metrics) = (Label::from("shop"), Label::from("up"), &record.books.metrics);

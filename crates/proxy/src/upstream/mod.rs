@@ -10,12 +10,14 @@ pub(crate) use stream::Stream;
 use crate::{
     core::Core,
     failure::{Failure, Stage},
+    material::Outfit,
     metrics::{Label, Metrics},
     plan::{Balance, HashOn, UpstreamPlan},
     record::Peer,
 };
+use arc_swap::ArcSwapOption;
 use balance::Turns;
-use portcullis_tls::{client::Client, failure::Fault};
+use portcullis_tls::failure::Fault;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -25,6 +27,7 @@ pub(crate) struct Upstream {
     pub(crate) plan: UpstreamPlan,
     servers: Vec<Arc<Server>>,
     turns: Turns,
+    outfit: ArcSwapOption<Outfit>,
 }
 
 /// A server that was chosen. It counts as busy with this until it is dropped.
@@ -51,6 +54,7 @@ impl Upstream {
         });
         Upstream {
             servers: servers.collect(),
+            outfit: ArcSwapOption::empty(),
             turns: Turns::new(plan.balance.clone(), &plan.servers),
             plan: plan.clone(),
             name: Label::from(plan.name.as_str()),
@@ -94,11 +98,16 @@ impl Upstream {
         }
     }
 
-    /// Connects by this client from now on.
-    pub(crate) fn dress(&self, client: &Client) {
-        for server in &self.servers {
-            server.dress(client);
+    /// Connects by this from now on, unless it is what it does already.
+    pub(crate) fn dress(&self, outfit: &Arc<Outfit>) {
+        let same = self.outfit.load().as_ref().is_some_and(|worn| worn.is_of_the_same(outfit));
+        if same {
+            return;
         }
+        for server in &self.servers {
+            server.dress(&outfit.client);
+        }
+        self.outfit.store(Some(Arc::clone(outfit)));
     }
 
     /// Looks the names of its servers up again; what cannot be resolved keeps what it had.
