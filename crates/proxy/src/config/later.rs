@@ -84,18 +84,11 @@ const LATER: &[Later] = &[
     key("policy", "report_only"),
     key("policy", "exempt"),
     key("policy", "refuse"),
-    hinted("upstream", "balance", "leave it out: servers are taken in turn"),
-    hinted("upstream", "tls", "leave it out: bytes go to the servers in the clear"),
     key("upstream", "http"),
     key("upstream", "host"),
     hinted(
         "upstream",
         "health",
-        "leave it out: a failed connect tries the next server",
-    ),
-    hinted(
-        "upstream",
-        "retries",
         "leave it out: a failed connect tries the next server",
     ),
     key("upstream", "send_proxy"),
@@ -105,8 +98,6 @@ const LATER: &[Later] = &[
         "idle",
         "the listener's limits.idle ends a connection that is silent both ways",
     ),
-    key("upstream.servers", "weight"),
-    key("upstream.servers", "backup"),
 ];
 
 /// A reserved key of a section.
