@@ -189,7 +189,11 @@ impl Snapshot {
             },
             certificates,
             upstream: upstream.name.clone(),
-            servers: upstream.servers.iter().map(|server| server.address.to_string()).collect(),
+            servers: upstream
+                .servers
+                .iter()
+                .map(|server| server.address.to_string())
+                .collect(),
         }
     }
 

@@ -273,7 +273,10 @@ impl Record {
             bytes_out: self.bytes.outward,
             upstream: self.upstream.as_ref().map_or("", |u| &u.name.0),
             upstream_server: self.upstream.as_ref().map_or("", |u| &u.server),
-            upstream_group: origin.and_then(|(group, ..)| group).map(|g| g.to_string()).unwrap_or_default(),
+            upstream_group: origin
+                .and_then(|(group, ..)| group)
+                .map(|g| g.to_string())
+                .unwrap_or_default(),
             upstream_key_exchange: origin.map_or("", |(_, class, _)| class),
             upstream_signature: origin.and_then(|(.., s)| s).map(|s| s.to_string()).unwrap_or_default(),
             duration_us: self.began.elapsed().as_micros() as u64,

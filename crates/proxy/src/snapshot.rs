@@ -377,7 +377,9 @@ impl Ground<'_> {
     }
 
     fn upstream(&self, plan: &crate::plan::UpstreamPlan) -> Arc<Upstream> {
-        let before = self.previous.and_then(|s| s.upstreams.iter().find(|u| u.plan.name == plan.name));
+        let before = self
+            .previous
+            .and_then(|s| s.upstreams.iter().find(|u| u.plan.name == plan.name));
         if let Some(same) = before.filter(|before| before.plan == *plan) {
             return Arc::clone(same);
         }

@@ -138,7 +138,11 @@ impl Client {
         Ok(Connection {
             tls,
             lane: Borrowed { lane: Some(lane), home },
-            classes: self.identities.iter().map(|identity| identity.authentication()).collect(),
+            classes: self
+                .identities
+                .iter()
+                .map(|identity| identity.authentication())
+                .collect(),
         })
     }
 
@@ -258,7 +262,10 @@ fn verifier(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn Ser
     };
     let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     match builder.build() {
-        Ok(verifier) => Ok(Arc::new(Listed { inner: verifier, listed })),
+        Ok(verifier) => Ok(Arc::new(Listed {
+            inner: verifier,
+            listed,
+        })),
         Err(error) => Err(Error::General(error.to_string())),
     }
 }

@@ -134,7 +134,12 @@ pub const FLAGS: &[Flag] = &[
         Shape::Files,
         &["target_tls", "cert"],
     ),
-    served("target-key", "PORTCULLIS_TARGET_KEY", Shape::Files, &["target_tls", "key"]),
+    served(
+        "target-key",
+        "PORTCULLIS_TARGET_KEY",
+        Shape::Files,
+        &["target_tls", "key"],
+    ),
     served(
         "target-policy",
         "PORTCULLIS_TARGET_POLICY",

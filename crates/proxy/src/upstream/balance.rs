@@ -108,10 +108,12 @@ impl Turns {
         let first = self.next.fetch_add(1, Relaxed);
         // those alike take turns
         let in_turn = (0..servers.len()).map(|i| first.wrapping_add(i) % servers.len());
-        in_turn.filter(fits).reduce(|one, other| match servers[other].is_less_busy_than(&servers[one]) {
-            true => other,
-            false => one,
-        })
+        in_turn
+            .filter(fits)
+            .reduce(|one, other| match servers[other].is_less_busy_than(&servers[one]) {
+                true => other,
+                false => one,
+            })
     }
 
     fn draw(&self) -> u64 {

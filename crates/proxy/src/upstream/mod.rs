@@ -79,7 +79,9 @@ impl Upstream {
         let mut tried = Vec::new();
         let mut problem = None;
         for _ in 0..=self.plan.retries.unwrap_or(self.servers.len()) {
-            let Some(pick) = self.pick_besides(key, &tried) else { break };
+            let Some(pick) = self.pick_besides(key, &tried) else {
+                break;
+            };
             let deadline = Instant::now() + self.plan.connect_timeout;
             match pick.server.connect(core, deadline).await {
                 Ok(stream) => return Ok((stream, pick)),
@@ -100,7 +102,11 @@ impl Upstream {
 
     /// Connects by this from now on, unless it is what it does already.
     pub(crate) fn dress(&self, outfit: &Arc<Outfit>) {
-        let same = self.outfit.load().as_ref().is_some_and(|worn| worn.is_of_the_same(outfit));
+        let same = self
+            .outfit
+            .load()
+            .as_ref()
+            .is_some_and(|worn| worn.is_of_the_same(outfit));
         if same {
             return;
         }

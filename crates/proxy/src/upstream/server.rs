@@ -13,11 +13,7 @@ use crate::{
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use portcullis_tls::{
-    client::Client,
-    failure::Fault,
-    negotiated::Negotiated,
-    policy::RuleName,
-    rustls::pki_types::ServerName,
+    client::Client, failure::Fault, negotiated::Negotiated, policy::RuleName, rustls::pki_types::ServerName,
 };
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use std::{
@@ -125,7 +121,10 @@ impl Server {
 
     /// A connection to it by the deadline, with its TLS handshake done and judged. A failure makes it rest.
     pub(crate) async fn connect(&self, core: &Core, deadline: Instant) -> Result<Stream, Failure> {
-        let connected = core.wheel.within(Some(deadline), self.try_connect(core, deadline)).await;
+        let connected = core
+            .wheel
+            .within(Some(deadline), self.try_connect(core, deadline))
+            .await;
         let connected = connected.unwrap_or_else(|| Err("timed out".into()));
         match connected {
             Ok(stream) => {
@@ -138,7 +137,12 @@ impl Server {
             Err(error) => {
                 self.counts.failures.inc();
                 self.rest();
-                tracing::debug!(upstream = &*self.upstream.0, server = &*self.name, error, "connect failed");
+                tracing::debug!(
+                    upstream = &*self.upstream.0,
+                    server = &*self.name,
+                    error,
+                    "connect failed"
+                );
                 let error = format!("{}: {error}", self.name);
                 Err(Failure::failed(Stage::Connect, Fault::Upstream, error))
             }
@@ -349,7 +353,10 @@ fn unmet(rule: RuleName, facts: &Negotiated) -> String {
             format!("the server's authentication is {}", facts.authentication.as_str())
         }
     };
-    format!("policy requires {rule} to be quantum-safe, and {what}", rule = rule.as_str())
+    format!(
+        "policy requires {rule} to be quantum-safe, and {what}",
+        rule = rule.as_str()
+    )
 }
 
 async fn tcp(address: SocketAddr) -> io::Result<Socket> {

@@ -23,7 +23,8 @@ const WORDS: &[(&str, Word<Simple>)] = &[
     ("least-connections", Word::Is(Simple::LeastConnections)),
 ];
 
-const FORMS: &str = "\"round-robin\", \"random\", \"least-connections\", { hash = \"source\" } or { sticky = \"cookie\" }";
+const FORMS: &str =
+    "\"round-robin\", \"random\", \"least-connections\", { hash = \"source\" } or { sticky = \"cookie\" }";
 
 /// Reads the key `balance`.
 pub(super) fn read(upstream: &mut Reader<'_>) -> Balance {
@@ -53,7 +54,9 @@ pub(super) fn read(upstream: &mut Reader<'_>) -> Balance {
 fn word(value: &Value) -> Result<Simple, Fault> {
     match &value.kind {
         Kind::String(_) => values::word("balance", WORDS, value),
-        other => Err(value.fault(format!("must be a word or a table, not {}", other.describe())).hint(FORMS)),
+        other => Err(value
+            .fault(format!("must be a word or a table, not {}", other.describe()))
+            .hint(FORMS)),
     }
 }
 
@@ -62,9 +65,15 @@ fn keyed(upstream: &mut Reader<'_>, table: Table, origin: &crate::config::Origin
     let mut balance = upstream.item(table, "balance", "upstream.balance").unexplained();
     let (has_hash, has_sticky) = (balance.has("hash"), balance.has("sticky"));
     let hash = balance.value("hash", hash_on);
-    let sticky = balance.value("sticky", |value| values::word("sticky", &[("cookie", Word::Is(()))], value));
+    let sticky = balance.value("sticky", |value| {
+        values::word("sticky", &[("cookie", Word::Is(()))], value)
+    });
     if has_hash == has_sticky {
-        let message = if has_hash { "has hash and sticky" } else { "has neither hash nor sticky" };
+        let message = if has_hash {
+            "has hash and sticky"
+        } else {
+            "has neither hash nor sticky"
+        };
         balance.error(Fault::whole(origin.clone(), format!("balance {message}")).hint(FORMS));
     }
     balance.finish();

@@ -34,14 +34,20 @@ pub(super) fn read(upstream: &mut Reader<'_>, servers: &[ServerPlan]) -> Option<
         return None;
     };
     let mut tls = upstream.item(table, "tls", "upstream.tls").unexplained();
-    tls.explain("server_name", shown_name(&tls), tls.origin_of("server_name").unwrap_or(Origin::Default));
+    tls.explain(
+        "server_name",
+        shown_name(&tls),
+        tls.origin_of("server_name").unwrap_or(Origin::Default),
+    );
     let server_name = tls.value("server_name", host);
     if server_name.is_none() {
         need_a_name(&mut tls, servers, &origin);
     }
     let shown_ca = tls.origin_of("ca").unwrap_or(Origin::Default);
     let ca = tls.value("ca", values::path);
-    let ca_words = ca.as_ref().map_or("the system\'s".into(), |ca| quoted(&ca.value.display().to_string()));
+    let ca_words = ca
+        .as_ref()
+        .map_or("the system\'s".into(), |ca| quoted(&ca.value.display().to_string()));
     tls.explain("ca", ca_words, shown_ca);
     let certificates = certificates(&mut tls);
     let (profile, settings) = settings::of_client(&mut tls);
@@ -78,7 +84,9 @@ fn need_a_name(tls: &mut Reader<'_>, servers: &[ServerPlan], origin: &Origin) {
     if let Some(server) = unix {
         let message = format!("tls has no server_name, and {} has none either", server.address);
         let fault = Fault::whole(origin.clone(), message);
-        tls.error(fault.hint("tls = { server_name = \"backend.internal\" } is the name that its certificate must bear"));
+        tls.error(
+            fault.hint("tls = { server_name = \"backend.internal\" } is the name that its certificate must bear"),
+        );
     }
 }
 
@@ -107,7 +115,9 @@ fn files(tls: &mut Reader<'_>, item: Value) -> Option<CertificateFiles> {
         tls.fault("certificates", item.fault(complaint).hint(EXAMPLE));
         return None;
     };
-    let mut pair = tls.item(table, "certificates", "upstream.tls.certificates").unexplained();
+    let mut pair = tls
+        .item(table, "certificates", "upstream.tls.certificates")
+        .unexplained();
     let stands = pair.has("chain");
     let chain = pair.value("chain", values::path);
     if !stands {
@@ -127,8 +137,14 @@ fn demand(tls: &mut Reader<'_>, profile: &Found<Profile>, settings: &Settings) -
     let written = policy::read(tls);
     let base = profile.value.policy();
     let comes_to = written.as_ref().map_or(base, |written| written.over(base));
-    if let Some(word) = written.as_ref().and_then(|written| written.client_authentication.as_ref()) {
-        let fault = Fault::whole(word.origin.clone(), "policy.client_authentication means nothing towards an upstream");
+    if let Some(word) = written
+        .as_ref()
+        .and_then(|written| written.client_authentication.as_ref())
+    {
+        let fault = Fault::whole(
+            word.origin.clone(),
+            "policy.client_authentication means nothing towards an upstream",
+        );
         tls.error(fault.hint("what we show a server stands in certificates"));
     }
     let origin_of = |rule: Option<&Found<Stance>>| rule.map_or(&profile.origin, |found| &found.origin).clone();
