@@ -179,6 +179,8 @@ impl Snapshot {
                 upstream.dress(outfit);
             }
         }
+        let metrics = &shared.books.metrics;
+        metrics.upstreams_health(self.upstreams.iter().flat_map(|upstream| upstream.health()));
         let label_of = |(index, site): (usize, &SitePlan)| label(&self.plan, index, &site.name);
         let sites = self.plan.sites.iter().enumerate();
         let failed = sites.map(|(at, site)| {

@@ -129,6 +129,18 @@ impl Client {
         }
     }
 
+    /// The same client for checks of a server's health: nothing is resumed, and if a protocol is agreed upon it is HTTP/1.1.
+    pub fn checker(&self) -> Client {
+        let mut checker = Client {
+            resumption: 0,
+            ..self.sibling()
+        };
+        if !checker.template.alpn_protocols.is_empty() {
+            checker.template.alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
+        checker
+    }
+
     /// A connection to be driven by the caller; it notes the signature for itself.
     pub fn connect(&self, name: ServerName<'static>) -> Result<Connection, Error> {
         let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();

@@ -86,11 +86,6 @@ const LATER: &[Later] = &[
     key("policy", "refuse"),
     key("upstream", "http"),
     key("upstream", "host"),
-    hinted(
-        "upstream",
-        "health",
-        "leave it out: a failed connect tries the next server",
-    ),
     key("upstream", "send_proxy"),
     key("upstream.timeouts", "first_byte"),
     hinted(

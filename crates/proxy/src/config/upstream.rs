@@ -9,6 +9,7 @@ use super::{
 use crate::plan::{ServerPlan, UpstreamPlan};
 
 mod balance;
+mod health;
 mod tls;
 
 /// What nginx and HAProxy allow about: a larger share is another server.
@@ -64,6 +65,7 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
     timeouts.finish();
     let balance = balance::read(&mut upstream);
     let tls = tls::read(&mut upstream, &servers);
+    let health = health::read(&mut upstream);
     let retries = upstream.value("retries", |value| values::count(0..=MOST_RETRIES, value));
     upstream.finish();
     let plan = UpstreamPlan {
@@ -71,6 +73,7 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
         servers,
         balance,
         tls,
+        health,
         connect_timeout,
         retries: retries.map(|found| found.value),
     };
