@@ -7,7 +7,7 @@ use super::{
     tree::quoted,
     upstream,
 };
-use crate::plan::Address;
+use crate::plan::{Address, Balance, HashOn, Mode};
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 /// The drafts of a whole configuration.
@@ -28,6 +28,7 @@ impl Drafts<'_> {
         let collided = self.listener_names(report);
         self.unused_listeners(&collided, report);
         self.unused_upstreams(report);
+        self.keys_of_requests(report);
     }
 
     fn addresses(&self, report: &mut Report) {
@@ -167,6 +168,30 @@ impl Drafts<'_> {
                 let fault = Fault::whole(listener.name.origin.clone(), message);
                 let hint = "name it in a site's listeners, or leave it out";
                 report.error(&listener.subject(), fault.hint(hint));
+            }
+        }
+    }
+
+    /// Bytes have no headers, cookies or paths to choose a server by.
+    fn keys_of_requests(&self, report: &mut Report) {
+        for site in self.sites {
+            let mut listeners = site.plan.listeners.iter().filter_map(|at| self.listeners.get(*at));
+            let Some(upstream) = self.upstreams.get(site.plan.upstream) else {
+                continue;
+            };
+            let what = match &upstream.plan.balance {
+                Balance::Hash(HashOn::Header(_)) => "header",
+                Balance::Hash(HashOn::Cookie(_)) | Balance::StickyCookie => "cookie",
+                Balance::Hash(HashOn::Uri) => "uri",
+                Balance::Hash(HashOn::Source) | Balance::RoundRobin | Balance::Random | Balance::LeastConnections => {
+                    continue;
+                }
+            };
+            if listeners.any(|listener| listener.mode == Mode::Tcp) {
+                let name = quoted(&upstream.plan.name);
+                let message = format!("upstream {name} balances by {what}, which a tcp site has not");
+                let fault = Fault::whole(site.origin.clone(), message);
+                report.error(&site.subject(), fault.hint("balance = { hash = \"source\" }"));
             }
         }
     }

@@ -67,6 +67,11 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
     let tls = tls::read(&mut upstream, &servers);
     let health = health::read(&mut upstream);
     let retries = upstream.value("retries", |value| values::count(0..=MOST_RETRIES, value));
+    if retries.is_none() {
+        // each server once
+        let others = servers.len().saturating_sub(1);
+        upstream.explain("retries", others.to_string(), Origin::Default);
+    }
     upstream.finish();
     let plan = UpstreamPlan {
         name: name.value.clone(),

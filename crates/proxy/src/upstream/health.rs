@@ -1,13 +1,6 @@
 //! What the control thread does for upstreams: asks servers how they are, and looks their names up. No data core waits for it.
-use super::{
-    Server, Stream, Upstream,
-    server::Dialler,
-};
-use crate::{
-    core::Shared,
-    failure::describe,
-    plan::HealthPlan,
-};
+use super::{Server, Stream, Upstream, server::Dialler};
+use crate::{core::Shared, failure::describe, plan::HealthPlan};
 use std::{
     cell::RefCell,
     future::poll_fn,
@@ -63,7 +56,11 @@ fn in_use((shared, upstream): &Held) -> Option<Arc<Upstream>> {
 async fn keep_resolving(held: Held) {
     loop {
         let Some(upstream) = in_use(&held) else { return };
-        let pause = if upstream.lacks_addresses() { RESOLVE_SOON } else { jittered(RESOLVE) };
+        let pause = if upstream.lacks_addresses() {
+            RESOLVE_SOON
+        } else {
+            jittered(RESOLVE)
+        };
         drop(upstream);
         sleep(pause).await;
         let Some(upstream) = in_use(&held) else { return };
@@ -93,12 +90,17 @@ async fn keep_checking(held: Held, place: usize) {
     sleep(SPREAD.mul_f64(random())).await;
     loop {
         let Some(upstream) = in_use(&held) else { return };
-        let Some(plan) = upstream.plan.health.clone() else { return };
+        let Some(plan) = upstream.plan.health.clone() else {
+            return;
+        };
         let server = Arc::clone(&upstream.servers[place]);
         let result = check(&server, &plan).await;
         if let Some(healthy) = streak.judge(result.is_ok(), &plan) {
             let is_new = server.found(healthy);
-            held.0.books.metrics.upstream_health(&upstream.name, &server.name, healthy);
+            held.0
+                .books
+                .metrics
+                .upstream_health(&upstream.name, &server.name, healthy);
             if is_new {
                 tell(&upstream, &server, &result);
             }
@@ -161,7 +163,11 @@ async fn check(server: &Server, plan: &HealthPlan) -> Result<(), String> {
         true => (200..400).contains(&status),
         false => plan.status.contains(&status),
     };
-    if is_good { Ok(()) } else { Err(format!("{path} answers {status}")) }
+    if is_good {
+        Ok(())
+    } else {
+        Err(format!("{path} answers {status}"))
+    }
 }
 
 /// The beginning of the answer, its first line at least.
@@ -187,7 +193,9 @@ fn status_of(answer: &[u8]) -> Option<u16> {
     let (minor, rest) = rest.split_first()?;
     let code = rest.strip_prefix(b" ")?.get(..3)?;
     let ends = matches!(rest.get(4), Some(b' ' | b'\r' | b'\n'));
-    let code = std::str::from_utf8(code).ok().filter(|_| minor.is_ascii_digit() && ends)?;
+    let code = std::str::from_utf8(code)
+        .ok()
+        .filter(|_| minor.is_ascii_digit() && ends)?;
     code.parse().ok().filter(|code| (100..600).contains(code))
 }
 
@@ -222,7 +230,19 @@ mod tests {
         let mut streak = Streak::default();
         let checks = [false, true, false, true, true, false, false, true, false, false, false];
         let said = checks.map(|is_good| streak.judge(is_good, &plan));
-        let changes = [Some(false), None, None, None, Some(true), None, None, None, None, None, Some(false)];
+        let changes = [
+            Some(false),
+            None,
+            None,
+            None,
+            Some(true),
+            None,
+            None,
+            None,
+            None,
+            None,
+            Some(false),
+        ];
         assert_eq!(said, changes);
     }
 

@@ -134,7 +134,9 @@ impl Upstream {
     /// Its servers that are asked for their health, and what they said last.
     pub(crate) fn health(&self) -> impl Iterator<Item = (&Label, &Arc<str>, bool)> {
         let asked = self.plan.health.as_ref().map_or(&[][..], |_| &self.servers);
-        asked.iter().map(|server| (&self.name, &server.name, server.is_healthy()))
+        asked
+            .iter()
+            .map(|server| (&self.name, &server.name, server.is_healthy()))
     }
 
     /// Says so from the second time on.

@@ -21,12 +21,17 @@ pub(super) fn read(upstream: &mut Reader<'_>) -> Option<HealthPlan> {
     } = value
     else {
         let fault = value.fault(format!("must be a table, not {}", value.kind.describe()));
-        upstream.fault("health", fault.hint("health = { path = \"/healthz\", interval = \"5s\" }"));
+        upstream.fault(
+            "health",
+            fault.hint("health = { path = \"/healthz\", interval = \"5s\" }"),
+        );
         return None;
     };
     let mut health = upstream.item(table, "health", "upstream.health");
     let path = health.value("path", path);
-    let interval = health.value_or("interval", Kind::String("5s".into()), positive_duration).value;
+    let interval = health
+        .value_or("interval", Kind::String("5s".into()), positive_duration)
+        .value;
     // as long as a connect, but never into the next check
     let timeout = health.value("timeout", positive_duration);
     let usual = std::time::Duration::from_secs(2).min(interval);
@@ -56,7 +61,9 @@ fn path(value: &Value) -> Result<String, Fault> {
     let is_good = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     match is_good {
         true => Ok(text.to_owned()),
-        false => Err(value.whole_fault(format!("{value} is no path")).hint("like \"/healthz\"")),
+        false => Err(value
+            .whole_fault(format!("{value} is no path"))
+            .hint("like \"/healthz\"")),
     }
 }
 
