@@ -71,7 +71,6 @@ const LATER: &[Later] = &[
     key("listener", "http3"),
     key("listener", "public_port"),
     key("listener", "redirect_from"),
-    key("listener", "proxy_protocol"),
     key("listener", "trusted_proxies"),
     hinted("site", "mode", "set the mode on the listener"),
     key("site", "protocol"),
@@ -86,7 +85,6 @@ const LATER: &[Later] = &[
     key("policy", "refuse"),
     key("upstream", "http"),
     key("upstream", "host"),
-    key("upstream", "send_proxy"),
     key("upstream.timeouts", "first_byte"),
     hinted(
         "upstream.timeouts",

@@ -410,6 +410,8 @@ fn mistakes_about_an_upstream_are_told_with_what_to_write() {
             "health = { path = '/', status = [42] }",
             "health.status must be from 100 to 599, not 42",
         ),
+        ("send_proxy = 1", "send_proxy 1 is not spoken"),
+        ("send_proxy = true", "send_proxy must be 2, not true"),
         ("health = true", "health must be a table, not true or false"),
     ];
     for (line, said) in table {
@@ -463,4 +465,24 @@ fn flags_about_the_target_need_tls_towards_it() {
         .try_into()
         .expect("one error");
     assert!(error.contains("--target-key: a key without a certificate"), "{error}");
+}
+
+#[test]
+fn a_proxy_header_is_taken_from_somebody() {
+    let with = |line: &str| [GOOD_LISTENER, line, "\n", GOOD_SITE, GOOD_UPSTREAM].concat();
+    for (line, said) in [
+        ("proxy_protocol = {}", "proxy_protocol is taken from nobody"),
+        ("proxy_protocol = { from = [] }", "proxy_protocol is taken from nobody"),
+        (
+            "proxy_protocol = { from = ['lb'] }",
+            "proxy_protocol.from \"lb\" is no network",
+        ),
+        (
+            "proxy_protocol = true",
+            "proxy_protocol must be a table, not true or false",
+        ),
+    ] {
+        let [error] = errors(&Case::file(&with(line))).try_into().expect("one error");
+        assert!(error.contains(said), "{error}");
+    }
 }

@@ -158,6 +158,11 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
     ),
     ("listener", "limits = { idle = '1s' }", "limits = { idle = '2s' }"),
     ("listener", "deny = ['10.0.0.0/8']", "deny = ['10.0.0.0/9']"),
+    (
+        "listener",
+        "proxy_protocol = { from = ['10.0.0.0/8'] }",
+        "proxy_protocol = { from = ['10.0.0.0/9'] }",
+    ),
     ("listener", "policy = 'prefer'", "policy = 'require'"),
     (
         "listener",
@@ -312,6 +317,7 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "balance = { hash = 'source' }",
     ),
     ("upstream", "retries = 0", "retries = 1"),
+    ("upstream", "", "send_proxy = 2"),
     ("upstream", "tls = {}", "tls = { server_name = 'a' }"),
     ("upstream", "tls = { ca = 'a' }", "tls = { ca = 'b' }"),
     (
@@ -430,11 +436,6 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
     ("listener", "http3 = false", "\"http3\""),
     ("listener", "public_port = 443", "\"public_port\""),
     ("listener", "redirect_from = [':80']", "\"redirect_from\""),
-    (
-        "listener",
-        "proxy_protocol = { from = ['10.0.0.0/8'] }",
-        "\"proxy_protocol\"",
-    ),
     ("listener", "trusted_proxies = []", "\"trusted_proxies\""),
     ("site", "mode = 'tcp'", "\"mode\""),
     ("site", "protocol = 'postgres'", "\"protocol\""),
@@ -458,7 +459,6 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
     ("site", "route = [{ path = '/' }]", "\"route\""),
     ("upstream", "http = 'auto'", "\"http\""),
     ("upstream", "host = 'pass'", "\"host\""),
-    ("upstream", "send_proxy = 2", "\"send_proxy\""),
     (
         "upstream",
         "timeouts = { first_byte = '60s' }",

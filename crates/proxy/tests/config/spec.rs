@@ -7,7 +7,6 @@ const REFUSED: &[&str] = &[
     r#"portcullis.toml:13: listener "web": "http3" is not in this version"#,
     r#"portcullis.toml:14: listener "web": "public_port" is not in this version"#,
     r#"portcullis.toml:15: listener "web": "redirect_from" is not in this version"#,
-    r#"portcullis.toml:16: listener "web": "proxy_protocol" is not in this version"#,
     r#"portcullis.toml:17: listener "web": "trusted_proxies" is not in this version"#,
     r#"portcullis.toml:30: site "shop": "client_auth.forward" is not in this version"#,
     r#"portcullis.toml:33: site "shop": "route" is not in this version"#,
