@@ -155,7 +155,7 @@ fn lists_and_limits_are_of_the_client_that_is_named() {
         socket.write_all(&header(host)).expect("it takes bytes");
         Client::new(Offer::default()).handshake(Wire::over(socket).expect("an open socket"))
     };
-    let mut held = [hold(8).ok().expect("a handshake"), hold(9).ok().expect("a handshake")];
+    let mut held = [hold(8).expect("a handshake"), hold(9).expect("a handshake")];
     held.iter_mut().for_each(|conversation| conversation.echo(b"there"));
     assert!(hold(8).is_err());
     let record = stage
