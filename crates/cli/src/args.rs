@@ -1,9 +1,16 @@
 //! The command line: what may be typed, and what it means. No I/O.
-use crate::cert::args::Cert;
-use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, parser::ValueSource};
+use crate::{cert::args::Cert, version};
+use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use portcullis_proxy::config::flags::{FLAGS, Flag, Meaning, Shape};
 use portcullis_tls::policy::Stance;
 use std::{ffi::OsString, fmt, path::PathBuf};
+
+mod look;
+mod tools;
+
+pub(crate) use look::visible;
+use tools::{BENCH_EXAMPLES, COMPLETIONS_EXAMPLES, DOCTOR_EXAMPLES, MAN_EXAMPLES};
+pub(crate) use tools::{Bench, Completions, Doctor, Man, Shell};
 
 /// What was asked for.
 #[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
@@ -12,6 +19,7 @@ pub(crate) enum Command {
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Typed),
     /// Everything at once, nothing to set up
+    #[command(after_help = DEMO_EXAMPLES)]
     Demo(Demo),
     /// Read a configuration and say what it comes to
     #[command(after_help = CHECK_EXAMPLES)]
@@ -20,16 +28,32 @@ pub(crate) enum Command {
     #[command(after_help = SELFTEST_EXAMPLES)]
     Selftest(Selftest),
     /// What the running proxy does
+    #[command(after_help = STATUS_EXAMPLES)]
     Status(Status),
     /// Have the running proxy read its configuration again
+    #[command(after_help = RELOAD_EXAMPLES)]
     Reload(Admin),
     /// Have the running proxy finish what runs and end
+    #[command(after_help = DRAIN_EXAMPLES)]
     Drain(Admin),
     /// The tables of groups, signatures and profiles
+    #[command(after_help = GROUPS_EXAMPLES)]
     Groups(Groups),
     /// Make and look at certificates, ML-DSA and classical
-    #[command(subcommand)]
+    #[command(subcommand, after_help = CERT_EXAMPLES)]
     Cert(Cert),
+    /// Look at this machine, and at a configuration's files and ports
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(Doctor),
+    /// Measure what each group, signature and cipher suite costs on this machine
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(Bench),
+    /// Print completions for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(Completions),
+    /// Print a manual page, or write all of them
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(Man),
     #[command(flatten)]
     Later(Later),
 }
@@ -146,14 +170,6 @@ pub(crate) enum Later {
     #[command(hide = true, disable_help_flag = true)]
     Report(Anything),
     #[command(hide = true, disable_help_flag = true)]
-    Doctor(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Bench(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Completions(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Man(Anything),
-    #[command(hide = true, disable_help_flag = true)]
     Import(Anything),
 }
 
@@ -178,13 +194,19 @@ pub(crate) fn parse<W>(words: impl IntoIterator<Item = W>) -> Result<Command, Re
 where
     W: Into<OsString> + Clone,
 {
-    let line = Line::try_parse_from(words).map_err(Refusal::Clap)?;
-    match line.command {
+    let matches = command().try_get_matches_from(words);
+    let line = matches.and_then(|matches| Line::from_arg_matches(&matches));
+    match line.map_err(Refusal::Clap)?.command {
         Command::Later(later) => Err(Refusal::Later(later.name())),
         Command::Check(Check { diff: true, .. }) => Err(Refusal::Later("check --diff")),
         Command::Selftest(Selftest { quic: true, .. }) => Err(Refusal::Later("selftest --quic")),
         command => Ok(command),
     }
+}
+
+/// Everything that may be typed, as clap knows it.
+pub(crate) fn command() -> clap::Command {
+    look::grouped(Line::command().long_version(version::long()))
 }
 
 impl Refusal {
@@ -222,10 +244,6 @@ impl Later {
         match self {
             Later::Probe(_) => "probe",
             Later::Report(_) => "report",
-            Later::Doctor(_) => "doctor",
-            Later::Bench(_) => "bench",
-            Later::Completions(_) => "completions",
-            Later::Man(_) => "man",
             Later::Import(_) => "import",
         }
     }
@@ -267,7 +285,7 @@ impl FromArgMatches for Typed {
 
 /// Post-quantum TLS in front of a service
 #[derive(Parser)]
-#[command(name = "portcullis", version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(name = "portcullis", version = version::short(), arg_required_else_help = true, after_help = EXAMPLES)]
 struct Line {
     #[command(subcommand)]
     command: Command,
@@ -438,6 +456,31 @@ const EXAMPLES: &str = "Examples:
   portcullis check -c portcullis.toml --explain
 
 Exit codes: 0 good; 1 what was asked for does not hold; 2 wrong usage or configuration; 3 the system refused";
+
+const DEMO_EXAMPLES: &str = "Examples:
+  portcullis demo
+  portcullis demo --no-open";
+
+const STATUS_EXAMPLES: &str = "Examples:
+  portcullis status
+  portcullis status --ready --admin unix:/run/portcullis/admin.sock";
+
+const RELOAD_EXAMPLES: &str = "Examples:
+  portcullis reload
+  portcullis reload -c portcullis.toml";
+
+const DRAIN_EXAMPLES: &str = "Examples:
+  portcullis drain
+  portcullis drain --admin unix:/run/portcullis/admin.sock";
+
+const GROUPS_EXAMPLES: &str = "Examples:
+  portcullis groups
+  portcullis groups --json";
+
+const CERT_EXAMPLES: &str = "Examples:
+  portcullis cert ca --dual --out pki
+  portcullis cert server --issuer pki/ca-mldsa65.pem --name shop.example.com --out pki
+  portcullis cert inspect pki/shop.example.com.pem";
 
 const SERVE_EXAMPLES: &str = "Examples:
   portcullis serve --self-signed

@@ -6,21 +6,27 @@
 )]
 
 mod args;
+mod bench;
 mod cert;
 mod check;
+mod colour;
+mod completions;
 mod demo;
+mod doctor;
 mod exit;
 mod groups;
+mod man;
 mod running;
 mod say;
 mod selftest;
 mod serve;
+mod version;
 
 use args::{Command, Typed};
 use exit::Exit;
 use portcullis_proxy::{config, plan::CertificateFiles};
 use running::Ask;
-use std::{future::Future, path::Path, process::ExitCode};
+use std::{future::Future, path::Path, process::ExitCode, time::Duration};
 
 /// Measured against the system's: 8 to 12 % less CPU per handshake and request.
 #[global_allocator]
@@ -89,6 +95,24 @@ fn run(command: Command) -> Exit {
         Command::Cert(command) => cert::run(command),
         Command::Reload(admin) => ask_running(&admin, Ask::Reload),
         Command::Drain(admin) => ask_running(&admin, Ask::Drain),
+        Command::Doctor(wish) => {
+            let output = if wish.json {
+                doctor::Output::Json
+            } else {
+                doctor::Output::Text
+            };
+            on_runtime(doctor::run(&source(wish.typed), output))
+        }
+        Command::Bench(wish) => {
+            let output = if wish.json {
+                bench::Output::Json
+            } else {
+                bench::Output::Text
+            };
+            bench::run(&wish.only, Duration::from_secs(wish.seconds.into()), output)
+        }
+        Command::Completions(wish) => completions::run(wish.shell),
+        Command::Man(wish) => man::run(&wish.command, wish.out.as_deref()),
         // `parse` has refused them
         Command::Later(_) => Exit::Usage,
     }

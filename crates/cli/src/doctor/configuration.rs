@@ -1,0 +1,335 @@
+//! A configuration's files and ports, and who runs already.
+use super::finding::{Finding, Section};
+use crate::{running, serve::self_signed};
+use portcullis_proxy::{
+    config::{self, Loaded, Problem, flags::FLAGS},
+    inspect,
+    plan::{Address, AdminPlan, Certificates, Plan},
+};
+use serde_json::{Value, json};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::{
+    fs::File,
+    io::{self, ErrorKind, Read},
+    net::SocketAddr,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    path::Path,
+    time::Duration,
+};
+
+/// It is on this machine.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Who runs, the configuration's files, its ports.
+pub(super) async fn sections(source: &config::Source) -> Vec<Section> {
+    let (instance, status) = instance(source).await;
+    let instance = Section {
+        title: "running",
+        findings: instance,
+    };
+    if !is_given(source) {
+        let why = "no configuration: -c FILE or the flags of `serve` name one, and no portcullis.toml is here";
+        return vec![
+            instance,
+            single("configuration", Finding::untried("configuration", why)),
+        ];
+    }
+    match config::load(source) {
+        Ok(loaded) => vec![
+            instance,
+            Section {
+                title: "files",
+                findings: files(&loaded),
+            },
+            Section {
+                title: "ports",
+                findings: ports(&loaded.plan, &status),
+            },
+        ],
+        Err(problems) => {
+            let findings = problems.iter().map(|problem| told(Finding::bad, problem)).collect();
+            let not = "the configuration cannot be read";
+            vec![
+                instance,
+                Section {
+                    title: "configuration",
+                    findings,
+                },
+                single("files", Finding::untried("files", not)),
+                single("ports", Finding::untried("ports", not)),
+            ]
+        }
+    }
+}
+
+fn single(title: &'static str, finding: Finding) -> Section {
+    Section {
+        title,
+        findings: vec![finding],
+    }
+}
+
+/// Something describes a listener or names a file.
+fn is_given(source: &config::Source) -> bool {
+    let variable =
+        |name: &str| name.starts_with("QUANTUM_SAFE_PROXY_") || FLAGS.iter().any(|flag| flag.variable == Some(name));
+    let by_variable = source
+        .environment
+        .iter()
+        .any(|(name, value)| !value.is_empty() && variable(name));
+    source.file.is_some() || !source.flags.is_empty() || by_variable
+}
+
+async fn instance(source: &config::Source) -> (Vec<Finding>, Value) {
+    let admin = match config::admin(source) {
+        Ok(Some(admin)) => admin,
+        Ok(None) => {
+            let why = "the admin listener is off, or neither $RUNTIME_DIRECTORY nor $XDG_RUNTIME_DIR says where it is";
+            return (vec![Finding::untried("instance", why)], Value::Null);
+        }
+        Err(_) => {
+            let why = "the configuration does not say where the admin listener is";
+            return (vec![Finding::untried("instance", why)], Value::Null);
+        }
+    };
+    let place = Finding::info("admin", admin.listen.to_string()).facts(json!({ "listen": admin.listen.to_string() }));
+    match running::status(&admin, PATIENCE).await {
+        Ok(status) => (vec![place, described(&status)], status),
+        Err(error) => (vec![place, silent(&admin, &error)], Value::Null),
+    }
+}
+
+fn described(status: &Value) -> Finding {
+    let version = status["version"].as_str().unwrap_or("unknown");
+    let ready = match status["ready"].as_bool() {
+        Some(true) => "ready".to_owned(),
+        _ => format!("not ready: {}", status["reason"].as_str().unwrap_or("unknown")),
+    };
+    let found = format!(
+        "pid {}, version {version}, up {} s, {} connections, {ready}",
+        status["pid"], status["uptime_seconds"], status["connections"]
+    );
+    let finding = match version == env!("CARGO_PKG_VERSION") && status["ready"] == true {
+        true => Finding::ok("instance", found),
+        false => Finding::warn("instance", found),
+    };
+    finding.facts(json!({ "pid": status["pid"], "version": version, "ready": status["ready"] }))
+}
+
+/// Nobody there is the usual case before the first start.
+fn silent(admin: &AdminPlan, error: &anyhow::Error) -> Finding {
+    let kind = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<io::Error>())
+        .map(io::Error::kind);
+    match kind {
+        Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Finding::info("instance", "none answers there"),
+        Some(ErrorKind::PermissionDenied) => Finding::untried("instance", "the socket is another user's")
+            .hint("run doctor as the user that runs the proxy"),
+        _ => Finding::warn("instance", format!("{}: {error:#}", admin.listen)),
+    }
+}
+
+fn files(loaded: &Loaded) -> Vec<Finding> {
+    let mut named: Vec<(&Path, Secrecy)> = Vec::new();
+    for (path, secrecy) in of_plan(&loaded.plan) {
+        match named.iter_mut().find(|(known, _)| *known == path) {
+            Some((_, known)) => *known = (*known).max(secrecy),
+            None => named.push((path, secrecy)),
+        }
+    }
+    let mut findings: Vec<Finding> = named.iter().map(|(path, secrecy)| readable(path, *secrecy)).collect();
+    if findings
+        .iter()
+        .any(|finding| finding.result == super::finding::Outcome::Bad)
+    {
+        findings.push(Finding::untried("contents", "not every file can be read"));
+    } else {
+        findings.extend(contents(loaded));
+    }
+    findings.extend(loaded.notices.iter().map(|notice| told(Finding::warn, notice)));
+    findings
+}
+
+/// Who else may read a file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Secrecy {
+    Public,
+    Secret,
+}
+
+fn of_plan(plan: &Plan) -> Vec<(&Path, Secrecy)> {
+    let mut all: Vec<(&Path, Secrecy)> = Vec::new();
+    for site in &plan.sites {
+        if let Certificates::Files(files) = &site.certificates {
+            for pair in files {
+                all.push((pair.chain.as_path(), Secrecy::Public));
+                all.push((pair.key.as_path(), Secrecy::Secret));
+            }
+        }
+        if let Some(clients) = &site.client_auth {
+            all.push((clients.ca.as_path(), Secrecy::Public));
+            all.extend(clients.crl.iter().map(|list| (list.as_path(), Secrecy::Public)));
+        }
+        all.extend(
+            site.resumption
+                .secret_file
+                .iter()
+                .map(|file| (file.as_path(), Secrecy::Secret)),
+        );
+    }
+    let token = plan.admin.iter().filter_map(|admin| admin.token_file.as_deref());
+    all.extend(token.map(|file| (file, Secrecy::Secret)));
+    all
+}
+
+fn readable(path: &Path, secrecy: Secrecy) -> Finding {
+    let what = path.display().to_string();
+    let read = File::open(path).and_then(|mut file| {
+        let mut first = [0; 1];
+        // a folder opens, and cannot be read
+        file.read(&mut first)?;
+        file.metadata()
+    });
+    match read {
+        Ok(about) => {
+            let mode = about.permissions().mode() & 0o777;
+            let finding = match secrecy == Secrecy::Secret && mode & 0o007 != 0 {
+                true => Finding::warn(
+                    what,
+                    format!(
+                        "{} bytes, mode {mode:04o}: every user may reach this secret",
+                        about.len()
+                    ),
+                )
+                .hint(format!("chmod 0600 {}", path.display())),
+                false => Finding::ok(what, format!("{} bytes, mode {mode:04o}", about.len())),
+            };
+            finding.facts(json!({ "bytes": about.len(), "mode": format!("{mode:04o}") }))
+        }
+        Err(error) => {
+            let hint = match error.kind() {
+                ErrorKind::PermissionDenied => Some("the user that runs the proxy must be able to read it"),
+                _ => None,
+            };
+            let finding = Finding::bad(what, error.to_string());
+            match hint {
+                Some(hint) => finding.hint(hint),
+                None => finding,
+            }
+        }
+    }
+}
+
+/// As `check` judges them.
+fn contents(loaded: &Loaded) -> Vec<Finding> {
+    match inspect(loaded, Some(&self_signed())) {
+        Ok(snapshot) => {
+            let picture = snapshot.picture();
+            let certificates: usize = picture.sites.iter().map(|site| site.certificates.len()).sum();
+            let good = Finding::ok(
+                "contents",
+                format!("{certificates} certificates with their keys, all usable"),
+            );
+            let warnings = picture
+                .warnings
+                .into_iter()
+                .map(|warning| Finding::warn(format!("site \"{}\"", warning.site), warning.message).hint(warning.hint));
+            std::iter::once(good).chain(warnings).collect()
+        }
+        Err(problems) => problems.iter().map(|problem| told(Finding::bad, problem)).collect(),
+    }
+}
+
+fn told(kind: fn(String, String) -> Finding, problem: &Problem) -> Finding {
+    let finding = kind(problem.origin.to_string(), problem.message.clone());
+    match &problem.hint {
+        Some(hint) => finding.hint(hint),
+        None => finding,
+    }
+}
+
+fn ports(plan: &Plan, status: &Value) -> Vec<Finding> {
+    let listeners = plan.listeners.iter();
+    let mut all: Vec<(String, Address)> = listeners
+        .flat_map(|listener| {
+            listener
+                .listen
+                .iter()
+                .map(|at| (format!("{} {at}", listener.name), at.clone()))
+        })
+        .collect();
+    if let Some(at) = plan.metrics.listen {
+        all.push((format!("metrics {at}"), Address::Ip(at)));
+    }
+    if let Some(admin) = &plan.admin {
+        all.push((format!("admin {}", admin.listen), admin.listen.clone()));
+    }
+    all.into_iter().map(|(what, at)| port(what, &at, status)).collect()
+}
+
+fn port(what: String, at: &Address, status: &Value) -> Finding {
+    let bound = match at {
+        Address::Ip(address) => bound(*address),
+        Address::Unix(path) => return unix(what, path, status),
+        Address::Name(..) => return Finding::untried(what, "a name is nothing to listen on"),
+    };
+    let holder = || match status["pid"].as_u64() {
+        Some(pid) if holds(status, at) => Some(format!("held by the running portcullis, pid {pid}")),
+        _ => None,
+    };
+    match bound {
+        Ok(()) => Finding::ok(what, "can be bound"),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => match holder() {
+            Some(holder) => Finding::ok(what, holder),
+            None => Finding::bad(what, "taken by another program").hint("`ss -ltnp` names it"),
+        },
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Finding::bad(what, error.to_string())
+            .hint("AmbientCapabilities=CAP_NET_BIND_SERVICE of a systemd unit, or a port from 1024 on"),
+        Err(error) => Finding::bad(what, error.to_string()),
+    }
+}
+
+/// As the proxy's own first try: without `SO_REUSEPORT`, so that another one is noticed.
+fn bound(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(1)
+}
+
+/// The running instance says that it listens there; its metrics and admin listeners it does not list.
+fn holds(status: &Value, at: &Address) -> bool {
+    let listeners = status["listeners"].as_array().into_iter().flatten();
+    let mut addresses = listeners.flat_map(|listener| listener["addresses"].as_array().into_iter().flatten());
+    addresses.any(|address| address.as_str() == Some(&at.to_string()))
+}
+
+/// Nothing is made on the way: a socket that is bound leaves a file.
+fn unix(what: String, path: &Path, status: &Value) -> Finding {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    match std::fs::symlink_metadata(path) {
+        Ok(about) if !about.file_type().is_socket() => {
+            Finding::bad(what, "a file that is no socket stands there").hint("move it away")
+        }
+        Ok(_) => match (std::os::unix::net::UnixStream::connect(path), status["pid"].as_u64()) {
+            (Ok(_), Some(pid)) => Finding::ok(what, format!("answers; portcullis runs as pid {pid}")),
+            (Ok(_), None) => Finding::bad(what, "taken by another program"),
+            (Err(_), _) => Finding::ok(what, "left over from a process that ended: `serve` replaces it"),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            match rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK) {
+                Ok(()) => Finding::ok(what, "nothing stands there, and the folder can be written"),
+                Err(_) if !folder.exists() => Finding::info(what, format!("{} is not there yet", folder.display())),
+                Err(error) => Finding::bad(what, format!("{}: {error}", folder.display())),
+            }
+        }
+        Err(error) => Finding::bad(what, error.to_string()),
+    }
+}
