@@ -78,14 +78,11 @@ fn title(command: &Command) -> String {
 }
 
 fn page(command: &Command, root: &Command) -> Result<String> {
-    let version = format!("portcullis {}", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(command.clone().disable_help_subcommand(true))
-        .title(title(command))
-        .section("1")
-        .source(version)
-        .manual("Portcullis");
-    let mut text = Vec::new();
-    man.render_title(&mut text)?;
+    let name = title(command);
+    // written by hand: clap_mangen leaves an unknown date out, and then version and manual stand in each other's place
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text = format!(".TH \"{name}\" \"1\" \"\" \"portcullis {version}\" \"Portcullis\"\n").into_bytes();
+    let man = Man::new(command.clone().disable_help_subcommand(true));
     man.render_name_section(&mut text)?;
     man.render_synopsis_section(&mut text)?;
     man.render_description_section(&mut text)?;

@@ -16,6 +16,9 @@ use std::{
     thread,
 };
 
+#[path = "process/tools.rs"]
+mod tools;
+
 /// Certificates, a configuration file and a backend.
 struct Site {
     pki: Pki,

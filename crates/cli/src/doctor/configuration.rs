@@ -186,9 +186,8 @@ fn of_plan(plan: &Plan) -> Vec<(&Path, Secrecy)> {
 fn readable(path: &Path, secrecy: Secrecy) -> Finding {
     let what = path.display().to_string();
     let read = File::open(path).and_then(|mut file| {
-        let mut first = [0; 1];
         // a folder opens, and cannot be read
-        file.read(&mut first)?;
+        io::copy(&mut file.by_ref().take(1), &mut io::sink())?;
         file.metadata()
     });
     match read {
