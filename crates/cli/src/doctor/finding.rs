@@ -66,7 +66,7 @@ impl Finding {
         Finding::new(Outcome::Untried, what, why)
     }
 
-    fn new(result: Outcome, what: impl Into<String>, found: impl Into<String>) -> Finding {
+    pub(super) fn new(result: Outcome, what: impl Into<String>, found: impl Into<String>) -> Finding {
         Finding {
             what: what.into(),
             result,
