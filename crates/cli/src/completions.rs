@@ -110,26 +110,46 @@ fn measurable() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portcullis_proxy::config::{Problem, Source, load};
 
     #[test]
-    fn every_value_that_is_offered_can_be_typed() {
+    fn every_value_that_is_offered_is_taken() {
         for (id, values) in VALUES {
+            assert!(!values().is_empty(), "{id}");
             let before = match *id {
                 "expect" => "selftest h:1",
                 "algorithm" => "cert ca",
                 "purpose" => "cert sign a --issuer b",
                 "reason" => "cert crl a --issuer b --revoke c",
                 "only" => "bench",
-                _ => "serve",
+                // lists, which need something for TLS 1.3
+                "ciphers" => "serve --self-signed --ciphers TLS_AES_128_GCM_SHA256",
+                "client-cert-mode" => "serve --self-signed --ca-cert ca.pem",
+                _ => "serve --self-signed",
             };
             for value in values() {
-                let line = format!("portcullis {before} --{id} {value}");
-                assert!(args::parse(line.split_whitespace()).is_ok(), "{line}");
+                let line = match before.ends_with("SHA256") {
+                    true => format!("portcullis {before},{value}"),
+                    false => format!("portcullis {before} --{id} {value}"),
+                };
+                let parsed = args::parse(line.split_whitespace());
+                let problems = match parsed.unwrap_or_else(|refusal| panic!("{line}: {refusal}")) {
+                    args::Command::Serve(typed) => loaded(typed.flags),
+                    _ => Vec::new(),
+                };
+                assert!(problems.is_empty(), "{line}: {problems:?}");
             }
-            assert!(!values().is_empty(), "{id}");
         }
         let names = measurable();
         assert!(bench::Selection::of(names.iter().map(String::as_str)).is_ok());
+    }
+
+    fn loaded(flags: Vec<(String, Vec<String>)>) -> Vec<Problem> {
+        let source = Source {
+            flags,
+            ..Source::default()
+        };
+        load(&source).err().unwrap_or_default()
     }
 
     #[test]

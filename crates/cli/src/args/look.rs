@@ -17,6 +17,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
 pub(super) fn grouped(command: Command) -> Command {
     let style = *command.get_styles().get_header();
     let literal = *command.get_styles().get_literal();
+    let width = width();
     let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
     for (heading, names) in GROUPS {
         let _ = write!(text, "\n{style}{heading}:{style:#}\n");
@@ -26,11 +27,37 @@ pub(super) fn grouped(command: Command) -> Command {
                 Some(found) => found.get_about().map(ToString::to_string).unwrap_or_default(),
                 None => "This page, or that of a command".to_owned(),
             };
-            let _ = writeln!(text, "  {literal}{name:<12}{literal:#}{about}");
+            let about = wrapped(&about, width.saturating_sub(INDENT)).join(&format!("\n{:INDENT$}", ""));
+            let _ = writeln!(text, "  {literal}{name:<13}{literal:#}{about}");
         }
     }
     let _ = write!(text, "\n{style}Options:{style:#}\n{{options}}{{after-help}}");
     command.help_template(text)
+}
+
+/// Where the words about a command begin.
+const INDENT: usize = 15;
+
+/// Columns to write in, by the rule that clap wraps everything else by.
+fn width() -> usize {
+    let terminal = terminal_size::terminal_size().map(|(width, _)| width.0.into());
+    let named = || std::env::var("COLUMNS").ok()?.parse().ok();
+    terminal.or_else(named).unwrap_or(100)
+}
+
+/// Lines of so many columns, but for words that are longer.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut().filter(|line| line.len() + 1 + word.len() <= width) {
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// The same commands and flags, but for those that are hidden: neither completions nor man pages leave them out by
@@ -67,6 +94,13 @@ mod tests {
         }
         let known = |name: &&&str| **name == "help" || command().find_subcommand(name).is_some();
         assert_eq!(listed.iter().filter(known).count(), listed.len());
+    }
+
+    #[test]
+    fn words_go_on_the_next_line_where_there_is_no_room() {
+        assert_eq!(wrapped("a bc def", 4), ["a bc", "def"]);
+        assert_eq!(wrapped("a bc def", 1), ["a", "bc", "def"]);
+        assert_eq!(wrapped("a bc def", 80), ["a bc def"]);
     }
 
     #[test]

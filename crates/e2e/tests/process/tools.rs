@@ -235,6 +235,19 @@ fn colours_and_bars_are_for_terminals_and_no_color_is_honoured() {
     assert!(forced.stdout.contains("\u{1b}["));
 }
 
+#[test]
+fn help_is_wrapped_to_the_terminal() {
+    for command in ["--help", "serve --help", "cert server --help", "bench --help"] {
+        let widest = |columns: &str| {
+            let mut help = portcullis(&command.split(' ').collect::<Vec<&str>>());
+            let said = run(help.env("COLUMNS", columns), b"").stdout;
+            said.lines().map(|line| line.chars().count()).max().expect("help")
+        };
+        assert!(widest("60") <= 60, "{command}: {}", widest("60"));
+        assert!(widest("120") > 60, "{command}");
+    }
+}
+
 /// A shell with our completions in a file.
 fn completions(shell: &'static str, name: &str) -> Option<(Peer, TempDir, PathBuf)> {
     let peer = Peer::find(Home::Tool, shell)?;
