@@ -5,11 +5,15 @@ use portcullis_proxy::config::flags::{FLAGS, Flag, Meaning, Shape};
 use portcullis_tls::policy::Stance;
 use std::{ffi::OsString, fmt, path::PathBuf};
 
+mod examples;
 mod look;
 mod tools;
 
+use examples::{
+    BENCH_EXAMPLES, CERT_EXAMPLES, COMPLETIONS_EXAMPLES, DEMO_EXAMPLES, DOCTOR_EXAMPLES, DRAIN_EXAMPLES,
+    GROUPS_EXAMPLES, MAN_EXAMPLES, RELOAD_EXAMPLES, STATUS_EXAMPLES,
+};
 pub(crate) use look::visible;
-use tools::{BENCH_EXAMPLES, COMPLETIONS_EXAMPLES, DOCTOR_EXAMPLES, MAN_EXAMPLES};
 pub(crate) use tools::{Bench, Completions, Doctor, Man, Shell};
 
 /// What was asked for.
@@ -456,31 +460,6 @@ const EXAMPLES: &str = "Examples:
   portcullis check -c portcullis.toml --explain
 
 Exit codes: 0 good; 1 what was asked for does not hold; 2 wrong usage or configuration; 3 the system refused";
-
-const DEMO_EXAMPLES: &str = "Examples:
-  portcullis demo
-  portcullis demo --no-open";
-
-const STATUS_EXAMPLES: &str = "Examples:
-  portcullis status
-  portcullis status --ready --admin unix:/run/portcullis/admin.sock";
-
-const RELOAD_EXAMPLES: &str = "Examples:
-  portcullis reload
-  portcullis reload -c portcullis.toml";
-
-const DRAIN_EXAMPLES: &str = "Examples:
-  portcullis drain
-  portcullis drain --admin unix:/run/portcullis/admin.sock";
-
-const GROUPS_EXAMPLES: &str = "Examples:
-  portcullis groups
-  portcullis groups --json";
-
-const CERT_EXAMPLES: &str = "Examples:
-  portcullis cert ca --dual --out pki
-  portcullis cert server --issuer pki/ca-mldsa65.pem --name shop.example.com --out pki
-  portcullis cert inspect pki/shop.example.com.pem";
 
 const SERVE_EXAMPLES: &str = "Examples:
   portcullis serve --self-signed

@@ -16,6 +16,8 @@ use std::{
     thread,
 };
 
+#[path = "process/shells.rs"]
+mod shells;
 #[path = "process/tools.rs"]
 mod tools;
 

@@ -55,30 +55,3 @@ pub(crate) struct Man {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }
-
-pub(super) const DOCTOR_EXAMPLES: &str = "Examples:
-  portcullis doctor
-  portcullis doctor -c portcullis.toml
-  portcullis doctor --json --listen :443 --cert both.pem";
-
-pub(super) const BENCH_EXAMPLES: &str = "Examples:
-  portcullis bench
-  portcullis bench --only X25519,X25519MLKEM768,mldsa65 --seconds 3
-  portcullis bench --json --only TLS_CHACHA20_POLY1305_SHA256";
-
-pub(super) const COMPLETIONS_EXAMPLES: &str = "Examples:
-  # bash, for this session
-  source <(portcullis completions bash)
-  # bash, for good
-  portcullis completions bash > ~/.local/share/bash-completion/completions/portcullis
-  # zsh, in a folder of $fpath
-  portcullis completions zsh > ~/.zfunc/_portcullis
-  # fish
-  portcullis completions fish > ~/.config/fish/completions/portcullis.fish
-  # PowerShell, in $PROFILE
-  portcullis completions powershell | Out-String | Invoke-Expression";
-
-pub(super) const MAN_EXAMPLES: &str = "Examples:
-  portcullis man | man -l -
-  portcullis man cert ca | man -l -
-  portcullis man --out ~/.local/share/man/man1";

@@ -1,22 +1,19 @@
-//! A configuration's files and ports, and who runs already.
-use super::finding::{Finding, Outcome, Section};
+//! A configuration's files, and who runs already.
+use super::{
+    finding::{Finding, Outcome, Section},
+    ports,
+};
 use crate::{running, serve::self_signed};
 use portcullis_proxy::{
     config::{self, Loaded, Problem, flags::FLAGS},
     inspect,
-    plan::{Address, AdminPlan, Certificates, Plan},
+    plan::{AdminPlan, Certificates, Plan},
 };
-use rustix::fs::{Access, access};
 use serde_json::{Value, json};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     fs::File,
     io::{self, ErrorKind, Read},
-    net::SocketAddr,
-    os::unix::{
-        fs::{FileTypeExt, PermissionsExt},
-        net::UnixStream,
-    },
+    os::unix::fs::PermissionsExt,
     path::Path,
     time::Duration,
 };
@@ -47,7 +44,7 @@ pub(super) async fn sections(source: &config::Source) -> Vec<Section> {
             },
             Section {
                 title: "ports",
-                findings: ports(&loaded.plan, &status),
+                findings: ports::findings(&loaded.plan, &status),
             },
         ],
         Err(problems) => {
@@ -246,101 +243,5 @@ fn told(kind: fn(String, String) -> Finding, problem: &Problem) -> Finding {
     match &problem.hint {
         Some(hint) => finding.hint(hint),
         None => finding,
-    }
-}
-
-fn ports(plan: &Plan, status: &Value) -> Vec<Finding> {
-    let listeners = plan.listeners.iter();
-    let mut all: Vec<Finding> = listeners
-        .flat_map(|listener| listener.listen.iter().map(|at| (format!("{} {at}", listener.name), at)))
-        .map(|(what, at)| port(what, at, &|| holder(status, at)))
-        .collect();
-    if let Some(at) = plan.metrics.listen {
-        all.push(port(format!("metrics {at}"), &Address::Ip(at), &|| unlisted(status)));
-    }
-    if let Some(admin) = &plan.admin {
-        // who answered `status` answered there
-        let answers = || {
-            status["pid"]
-                .as_u64()
-                .map(|pid| (Outcome::Ok, format!("answers: portcullis, pid {pid}")))
-        };
-        all.push(port(format!("admin {}", admin.listen), &admin.listen, &answers));
-    }
-    all
-}
-
-/// What is known of who holds an address.
-type Holder<'a> = &'a dyn Fn() -> Option<(Outcome, String)>;
-
-fn port(what: String, at: &Address, holder: Holder<'_>) -> Finding {
-    let bound = match at {
-        Address::Ip(address) => bound(*address),
-        Address::Unix(path) => return unix(what, path, holder),
-        Address::Name(..) => return Finding::untried(what, "a name is nothing to listen on"),
-    };
-    match bound {
-        Ok(()) => Finding::ok(what, "can be bound"),
-        Err(error) if error.kind() == ErrorKind::AddrInUse => taken(what, holder),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Finding::bad(what, error.to_string())
-            .hint("AmbientCapabilities=CAP_NET_BIND_SERVICE of a systemd unit, or a port from 1024 on"),
-        Err(error) => Finding::bad(what, error.to_string()),
-    }
-}
-
-fn taken(what: String, holder: Holder<'_>) -> Finding {
-    match holder() {
-        Some((result, found)) => Finding::new(result, what, found),
-        None => Finding::bad(what, "taken by another process").hint("`ss -ltnp` or `ss -lxp` names it"),
-    }
-}
-
-/// The running instance says where its listeners are.
-fn holder(status: &Value, at: &Address) -> Option<(Outcome, String)> {
-    let pid = status["pid"].as_u64()?;
-    let listeners = status["listeners"].as_array().into_iter().flatten();
-    let mut addresses = listeners.flat_map(|listener| listener["addresses"].as_array().into_iter().flatten());
-    let own = addresses.any(|address| address.as_str() == Some(&at.to_string()));
-    own.then(|| (Outcome::Ok, format!("held by the running portcullis, pid {pid}")))
-}
-
-/// It does not say where its metrics are.
-fn unlisted(status: &Value) -> Option<(Outcome, String)> {
-    let pid = status["pid"].as_u64()?;
-    Some((
-        Outcome::Untried,
-        format!("taken, and the running portcullis, pid {pid}, does not say whether by itself"),
-    ))
-}
-
-/// As the proxy's own first try: without `SO_REUSEPORT`, so that another one is noticed.
-fn bound(address: SocketAddr) -> io::Result<()> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.bind(&SockAddr::from(address))?;
-    socket.listen(1)
-}
-
-/// Nothing is made on the way: a socket that is bound leaves a file.
-fn unix(what: String, path: &Path, holder: Holder<'_>) -> Finding {
-    let parent = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = parent.unwrap_or(Path::new("."));
-    match std::fs::symlink_metadata(path) {
-        Ok(about) if !about.file_type().is_socket() => {
-            Finding::bad(what, "a file that is no socket stands there").hint("move it away")
-        }
-        Ok(_) => match UnixStream::connect(path) {
-            Ok(_) => taken(what, holder),
-            Err(_) => Finding::ok(what, "left over from a process that ended: `serve` replaces it"),
-        },
-        Err(error) if error.kind() == ErrorKind::NotFound => match access(folder, Access::WRITE_OK | Access::EXEC_OK) {
-            Ok(()) => Finding::ok(what, "nothing stands there, and the folder can be written"),
-            Err(_) if !folder.exists() => Finding::info(what, format!("{} is not there yet", folder.display())),
-            Err(error) => Finding::bad(what, format!("{}: {error}", folder.display())),
-        },
-        Err(error) => Finding::bad(what, error.to_string()),
     }
 }

@@ -8,6 +8,7 @@ mod cryptography;
 mod finding;
 mod kernel;
 mod machine;
+mod ports;
 
 use finding::Section;
 
