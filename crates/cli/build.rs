@@ -63,6 +63,11 @@ fn commit(folder: &Path) -> Option<String> {
         Err(_) => git,
     };
     let head = read(&git.join("HEAD"))?;
+    // every commit adds a line here, also where its branch's own file is not there yet
+    let moves = git.join("logs/HEAD");
+    if moves.exists() {
+        println!("cargo::rerun-if-changed={}", moves.display());
+    }
     let Some(branch) = head.trim().strip_prefix("ref: ") else {
         return hash(&head);
     };
