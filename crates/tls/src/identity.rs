@@ -1,5 +1,10 @@
 //! A certificate chain with its key, and what can be said of it.
-use crate::{negotiated::Authentication, profile::ChainRule, provider};
+use crate::{
+    compression::{Compressed, Forms},
+    negotiated::Authentication,
+    profile::ChainRule,
+    provider,
+};
 use portcullis_wire::{SchemeId, registry::KeyKind};
 use rustls::{SignatureScheme, pki_types::CertificateDer, server::ParsedCertificate, sign::CertifiedKey};
 use std::{fmt, net::IpAddr, sync::Arc};
@@ -22,6 +27,7 @@ pub struct Identity {
     schemes: Vec<SchemeId>,
     /// Where the leaf stood in the file.
     leaf_at: usize,
+    compressed: Compressed,
 }
 
 /// Why a chain and key make no identity. Paths are the caller's to add.
@@ -109,6 +115,7 @@ impl Identity {
             chain,
             schemes,
             leaf_at,
+            compressed: Compressed::default(),
         })
     }
 
@@ -156,6 +163,11 @@ impl Identity {
     /// What an operator should know of it, at `now` in seconds since 1970.
     pub fn problems(&self, now: i64) -> Vec<Problem> {
         problem::of_chain(&self.chain, self.leaf_at, now)
+    }
+
+    /// Its chain compressed; made when it is first asked for.
+    pub(crate) fn compressed_forms(&self) -> &Forms {
+        self.compressed.forms(self.chain_der())
     }
 
     /// The rule lets this chain be sent.

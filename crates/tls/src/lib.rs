@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod client_identity;
+pub mod compression;
 pub mod failure;
 pub mod identity;
 pub mod negotiated;

@@ -1,6 +1,7 @@
 //! The server side: one prepared rustls configuration per certificate and group, chosen by a hello.
 use crate::{
     client_identity::Lists,
+    compression::CertificateCompression,
     identity::{Identity, RevocationList},
     negotiated::{Authentication, Negotiated, Version},
     policy::{self, Policy, Rule, RuleName},
@@ -317,9 +318,23 @@ impl Server {
         facts::negotiated(self, hello, choice, connection)
     }
 
-    /// Bytes of the server's first flight for a certificate and group, taken from a handshake in memory.
+    /// Bytes of the server's first flight for a certificate and group, taken from a handshake in memory with a client
+    /// that takes no compressed chain.
     pub fn flight_len(&self, identity: usize, group: GroupId) -> Option<usize> {
-        flight::len(self, self.offers.get(identity)?, group)
+        flight::len(self, (self.offers.get(identity)?, &[]), group)
+    }
+
+    /// The same with a client that takes this compression; None where the chain is not compressed so.
+    pub fn compressed_flight_len(
+        &self,
+        identity: usize,
+        (group, compression): (GroupId, CertificateCompression),
+    ) -> Option<usize> {
+        let offer = self.offers.get(identity)?;
+        let config = &offer.configs.iter().find(|prepared| prepared.group == group)?.tls13;
+        let mut compressors = config.cert_compressors.iter();
+        compressors.find(|one| one.algorithm() == compression.decompressor().algorithm())?;
+        flight::len(self, (offer, &[compression]), group)
     }
 
     /// The first certificate of the list that this client can verify, and what it signs with. Never by group, but for the

@@ -1,6 +1,7 @@
 //! Preparing the configurations of a site.
 use super::{BuildError, ClientRules, Offer, Prepared, Server, ServerSpec, client_auth, signing};
 use crate::{
+    compression::{CertificateCompression, decompressors},
     identity::Identity,
     negotiated::{Authentication, Version},
     policy::{Rule, Stance},
@@ -135,6 +136,11 @@ fn template(
     config.max_early_data_size = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    config.cert_compressors = Vec::new();
+    config.cert_decompressors = match spec.settings.certificate_compression {
+        true => decompressors(CertificateCompression::all()),
+        false => Vec::new(),
+    };
     if let Some(key_log) = &spec.key_log {
         config.key_log = Arc::clone(key_log);
     }
@@ -151,6 +157,11 @@ fn prepared(
     let mut config = template.clone();
     let certified = signing::narrowed(&offer.identity, &spec.settings.signatures);
     config.cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+    if spec.settings.certificate_compression {
+        let forms = offer.identity.compressed_forms();
+        config.cert_compressors = forms.finders.clone();
+        config.cert_compression_cache = Arc::clone(&forms.cache);
+    }
     let one = |config: ServerConfig| {
         let tls13 = Arc::new(config);
         let tls12 = Arc::clone(&tls13);

@@ -8,6 +8,7 @@ mod bad_files;
 mod choice;
 mod client_auth;
 mod clients;
+mod compression;
 mod failures;
 mod handshakes;
 mod keys;
