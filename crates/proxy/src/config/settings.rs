@@ -61,6 +61,7 @@ struct Written {
     cipher_order: Option<Found<CipherOrder>>,
     signatures: Option<Found<Vec<SchemeId>>>,
     retry: Option<Found<bool>>,
+    certificate_compression: Option<Found<bool>>,
 }
 
 /// Reads the key `tls` of a site.
@@ -168,6 +169,7 @@ impl Written {
             cipher_order: tls.value("cipher_order", |value| values::word("order", ORDERS, value)),
             signatures: names::read(tls, "signatures", &SIGNATURES, &usual.signatures),
             retry: tls.value("retry", values::switch),
+            certificate_compression: tls.value("certificate_compression", values::switch),
         }
     }
 
@@ -179,6 +181,7 @@ impl Written {
             cipher_order: self.cipher_order.as_ref().map(|found| found.value),
             signatures: self.signatures.as_ref().map(|found| found.value.clone()),
             retry: self.retry.as_ref().map(|found| found.value),
+            certificate_compression: self.certificate_compression.as_ref().map(|found| found.value),
         }
     }
 
@@ -209,6 +212,11 @@ impl Written {
             ("cipher_order", quoted(order), origin(&self.cipher_order)),
             ("signatures", listed(&settings.signatures), origin(&self.signatures)),
             ("retry", settings.retry.to_string(), origin(&self.retry)),
+            (
+                "certificate_compression",
+                settings.certificate_compression.to_string(),
+                origin(&self.certificate_compression),
+            ),
         ];
         for (key, value, origin) in rows {
             tls.explain(key, value, origin.unwrap_or(profile).clone());
