@@ -16,6 +16,7 @@ mod problem;
 mod revocation;
 
 pub use certificate::Certificate;
+pub use crate::provider::{Locked, decrypt_pkcs8};
 pub(crate) use certificate::class_of;
 pub use problem::Problem;
 pub use revocation::{RevocationList, revocation_lists};
@@ -98,8 +99,17 @@ impl IdentityError {
 impl Identity {
     /// Reads a chain (leaf first) and its key from PEM; one text may hold both.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Identity, IdentityError> {
+        Identity::read(chain, (key, None))
+    }
+
+    /// The same where the key is encrypted under a passphrase: PKCS#8 with PBES2.
+    pub fn from_encrypted_pem(chain: &[u8], key: &[u8], passphrase: &[u8]) -> Result<Identity, IdentityError> {
+        Identity::read(chain, (key, Some(passphrase)))
+    }
+
+    fn read(chain: &[u8], (key, passphrase): (&[u8], Option<&[u8]>)) -> Result<Identity, IdentityError> {
         let read = certificates_from_pem(chain)?;
-        let key = key::from_pem(key)?;
+        let key = key::from_pem(key, passphrase)?;
         for (index, (_, facts)) in read.iter().enumerate() {
             facts.refuse_dead_key(index + 1)?;
         }

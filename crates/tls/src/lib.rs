@@ -14,6 +14,7 @@ pub mod profile;
 pub mod server;
 pub mod tickets;
 
+mod der;
 mod provider;
 
 pub use rustls;

@@ -165,6 +165,11 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "certificates = [{ chain = 'a' }]",
         "certificates = [{ chain = 'a', key = 'b' }]",
     ),
+    (
+        "site",
+        "certificates = [{ chain = 'a', passphrase_file = 'b' }]",
+        "certificates = [{ chain = 'a', passphrase_file = 'c' }]",
+    ),
     ("site", "tls = { profile = 'default' }", "tls = { profile = 'modern' }"),
     (
         "site",
@@ -192,6 +197,11 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "tls = { signatures = ['mldsa87'] }",
     ),
     ("site", "tls = { retry = true }", "tls = { retry = false }"),
+    (
+        "site",
+        "tls = { certificate_compression = true }",
+        "tls = { certificate_compression = false }",
+    ),
     (
         "site",
         "certificates = [{ chain = 'a' }, { chain = 'b', clients = ['10.0.0.0/8'] }]",
