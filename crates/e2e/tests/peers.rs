@@ -14,6 +14,7 @@ use portcullis_tls::{
     client::{Client as OurClient, ClientSpec, Trust},
     identity::certificates_from_pem,
     negotiated::Version,
+    rustls::Stream,
 };
 use portcullis_wire::registry::Group;
 use serde_json::Value;
@@ -466,13 +467,14 @@ fn our_client_takes_a_chain_that_trixie_openssl_compressed() {
         .connect("localhost".try_into().expect("a name"))
         .expect("a client");
     let mut socket = arrive(address);
-    let mut stream = portcullis_tls::rustls::Stream::new(&mut connection.tls, &mut socket);
+    let mut stream = Stream::new(&mut connection.tls, &mut socket);
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("a handshake");
     let mut page = Vec::new();
     // it may leave without a word once the page is sent
     let _ = stream.read_to_end(&mut page);
     assert!(page.starts_with(b"HTTP/1.0 200"), "{}", String::from_utf8_lossy(&page));
     assert!(!connection.peer_chain().is_empty());
+    drop(socket);
     let said = serving.join().expect("it only runs a program");
     assert_eq!(compressed(&said, ">>>"), 1, "{}", said.all());
 }
