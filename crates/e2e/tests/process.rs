@@ -1,4 +1,5 @@
 //! The binary: signals, exit codes, a second instance, running out of files.
+use openssl::{pkey::PKey, symm::Cipher};
 use portcullis_e2e::{
     client::{Client, Offer},
     command::run,
@@ -9,8 +10,10 @@ use portcullis_e2e::{
 };
 use rustix::process::Signal;
 use std::{
+    fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -435,4 +438,92 @@ fn the_demo_proves_itself_and_ends_when_told() {
     let (status, said) = process.end();
     assert_eq!(status.code(), Some(0), "{said:#?}");
     assert!(said.iter().any(|line| line.contains("X25519MLKEM768")), "{said:#?}");
+}
+
+#[test]
+fn sigusr1_makes_the_key_log_anew() {
+    let site = Site::new(|front| front);
+    let keys = site.pki.folder().join("keys.log");
+    let process = Process::serve(portcullis(&["serve", "-c", path(&site.file), "--key-log", path(&keys)]));
+    let connect = || {
+        let client = Client::new(Offer::default());
+        let mut conversation = client.connect(process.address("front")).expect("a handshake");
+        conversation.echo(b"secret");
+        let local = conversation.local();
+        conversation.close();
+        // lines of secrets are written before that of their connection
+        record(&process, local);
+        client.secrets()
+    };
+    let lines = |file: &Path| {
+        let text = fs::read_to_string(file).expect("the key log is there");
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let sorted = |mut lines: Vec<String>| {
+        lines.sort();
+        lines
+    };
+    let mut first = connect();
+    let moved = site.pki.folder().join("keys.old");
+    fs::rename(&keys, &moved).expect("it is there");
+    first.extend(connect());
+    assert_eq!(lines(&moved), sorted(first.clone()), "until it is told");
+    process.signal(Signal::USR1);
+    process.event("log reopened");
+    let second = connect();
+    assert_eq!(lines(&keys), sorted(second));
+    assert_eq!(lines(&moved), sorted(first));
+    let mode = fs::metadata(&keys).expect("the key log is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn check_shows_what_compression_saves_and_opens_encrypted_keys() {
+    let site = Site::new(|front| front);
+    let check = |more: &[&str]| {
+        let checked = run(
+            &mut portcullis(&[&["check", "-c", path(&site.file)][..], more].concat()),
+            b"",
+        );
+        assert_eq!(checked.status.code(), Some(0), "{}", checked.all());
+        checked.stdout
+    };
+    let sizes = |text: &str| {
+        let report: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        let flight = report["sites"][0]["certificates"][1]["flights"][0].clone();
+        let whole = flight["bytes"].as_u64().expect("a number");
+        let compressed = ["brotli", "zlib"].map(|word| flight["compressed"][word].as_u64());
+        (whole, compressed)
+    };
+    let (whole, compressed) = sizes(&check(&["--json"]));
+    for bytes in compressed {
+        let bytes = bytes.expect("a chain that is smaller compressed");
+        assert!(bytes < whole, "{bytes} of {whole}");
+    }
+    assert!(check(&[]).contains(" with brotli, "), "{}", check(&[]));
+    site.rewrite(|front| front.site("tls = { certificate_compression = false }"));
+    assert_eq!(sizes(&check(&["--json"])).1, [None, None]);
+
+    let plain = fs::read(site.pki.server(Algorithm::EcdsaP256).key).expect("a key of ours");
+    let key = PKey::private_key_from_pem(&plain).expect("a key of ours");
+    let pem = key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"sesame");
+    let pem = String::from_utf8(pem.expect("OpenSSL encrypts it")).expect("PEM is ASCII");
+    let chain = site.pki.server(Algorithm::EcdsaP256).chain;
+    site.pki.write("locked.key", &pem);
+    // paths are relative to the file that names them
+    let entry = format!("{{ chain = {chain:?}, key = \"locked.key\", passphrase_file = \"locked.pass\" }}");
+    let front = Front::new(&[], site.upstream.address()).site(&format!("certificates = [{entry}]"));
+    site.pki.write("portcullis.toml", &front.toml());
+    site.pki.write("locked.pass", "sesame\n");
+    assert!(check(&[]).contains("ECDSA P-256"), "{}", check(&[]));
+    site.pki.write("locked.pass", "barley\n");
+    let refused = run(&mut portcullis(&["check", "-c", path(&site.file)]), b"");
+    assert_eq!(refused.status.code(), Some(2), "{}", refused.all());
+    assert!(
+        refused
+            .stderr
+            .contains("locked.key: key: the passphrase is not the key's")
+    );
 }
