@@ -322,18 +322,17 @@ impl<'a> Materials<'a> {
         same.then(|| Arc::clone(last))
     }
 
-    /// The one line of a passphrase's file.
+    /// The first line of a passphrase's file, as OpenSSL reads it.
     fn passphrase(&mut self, path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
         let content = self.of(path)?;
-        let line = content.strip_suffix(b"\n").unwrap_or(&content);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let problem = match line {
-            [] => "no passphrase in it",
-            line if line.contains(&b'\n') => "more than one line",
-            line => return Ok(Zeroizing::new(line.to_vec())),
-        };
-        let fault = format!("passphrase {}: {problem}", path.display());
-        Err((fault, Some("it holds the passphrase of the key in one line")))
+        let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        match line.strip_suffix(b"\r").unwrap_or(line) {
+            [] => Err((
+                format!("passphrase {}: its first line is empty", path.display()),
+                Some("the first line of the file is the passphrase of the key"),
+            )),
+            line => Ok(Zeroizing::new(line.to_vec())),
+        }
     }
 
     /// A file's content, or its path with what is wrong. What is read here is watched from then on.

@@ -51,7 +51,7 @@ fn a_key_that_openssl_encrypted_serves() {
         let plain = credentials(algorithm, Holder::Server).key;
         let key = encrypted(&plain, ciphers[at % 3], SESAME);
         assert!(key.contains("BEGIN ENCRYPTED PRIVATE KEY"), "{key}");
-        for line in [SESAME.to_owned(), format!("{SESAME}\n"), format!("{SESAME}\r\n")] {
+        for line in [SESAME.to_owned(), format!("{SESAME}\n"), format!("{SESAME}\r\nmore")] {
             let proxy = start(&pki, &upstream, (algorithm, &key, &line)).expect("a good key");
             // OpenSSL and we agree on the hash of an RSA signature
             let kind = algorithm.scheme().split('_').next().expect("a name");
@@ -74,11 +74,10 @@ fn a_key_that_stays_closed_is_an_error_that_names_the_file() {
     let plain = credentials(Algorithm::EcdsaP256, Holder::Server).key;
     let key = encrypted(&plain, Cipher::aes_256_cbc(), SESAME);
     let foreign = encrypted(&plain, Cipher::des_ede3_cbc(), SESAME);
-    let table: [(&str, &str, &str, &str); 6] = [
+    let table: [(&str, &str, &str, &str); 5] = [
         (&key, "open barley\n", "site.key", "the passphrase is not the key's"),
-        (&key, "", "site.pass", "no passphrase in it"),
-        (&key, "\n", "site.pass", "no passphrase in it"),
-        (&key, "open\nsesame\n", "site.pass", "more than one line"),
+        (&key, "", "site.pass", "its first line is empty"),
+        (&key, "\n", "site.pass", "its first line is empty"),
         (&plain, SESAME, "site.key", "not encrypted"),
         (&foreign, SESAME, "site.key", "encrypted in a way"),
     ];

@@ -71,7 +71,10 @@ const ENCRYPT_ANEW: &str = "write it anew with `openssl pkcs8 -topk8 -in FILE -o
 fn decrypted(der: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
     decrypt_pkcs8(der, passphrase).map_err(|locked| match locked {
         Locked::Form => bad(&locked.to_string(), ENCRYPT_ANEW),
-        Locked::Passphrase => bad(&locked.to_string(), "passphrase_file holds it in one line"),
+        Locked::Passphrase => bad(
+            &locked.to_string(),
+            "the first line of passphrase_file is the passphrase",
+        ),
     })
 }
 
