@@ -527,3 +527,35 @@ fn check_shows_what_compression_saves_and_opens_encrypted_keys() {
             .contains("locked.key: key: the passphrase is not the key's")
     );
 }
+
+#[test]
+fn what_cert_encrypts_serve_opens_with_the_line_that_it_prints() {
+    let pki = Pki::new();
+    let upstream = Upstream::start(Manner::Echo);
+    let passphrase = pki.write("passphrase", "open sesame\n");
+    let cert = |args: &[&str]| {
+        let made = run(
+            &mut portcullis(&[&["cert"][..], args, &["--out", path(pki.folder())]].concat()),
+            b"",
+        );
+        assert_eq!(made.status.code(), Some(0), "{}", made.all());
+        made.stdout
+    };
+    cert(&["ca", "--algorithm", "ml-dsa-65"]);
+    let issuer = pki.folder().join("ca.pem");
+    let server = ["server", "--algorithm", "ml-dsa-65", "--name", "localhost", "--issuer"];
+    let said = cert(&[&server[..], &[path(&issuer), "--passphrase-file", path(&passphrase)]].concat());
+    let line = said.split("portcullis serve ").nth(1).expect("how to serve it");
+    let target = upstream.address().to_string();
+    let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--log-format", "json"];
+    args.extend(line.split_whitespace());
+    let at = args.iter().position(|arg| *arg == "127.0.0.1:6000").expect("a target");
+    args[at] = &target;
+    let process = Process::serve(portcullis(&args));
+    let listening = process.event("listening");
+    let address = listening["address"].as_str().expect("an address");
+    echo_through(
+        address.parse().expect("an address of the network"),
+        Offer::default().trusting(issuer),
+    );
+}

@@ -8,6 +8,11 @@ const FLAGS_BUILT: &[(&str, &str, &str)] = &[
     ("target", "--self-signed --target h:1", "--self-signed --target h:2"),
     ("cert", "--cert a", "--cert b"),
     ("key", "--cert a", "--cert a --key b"),
+    (
+        "passphrase-file",
+        "--cert a --passphrase-file b",
+        "--cert a --passphrase-file c",
+    ),
     ("ca-cert", "--self-signed --ca-cert a", "--self-signed --ca-cert b"),
     (
         "client-cert-mode",

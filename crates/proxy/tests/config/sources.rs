@@ -104,6 +104,20 @@ fn one_pem_may_hold_both_and_pairs_must_match() {
         mismatch.starts_with("--cert: 2 certificates, but 1 keys\n"),
         "{mismatch}"
     );
+    let locked = Case::flags("--cert a --cert b").and_variable("PORTCULLIS_PASSPHRASE_FILE", "c");
+    let with_passphrase = |name: &str| CertificateFiles {
+        passphrase: Some("c".into()),
+        ..both(name)
+    };
+    assert_eq!(
+        locked.good().plan.sites[0].certificates,
+        Certificates::Files(vec![with_passphrase("a"), with_passphrase("b")])
+    );
+    let alone = Case::flags("--self-signed --passphrase-file c").bad();
+    assert!(
+        alone.starts_with("--passphrase-file: a passphrase without a certificate\n"),
+        "{alone}"
+    );
     let alone = Case::flags("--key c").bad();
     assert!(alone.starts_with("--key: a key without a certificate\n"), "{alone}");
 }

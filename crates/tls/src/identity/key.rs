@@ -63,8 +63,7 @@ enum Form {
     Encrypted,
 }
 
-const NEEDS_PASSPHRASE: &str =
-    "name the file of its passphrase in passphrase_file, or decrypt it with `openssl pkey -in FILE -out FILE.pem`";
+const NEEDS_PASSPHRASE: &str = "passphrase_file beside key, or --passphrase-file, names the file of its passphrase";
 const NEEDS_NONE: &str = "leave passphrase_file out, or encrypt it with `openssl pkcs8 -topk8 -in FILE -out FILE.pem`";
 const ENCRYPT_ANEW: &str = "write it anew with `openssl pkcs8 -topk8 -in FILE -out FILE.pem`: PBKDF2 and AES";
 
