@@ -145,6 +145,8 @@ struct Prepared {
     tls13: Arc<rustls::ServerConfig>,
     /// The same one, unless tickets are sealed with a shared secret.
     tls12: Arc<rustls::ServerConfig>,
+    /// For clients of TLS 1.3 that want the key alone; None: they get the chain.
+    raw: Option<Arc<rustls::ServerConfig>>,
 }
 
 /// The configuration that a hello gets, and what must come of it.
@@ -286,6 +288,7 @@ impl Server {
         let prepared = offer.configs.iter().find(|prepared| prepared.group == chosen.group);
         let prepared = prepared.ok_or(Refusal::NoCommonGroup)?;
         let config = match version {
+            Version::Tls13 if hello.wants_raw_public_key => prepared.raw.as_ref().unwrap_or(&prepared.tls13),
             Version::Tls13 => &prepared.tls13,
             Version::Tls12 => &prepared.tls12,
         };

@@ -62,6 +62,7 @@ struct Written {
     signatures: Option<Found<Vec<SchemeId>>>,
     retry: Option<Found<bool>>,
     certificate_compression: Option<Found<bool>>,
+    raw_public_keys: Option<Found<bool>>,
 }
 
 /// Reads the key `tls` of a site.
@@ -170,6 +171,7 @@ impl Written {
             signatures: names::read(tls, "signatures", &SIGNATURES, &usual.signatures),
             retry: tls.value("retry", values::switch),
             certificate_compression: tls.value("certificate_compression", values::switch),
+            raw_public_keys: tls.value("raw_public_keys", values::switch),
         }
     }
 
@@ -182,6 +184,7 @@ impl Written {
             signatures: self.signatures.as_ref().map(|found| found.value.clone()),
             retry: self.retry.as_ref().map(|found| found.value),
             certificate_compression: self.certificate_compression.as_ref().map(|found| found.value),
+            raw_public_keys: self.raw_public_keys.as_ref().map(|found| found.value),
         }
     }
 
@@ -216,6 +219,11 @@ impl Written {
                 "certificate_compression",
                 settings.certificate_compression.to_string(),
                 origin(&self.certificate_compression),
+            ),
+            (
+                "raw_public_keys",
+                settings.raw_public_keys.to_string(),
+                origin(&self.raw_public_keys),
             ),
         ];
         for (key, value, origin) in rows {

@@ -209,6 +209,11 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
     ),
     (
         "site",
+        "tls = { raw_public_keys = false }",
+        "tls = { raw_public_keys = true }",
+    ),
+    (
+        "site",
         "certificates = [{ chain = 'a' }, { chain = 'b', clients = ['10.0.0.0/8'] }]",
         "certificates = [{ chain = 'a' }, { chain = 'b', clients = ['10.0.0.0/16'] }]",
     ),

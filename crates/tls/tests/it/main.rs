@@ -14,4 +14,5 @@ mod handshakes;
 mod keys;
 mod lab;
 mod liars;
+mod raw_keys;
 mod resumption;
