@@ -545,3 +545,37 @@ fn a_key_that_the_openssl_command_encrypted_serves() {
         }
     }
 }
+
+#[test]
+fn trixie_openssl_gets_a_raw_public_key_where_it_asks_for_one() {
+    let Some(peer) = Peer::find(Home::Trixie, "openssl") else {
+        return;
+    };
+    let stage = Stage::set(&[Algorithm::MlDsa65], |_, front| {
+        front.site("tls = { raw_public_keys = true }")
+    });
+    let bytes = |more: &[&str]| {
+        let mut command = peer.command();
+        s_client(&mut command, stage.proxy.address());
+        command.args(["-ign_eof", "-showcerts"]).args(more);
+        let said = run(&mut command, b"GET / HTTP/1.0\r\n\r\n");
+        assert!(said.stdout.contains("through it!"), "{}", said.all());
+        let record = stage.proxy.records().pop().expect("its record");
+        assert_eq!(record["signature"], "mldsa65", "{record:#}");
+        let sent = record["handshake_bytes_out"].as_u64().expect("a number");
+        (said.stdout, sent)
+    };
+    let (chain, sent_chain) = bytes(&[]);
+    let (raw, sent) = bytes(&["-enable_server_rpk"]);
+    let pem = fs::read(stage.pki.server(Algorithm::MlDsa65).chain).expect("a chain of ours");
+    let leaf = openssl::x509::X509::from_pem(&pem).expect("a certificate");
+    let key = leaf.public_key().and_then(|key| key.public_key_to_der());
+    let key: Vec<String> = key.expect("a public key").iter().map(|b| format!("{b:02x}")).collect();
+    assert!(raw.contains("Server-to-client raw public key negotiated"), "{raw}");
+    // it prints the key's 1952 bytes in hexadecimal, with colons and in lines
+    let printed: String = raw.split_whitespace().collect();
+    assert!(printed.contains(&key[key.len() - 1952..].join(":")), "{raw}");
+    assert!(chain.contains("BEGIN CERTIFICATE") && !raw.contains("BEGIN CERTIFICATE"));
+    // both certificates bear a signature of 3309 bytes
+    assert!(sent + 2 * 3309 < sent_chain, "{sent} of {sent_chain}");
+}
