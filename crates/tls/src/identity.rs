@@ -15,8 +15,8 @@ mod pem;
 mod problem;
 mod revocation;
 
-pub use certificate::Certificate;
 pub use crate::provider::{Locked, decrypt_pkcs8};
+pub use certificate::Certificate;
 pub(crate) use certificate::class_of;
 pub use problem::Problem;
 pub use revocation::{RevocationList, revocation_lists};
