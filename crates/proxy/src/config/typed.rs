@@ -40,8 +40,8 @@ pub(super) fn collect(source: &Source, report: &mut Report) -> Given {
     for typed in set {
         given.place(typed, report);
     }
-    given.certificates(report);
     given.target_tls(report);
+    given.certificates(report);
     given
 }
 
@@ -110,7 +110,11 @@ impl Given {
             return;
         };
         let self_signed = typed.take("self_signed").filter(|value| value.kind == Kind::Bool(true));
-        let files = pairs(typed.take("cert"), typed.take("key"), "--cert");
+        let files = pairs(
+            (typed.take("cert"), typed.take("key")),
+            typed.take("passphrase_file"),
+            "--cert",
+        );
         let value = match (self_signed, files) {
             (None, Ok(None)) => return,
             (None, Ok(Some(files))) => files,
@@ -148,7 +152,11 @@ impl Given {
             }
             return;
         }
-        match pairs(typed.take("cert"), typed.take("key"), "--target-cert") {
+        let passphrase = match typed.peek("cert") {
+            Some(_) => self.passphrase_for_both(),
+            None => None,
+        };
+        match pairs((typed.take("cert"), typed.take("key")), passphrase, "--target-cert") {
             Ok(files) => files.into_iter().for_each(|files| typed.push("certificates", files)),
             Err(fault) => report.error("", fault),
         }
@@ -158,6 +166,22 @@ impl Given {
         };
         let origin = table.origin.clone();
         self.served.sub_table("target", &origin).set("tls", table);
+    }
+
+    /// The passphrase of all keys, which need not be the site's.
+    fn passphrase_for_both(&mut self) -> Option<Value> {
+        let Some(Value {
+            kind: Kind::Table(certificates),
+            ..
+        }) = self.served.peek_mut("certificates")
+        else {
+            return None;
+        };
+        let passphrase = certificates.take("passphrase_file")?;
+        if certificates.peek("cert").is_some() {
+            certificates.set("passphrase_file", passphrase.clone());
+        }
+        Some(passphrase)
     }
 
     /// The tree of the one listener, site and target.
@@ -226,8 +250,12 @@ fn switch(texts: &[String], origin: Origin) -> Result<Value, Fault> {
     }
 }
 
-/// Certificates and keys in pairs; without keys each file holds both.
-fn pairs(chains: Option<Value>, keys: Option<Value>, flag: &str) -> Result<Option<Value>, Fault> {
+/// Certificates and keys in pairs; without keys each file holds both. One passphrase opens all keys.
+fn pairs(
+    (chains, keys): (Option<Value>, Option<Value>),
+    passphrase: Option<Value>,
+    flag: &str,
+) -> Result<Option<Value>, Fault> {
     let items = |value: Option<Value>| match value {
         Some(Value {
             kind: Kind::Array(items),
@@ -237,13 +265,12 @@ fn pairs(chains: Option<Value>, keys: Option<Value>, flag: &str) -> Result<Optio
     };
     let ((chains, chains_origin), (keys, keys_origin)) = (items(chains), items(keys));
     let Some(origin) = chains_origin else {
-        return match keys_origin {
-            Some(origin) => {
-                let fault = Fault::whole(origin, "a key without a certificate");
-                Err(fault.hint(format!("give {flag} FILE before it")))
-            }
-            None => Ok(None),
+        let alone = match (keys_origin, passphrase) {
+            (Some(origin), _) => Fault::whole(origin, "a key without a certificate"),
+            (None, Some(passphrase)) => Fault::whole(passphrase.origin, "a passphrase without a certificate"),
+            (None, None) => return Ok(None),
         };
+        return Err(alone.hint(format!("give {flag} FILE before it")));
     };
     if keys_origin.is_some() && keys.len() != chains.len() {
         let message = format!("{} certificates, but {} keys", chains.len(), keys.len());
@@ -256,6 +283,9 @@ fn pairs(chains: Option<Value>, keys: Option<Value>, flag: &str) -> Result<Optio
         let (mut table, origin) = (Table::default(), chain.origin.clone());
         table.push("chain", chain);
         keys.next().into_iter().for_each(|key| table.push("key", key));
+        if let Some(passphrase) = &passphrase {
+            table.push("passphrase_file", passphrase.clone());
+        }
         Value {
             kind: Kind::Table(table),
             origin,

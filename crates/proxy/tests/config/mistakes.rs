@@ -1,5 +1,6 @@
 //! What is said of mistakes: all at once, each with its place.
 use crate::kit::Case;
+use portcullis_proxy::plan::Certificates;
 
 /// Every problem of a case, one line each, without hints.
 fn errors(case: &Case) -> Vec<String> {
@@ -484,5 +485,28 @@ fn a_proxy_header_is_taken_from_somebody() {
     ] {
         let [error] = errors(&Case::file(&with(line))).try_into().expect("one error");
         assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn one_passphrase_opens_the_keys_of_both_sides() {
+    let both = "--cert a --target-tls --target-cert b --passphrase-file p";
+    for (line, site, target) in [
+        (both, Some(true), true),
+        ("--plain --target-tls --target-cert b --passphrase-file p", None, true),
+        (
+            "--cert a --target-tls --target-ca c --passphrase-file p",
+            Some(true),
+            false,
+        ),
+    ] {
+        let plan = Case::flags(line).good().plan;
+        let of_site = match &plan.sites[0].certificates {
+            Certificates::Files(files) => Some(files.iter().all(|files| files.passphrase.is_some())),
+            Certificates::SelfSigned | Certificates::None => None,
+        };
+        let tls = plan.upstreams[0].tls.as_ref().expect("it was asked for");
+        let of_target = tls.certificates.iter().any(|files| files.passphrase.is_some());
+        assert_eq!((of_site, of_target), (site, target), "{line}");
     }
 }

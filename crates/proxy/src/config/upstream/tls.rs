@@ -90,7 +90,7 @@ fn need_a_name(tls: &mut Reader<'_>, servers: &[ServerPlan], origin: &Origin) {
     }
 }
 
-/// `[{ chain = FILE, key = FILE }, ...]`; without a key the chain's file holds it too.
+/// `[{ chain = FILE, key = FILE, passphrase_file = FILE }, ...]`; without a key the chain's file holds it too.
 fn certificates(tls: &mut Reader<'_>) -> Vec<CertificateFiles> {
     let Some(value) = tls.take("certificates") else {
         return Vec::new();
@@ -124,11 +124,13 @@ fn files(tls: &mut Reader<'_>, item: Value) -> Option<CertificateFiles> {
         pair.error(Fault::whole(origin, "a certificate has no chain").hint(EXAMPLE));
     }
     let key = pair.value("key", certificates::key);
+    let passphrase = pair.value("passphrase_file", values::path);
     pair.finish();
     let chain = chain?.value;
     Some(CertificateFiles {
         key: key.map_or_else(|| chain.clone(), |key| key.value),
         chain,
+        passphrase: passphrase.map(|found| found.value),
     })
 }
 
