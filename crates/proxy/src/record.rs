@@ -364,29 +364,30 @@ impl Line<'_> {
                 line.push('\n');
                 line
             }
-            LogFormat::Text => self.text(),
+            LogFormat::Text => text_line(self, &self.ts, self.event),
         }
     }
 
-    /// The same fields for people: what is empty is left out.
-    fn text(&self) -> String {
-        use serde_json::Value;
-        let Ok(Value::Object(fields)) = serde_json::to_value(self) else {
-            unreachable!("a struct serializes to an object")
+}
+
+/// The same fields for people: what is empty is left out.
+pub(crate) fn text_line(fields: &impl Serialize, ts: &str, event: &str) -> String {
+    use serde_json::Value;
+    let Ok(Value::Object(fields)) = serde_json::to_value(fields) else {
+        unreachable!("a struct serializes to an object")
+    };
+    let mut line = format!("{ts} info {event}");
+    for (name, value) in fields.iter().skip(2) {
+        let shown = match value {
+            Value::String(s) if s.is_empty() => continue,
+            Value::String(s) if !needs_quotes(s) => s.clone(),
+            Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+            value => value.to_string(),
         };
-        let mut line = format!("{} info connection", self.ts);
-        for (name, value) in fields.iter().skip(2) {
-            let shown = match value {
-                Value::String(s) if s.is_empty() => continue,
-                Value::String(s) if !needs_quotes(s) => s.clone(),
-                Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
-                value => value.to_string(),
-            };
-            line.push_str(&format!(" {name}={shown}"));
-        }
-        line.push('\n');
-        line
+        line.push_str(&format!(" {name}={shown}"));
     }
+    line.push('\n');
+    line
 }
 
 #[cfg(test)]
