@@ -65,7 +65,7 @@ pub struct SitePicture {
     pub client_auth: &'static str,
     /// Its certificates, in its order.
     pub certificates: Vec<CertificatePicture>,
-    /// Its upstream.
+    /// Its upstream, or all of them with commas between.
     pub upstream: String,
     /// Whose servers are these.
     pub servers: Vec<String>,
@@ -153,7 +153,10 @@ impl Snapshot {
 
     fn site(&self, index: usize, now: i64, warnings: &mut Vec<Warning>) -> SitePicture {
         let plan = &self.plan.sites[index];
-        let upstream = &self.plan.upstreams[plan.upstream];
+        let mut led_to: Vec<usize> = plan.service.upstreams().collect();
+        led_to.sort_unstable();
+        led_to.dedup();
+        let upstreams: Vec<_> = led_to.iter().map(|&at| &self.plan.upstreams[at]).collect();
         let on: Vec<&ListenerPlan> = plan.listeners.iter().map(|&l| &self.plan.listeners[l]).collect();
         let policy = on
             .iter()
@@ -188,8 +191,12 @@ impl Snapshot {
                 None => "none",
             },
             certificates,
-            upstream: upstream.name.clone(),
-            servers: upstream.servers.iter().map(ToString::to_string).collect(),
+            upstream: upstreams.iter().map(|u| u.name.as_str()).collect::<Vec<_>>().join(", "),
+            servers: upstreams
+                .iter()
+                .flat_map(|u| &u.servers)
+                .map(ToString::to_string)
+                .collect(),
         }
     }
 

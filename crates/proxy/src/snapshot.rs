@@ -6,7 +6,7 @@ use crate::{
     listener::{Listener, gate::Gate},
     material::{Broken, Kept, Materials, SelfSigned},
     metrics::{Label, Metrics},
-    plan::{Address, ListenerPlan, Plan, ResumptionPlan, SitePlan},
+    plan::{Address, ListenerPlan, Plan, ResumptionPlan, ServicePlan, SitePlan},
     site::{Site, Sites},
     upstream::Upstream,
 };
@@ -101,8 +101,12 @@ impl Snapshot {
         let mut client_auths = Vec::with_capacity(plan.sites.len());
         let mut built = Vec::with_capacity(plan.sites.len());
         for (index, site) in plan.sites.iter().enumerate() {
+            let ServicePlan::Tcp(upstream) = site.service else {
+                materials.problem(site, "mode", "mode \"http\" is not in this version".into(), None);
+                continue;
+            };
             let Some((sites, certificates, client_auth)) =
-                ground.site((plan, index), &upstreams[site.upstream], &mut materials)
+                ground.site((plan, index), &upstreams[upstream], &mut materials)
             else {
                 continue;
             };

@@ -156,6 +156,19 @@ impl<'r> Reader<'r> {
         })
     }
 
+    /// The default of a key that does not stand, without a word of it.
+    pub(super) fn untold<T>(
+        &mut self,
+        key: &'static str,
+        default: Kind,
+        parse: impl Fn(&Value) -> Result<T, Fault>,
+    ) -> T {
+        let explaining = std::mem::replace(&mut self.explaining, Explaining::Nothing);
+        let value = self.value_or(key, default, parse).value;
+        self.explaining = explaining;
+        value
+    }
+
     /// The good items of a list, if it stands.
     pub(super) fn list<T>(
         &mut self,
@@ -285,6 +298,13 @@ impl<'r> Reader<'r> {
         }
     }
 
+    /// Keeps a table whose keys the user chose for `check --explain`.
+    pub(super) fn explain_table(&mut self, key: &str, shown: String, origin: Origin) {
+        if self.explaining == Explaining::EachValue {
+            self.explain(key, shown, origin);
+        }
+    }
+
     fn explain_taken(&mut self, key: &str, value: &Value) {
         if self.explaining == Explaining::EachValue {
             self.explain(key, value.to_string(), value.origin.clone());
@@ -314,7 +334,7 @@ impl<'r> Reader<'r> {
 }
 
 /// Values of a file that a later version takes from elsewhere.
-fn not_yet(value: &Value) -> Result<(), Fault> {
+pub(super) fn not_yet(value: &Value) -> Result<(), Fault> {
     match &value.kind {
         Kind::String(text) if matches!(value.origin, Origin::File(..)) => {
             let form = if text.contains("${") { "${NAME}" } else { "file:PATH" };

@@ -4,6 +4,7 @@ use super::{
     reader::{Place, Reader},
     report::{Fault, Found},
     tree::{Kind, Table, Value, quoted},
+    upstream_http,
     values::positive_duration,
 };
 use crate::plan::{Address, UpstreamPlan};
@@ -12,6 +13,8 @@ use crate::plan::{Address, UpstreamPlan};
 pub(super) struct Draft {
     pub(super) name: Found<String>,
     pub(super) plan: UpstreamPlan,
+    /// The keys that say something of requests.
+    pub(super) of_requests: Vec<(&'static str, Origin)>,
 }
 
 /// Reads every upstream.
@@ -53,14 +56,21 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
     let connect_timeout = timeouts
         .value_or("connect", Kind::String("2s".into()), positive_duration)
         .value;
+    let of_requests = upstream_http::Timeouts::read(&mut timeouts);
     timeouts.finish();
+    let http = upstream_http::read(&mut upstream, of_requests);
     upstream.finish();
     let plan = UpstreamPlan {
         name: name.value.clone(),
         servers,
         connect_timeout,
+        http: http.plan,
     };
-    Draft { name, plan }
+    Draft {
+        name,
+        plan,
+        of_requests: http.standing,
+    }
 }
 
 fn servers(upstream: &mut Reader<'_>, origin: &Origin) -> Vec<Address> {
