@@ -1,5 +1,6 @@
 //! The numbers of SPEC 6. Labels come from the configuration or from closed lists, never from a peer.
 use crate::record::Record;
+use portcullis_tls::negotiated::Negotiated;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder, text::encode},
@@ -40,6 +41,7 @@ pub(crate) struct Metrics {
     request_seconds: Family<SiteLabel, Histogram>,
     upstream_open: Family<UpstreamLabel, Gauge>,
     upstream_failures: Family<UpstreamLabel, Counter>,
+    upstream_handshakes: Family<OriginLabels, Counter>,
     alerts: Family<AlertLabel, Counter>,
     not_after: Family<CertificateLabels, Gauge>,
     next_update: Family<ListLabels, Gauge>,
@@ -87,6 +89,7 @@ labels! {
     SiteByteLabels { site: Label, direction: &'static str, key_exchange: &'static str }
     RequestLabels { site: Label, method: &'static str, status: u16 }
     UpstreamLabel { upstream: Label }
+    OriginLabels { upstream: Label, group: &'static str, key_exchange: &'static str, authentication: &'static str }
     AlertLabel { alert: &'static str }
     CertificateLabels { site: Label, algorithm: &'static str, index: usize }
     ListLabels { site: Label, index: usize }
@@ -140,6 +143,7 @@ impl Metrics {
             request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
             upstream_open: Family::default(),
             upstream_failures: Family::default(),
+            upstream_handshakes: Family::default(),
             alerts: Family::default(),
             not_after: Family::default(),
             next_update: Family::default(),
@@ -192,6 +196,17 @@ impl Metrics {
         self.upstream_failures.get_or_create_owned(&UpstreamLabel {
             upstream: upstream.clone(),
         })
+    }
+
+    /// A handshake with a server of an upstream ended well.
+    pub(crate) fn upstream_handshake(&self, upstream: &Label, facts: &Negotiated) {
+        let labels = OriginLabels {
+            upstream: upstream.clone(),
+            group: facts.group.and_then(|g| g.entry()).map_or("", |g| g.name),
+            key_exchange: facts.key_exchange().as_str(),
+            authentication: facts.authentication.as_str(),
+        };
+        self.upstream_handshakes.get_or_create(&labels).inc();
     }
 
     /// The expiry of every certificate in use, replacing what an older configuration had.
@@ -386,6 +401,11 @@ impl Metrics {
             "portcullis_upstream_failures",
             "Failed connects to upstream servers",
             self.upstream_failures.clone(),
+        );
+        r.register(
+            "portcullis_upstream_handshakes",
+            "TLS handshakes completed with upstream servers",
+            self.upstream_handshakes.clone(),
         );
         r.register(
             "portcullis_alerts_received",

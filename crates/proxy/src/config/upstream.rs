@@ -7,7 +7,7 @@ use super::{
     upstream_http,
     values::positive_duration,
 };
-use crate::plan::{Address, UpstreamPlan};
+use crate::plan::{Balance, ServerPlan, UpstreamPlan};
 
 /// An upstream as it is written.
 pub(super) struct Draft {
@@ -63,8 +63,11 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
     let plan = UpstreamPlan {
         name: name.value.clone(),
         servers,
+        balance: Balance::RoundRobin,
+        tls: None,
         connect_timeout,
         http: http.plan,
+        retries: None,
     };
     Draft {
         name,
@@ -73,7 +76,7 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
     }
 }
 
-fn servers(upstream: &mut Reader<'_>, origin: &Origin) -> Vec<Address> {
+fn servers(upstream: &mut Reader<'_>, origin: &Origin) -> Vec<ServerPlan> {
     let none = |origin: &Origin| Fault::whole(origin.clone(), "has no server").hint("servers = [\"127.0.0.1:6000\"]");
     let Some(value) = upstream.take("servers") else {
         upstream.error(none(origin));
@@ -93,7 +96,7 @@ fn servers(upstream: &mut Reader<'_>, origin: &Origin) -> Vec<Address> {
 }
 
 /// `"address"` or `{ address = "..." }`.
-fn server(upstream: &mut Reader<'_>, item: Value) -> Option<Address> {
+fn server(upstream: &mut Reader<'_>, item: Value) -> Option<ServerPlan> {
     let (table, origin) = match item {
         Value {
             kind: Kind::Table(table),
@@ -116,5 +119,9 @@ fn server(upstream: &mut Reader<'_>, item: Value) -> Option<Address> {
         );
     }
     server.finish();
-    address
+    Some(ServerPlan {
+        address: address?,
+        weight: 1,
+        is_backup: false,
+    })
 }
