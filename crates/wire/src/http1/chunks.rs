@@ -1,8 +1,4 @@
-use super::{
-    Bad, Field, Step,
-    fields::{self},
-    hop::is_hop_by_hop,
-};
+use super::{Bad, Field, Step, fields, hop::is_hop_by_hop, token::is_same_to_a_gateway};
 
 /// The most bytes of trailers: a quarter of a head's.
 pub const MAX_TRAILERS: usize = 8 * 1024;
@@ -92,9 +88,10 @@ impl Chunks {
             (State::DataEnd, b'\n') => Ok(State::Size),
             (State::DataCr | State::DataEnd, _) => Err(Bad::syntax("a chunk is longer than its size")),
             (State::Trailer, b'\r') => Ok(State::TrailerEnd),
+            (State::Trailer, b'\n') => Err(BARE),
             (State::Trailer, _) => self.trailer(byte),
             (State::TrailerEnd, b'\n') => self.trailer_line(),
-            _ => Err(Bad::syntax("a line in a chunked body ends without CRLF")),
+            _ => Err(BARE),
         }
     }
 
@@ -139,6 +136,8 @@ impl Chunks {
         Ok(State::Trailer)
     }
 }
+
+const BARE: Bad = Bad::syntax("a line in a chunked body ends without CRLF");
 
 /// So that a size also fits what counts with a sign.
 const MOST_DIGITS: u8 = 15;
@@ -190,5 +189,5 @@ fn is_forbidden(name: &str) -> bool {
         "x-forwarded-proto",
         "x-real-ip",
     ];
-    is_hop_by_hop(name) || NAMES.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+    is_hop_by_hop(name) || NAMES.iter().any(|forbidden| is_same_to_a_gateway(name, forbidden))
 }

@@ -2,39 +2,29 @@ use super::Bad;
 
 /// The most bytes of a head. nginx takes four lines of 8 KiB, Node 16 KiB in all.
 pub const MAX_HEAD: usize = 32 * 1024;
-/// The most bytes of a request line. RFC 9112 section 3 asks for at least 8,000.
-pub const MAX_REQUEST_LINE: usize = 16 * 1024;
+/// The most bytes of a request line, and of a status line. RFC 9112 section 3 asks for at least 8,000.
+pub const MAX_FIRST_LINE: usize = 16 * 1024;
 
-/// Tells when it is worth parsing a head again that came in pieces, so that a head sent byte by byte is not
-/// read over and over.
+/// Tells when it is worth parsing a head again that came in pieces: once another line has ended. So a head that is
+/// sent byte by byte is read once for each of its fields at most, and refused as soon as one line is bad.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Awaited {
     seen: usize,
+    is_past_a_line: bool,
 }
 
 impl Awaited {
-    /// Whether a head that began with the first of `bytes` can now be parsed or refused. Each byte is looked
-    /// at once; a new head needs a new `Awaited`.
+    /// Whether a head that begins with the first of `bytes` may now be whole, or bad. Each byte is looked at once;
+    /// the next head needs another `Awaited`.
     pub fn may_be_whole(&mut self, bytes: &[u8]) -> bool {
-        if bytes.len() > MAX_HEAD {
-            return true;
-        }
-        while let Some(found) = bytes.get(self.seen..).and_then(|rest| memchr::memchr(b'\n', rest)) {
-            let end = self.seen + found;
-            let ended_well = end > 0 && bytes[end - 1] == b'\r';
-            let follows = &bytes[end + 1..];
-            if !ended_well || follows.starts_with(b"\r\n") || follows.starts_with(b"\n") {
-                return true;
-            }
-            if follows.is_empty() || follows == b"\r" {
-                // What follows this line end decides: look at it again.
-                self.seen = end;
-                return false;
-            }
-            self.seen = end + 1;
-        }
+        let has_line = bytes
+            .get(self.seen..)
+            .is_some_and(|new| memchr::memchr(b'\n', new).is_some());
         self.seen = bytes.len();
-        false
+        self.is_past_a_line |= has_line;
+        // An empty line may stand before a first line that is too long.
+        let is_too_long = bytes.len() >= MAX_HEAD || (!self.is_past_a_line && bytes.len() >= MAX_FIRST_LINE + 2);
+        has_line || is_too_long
     }
 }
 

@@ -24,7 +24,7 @@ pub use fields::{Field, Fields, MAX_FIELDS, NO_FIELD};
 pub use framing::{Framing, Step};
 pub use hop::{Hop, is_hop_by_hop};
 pub use host::is_host;
-pub use lines::{Awaited, MAX_HEAD, MAX_REQUEST_LINE};
+pub use lines::{Awaited, MAX_FIRST_LINE, MAX_HEAD};
 pub use request::{RequestHead, request};
 pub use response::{Asked, ResponseHead, response};
 pub use target::Target;

@@ -2,7 +2,7 @@ use super::{
     Bad, Chunks, Field, Fields, Framing, Hop, Target, Version,
     fields::{self, Facts},
     is_host, is_method,
-    lines::{Lines, MAX_REQUEST_LINE},
+    lines::{Lines, MAX_FIRST_LINE},
     target::target,
 };
 
@@ -38,7 +38,7 @@ pub struct RequestHead<'a> {
 pub fn request<'a>(bytes: &'a [u8], fields: &'a mut Fields<'a>) -> Result<Option<RequestHead<'a>>, Bad> {
     let mut lines = Lines::new(bytes);
     lines.skip_an_empty_line();
-    let Some(line) = lines.next(MAX_REQUEST_LINE, LONG_LINE)? else {
+    let Some(line) = lines.next(MAX_FIRST_LINE, LONG_LINE)? else {
         return Ok(None);
     };
     let (method, asked, version) = request_line(line)?;

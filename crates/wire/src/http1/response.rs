@@ -2,7 +2,7 @@ use super::{
     Bad, Chunks, Field, Fields, Framing, Hop, Version,
     fields::{self, Facts},
     is_field_value,
-    lines::{LONG_HEAD, Lines, MAX_HEAD},
+    lines::{Lines, MAX_FIRST_LINE},
 };
 
 /// What a response answers, which decides about its body.
@@ -53,7 +53,7 @@ pub fn response<'a>(
     asked: Asked,
 ) -> Result<Option<ResponseHead<'a>>, Bad> {
     let mut lines = Lines::new(bytes);
-    let Some(line) = lines.next(MAX_HEAD, LONG_HEAD)? else {
+    let Some(line) = lines.next(MAX_FIRST_LINE, LONG_LINE)? else {
         return Ok(None);
     };
     let (version, status, reason) = status_line(line)?;
@@ -73,6 +73,8 @@ pub fn response<'a>(
         length: lines.length(),
     }))
 }
+
+const LONG_LINE: Bad = Bad::new(431, "the status line is longer than 16 KiB");
 
 /// RFC 9112 section 4; the reason, and the space before it, may be missing.
 fn status_line(line: &[u8]) -> Result<(Version, u16, &str), Bad> {
