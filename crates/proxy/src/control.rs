@@ -4,7 +4,7 @@ use crate::{
     admin::Admin,
     clock, config,
     config::Loaded,
-    core::Shared,
+    core::{Order, Shared},
     doors::{Doors, Fresh},
     log::Files,
     material::SelfSigned,
@@ -238,6 +238,7 @@ impl Control {
         );
         sleep(plan.delay).await;
         doors.close_all(&self.shared).await;
+        self.shared.order_all(|| Order::WindDown);
         let end = Instant::now() + plan.grace;
         select! {
             () = sleep_until(end) => {}

@@ -124,6 +124,16 @@ impl Record {
         }
     }
 
+    /// Its number in the log.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The name that its client asked for.
+    pub(crate) fn sni(&self) -> Option<&str> {
+        self.offer.as_ref()?.sni.as_deref()
+    }
+
     /// When the connection was accepted: every deadline counts from here.
     pub(crate) fn began(&self) -> Instant {
         self.began

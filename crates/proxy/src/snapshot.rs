@@ -3,11 +3,12 @@ use crate::{
     clock,
     config::{Loaded, Problem},
     core::Shared,
+    http,
     listener::{Listener, gate::Gate},
     material::{Broken, Kept, Materials, Outfit, SelfSigned},
     metrics::{Label, Metrics},
     plan::{Address, ListenerPlan, Plan, ResumptionPlan, ServicePlan, SitePlan},
-    site::{Site, Sites},
+    site::{Service, Site, Sites},
     upstream::Upstream,
 };
 use arc_swap::{ArcSwap, Guard};
@@ -105,12 +106,7 @@ impl Snapshot {
         let mut client_auths = Vec::with_capacity(plan.sites.len());
         let mut built = Vec::with_capacity(plan.sites.len());
         for (index, site) in plan.sites.iter().enumerate() {
-            let ServicePlan::Tcp(upstream) = site.service else {
-                materials.problem(site, "mode", "mode \"http\" is not in this version".into(), None);
-                continue;
-            };
-            let Some((sites, certificates, client_auth)) =
-                ground.site((plan, index), &upstreams[upstream], &mut materials)
+            let Some((sites, certificates, client_auth)) = ground.site((plan, index), &upstreams, &mut materials)
             else {
                 continue;
             };
@@ -244,6 +240,9 @@ impl Snapshot {
     }
 }
 
+/// What http sites speak over TLS, most wanted first.
+const ALPN: [&[u8]; 1] = [b"http/1.1"];
+
 /// A site in the making: one [`Site`] for each policy that its listeners come to with it.
 struct SiteBuild<'a> {
     plan: &'a SitePlan,
@@ -252,6 +251,7 @@ struct SiteBuild<'a> {
     resumption: Resumption,
     key_log: Option<&'a Arc<dyn rustls::KeyLog>>,
     label: Label,
+    service: Service,
     made: Vec<(Policy, bool, Arc<Site>)>,
 }
 
@@ -259,7 +259,6 @@ impl SiteBuild<'_> {
     fn on(
         &mut self,
         listener: &ListenerPlan,
-        upstream: &Arc<Upstream>,
         tickets: &Arc<Tickets>,
     ) -> Result<Arc<Site>, BuildError> {
         let policy = listener
@@ -283,7 +282,7 @@ impl SiteBuild<'_> {
             policy,
             tls,
             audiences: self.plan.audiences.clone(),
-            upstream: upstream.clone(),
+            service: self.service.clone(),
         });
         self.made.push((policy, listener.plain, site.clone()));
         Ok(site)
@@ -296,7 +295,10 @@ impl SiteBuild<'_> {
             policy,
             identities: self.certificates.to_vec(),
             client_auth: self.client_auth.cloned(),
-            alpn: Vec::new(),
+            alpn: match &self.service {
+                Service::Tcp(_) => Vec::new(),
+                Service::Http(_) => ALPN.iter().map(|protocol| protocol.to_vec()).collect(),
+            },
             resumption: self.resumption.clone(),
             key_log: self.key_log.cloned(),
         };
@@ -312,7 +314,7 @@ impl Ground<'_> {
     fn site(
         &self,
         (plan, index): (&Plan, usize),
-        upstream: &Arc<Upstream>,
+        upstreams: &[Arc<Upstream>],
         materials: &mut Materials<'_>,
     ) -> Option<Built> {
         let site = &plan.sites[index];
@@ -347,12 +349,13 @@ impl Ground<'_> {
             client_auth: client_auth.as_deref(),
             resumption,
             key_log: self.key_log.as_ref(),
+            service: self.service((plan, index), upstreams),
             label: self.label(plan, index),
             made: Vec::new(),
         };
         let each = site.listeners.iter();
         let each: Result<Vec<_>, BuildError> = each
-            .map(|listener| build.on(&plan.listeners[*listener], upstream, self.tickets))
+            .map(|listener| build.on(&plan.listeners[*listener], self.tickets))
             .collect();
         match (each, standing) {
             (Ok(sites), _) => Some((sites, certificates, client_auth)),
@@ -380,6 +383,17 @@ impl Ground<'_> {
         ))
     }
 
+    fn service(&self, (plan, index): (&Plan, usize), upstreams: &[Arc<Upstream>]) -> Service {
+        match &plan.sites[index].service {
+            ServicePlan::Tcp(upstream) => Service::Tcp(upstreams[*upstream].clone()),
+            ServicePlan::Http(http) => {
+                let requests = self.metrics.requests(&self.label(plan, index));
+                let name = Label::from(plan.sites[index].name.as_str());
+                Service::Http(Arc::new(http::service::Service::new(http, name, requests, upstreams)))
+            }
+        }
+    }
+
     fn upstream(&self, plan: &crate::plan::UpstreamPlan) -> Arc<Upstream> {
         let before = self.previous.and_then(|s| s.upstreams.iter().find(|u| u.plan.name == plan.name));
         if let Some(same) = before.filter(|before| before.plan == *plan) {
@@ -397,6 +411,7 @@ impl Ground<'_> {
             gate: same.map_or_else(|| Arc::new(Gate::new()), |l| l.gate.clone()),
             open: self.metrics.open(&name),
             name,
+            http: Arc::new(plan.http.clone()),
             plan: plan.clone(),
             sites: Sites::default(),
         }

@@ -40,8 +40,8 @@ impl Client {
     }
 
     /// The TLS connection, where there is one.
-    pub(crate) fn tls(&self) -> Option<&TlsStream> {
-        match &self.down {
+    pub(crate) fn tls_mut(&mut self) -> Option<&mut TlsStream> {
+        match &mut self.down {
             Downstream::Tls(tls) => Some(tls),
             Downstream::Plain(_) => None,
         }

@@ -1,10 +1,12 @@
 //! One request of a client that speaks HTTP/1.1, and its answer: bodies are framed anew, and nothing is read that
 //! could not be passed on.
 use super::{
+    asking::Forward,
     client::Client,
     origin::Origin,
     passing::{Passing, ToClient},
     patience::{Patience, Wait},
+    record::RequestRecord,
 };
 use crate::{
     failure::{Failure, Stage},
@@ -12,7 +14,7 @@ use crate::{
 };
 use portcullis_tls::failure::Fault;
 use portcullis_wire::http1::{Bad, Framing, write};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 /// Bytes one direction may move before other connections of the core get their turn.
 const TURN: usize = 256 * 1024;
@@ -25,13 +27,19 @@ const FIRST_WINDOW: usize = 16 * 1024;
 
 /// Both ends of a request under way.
 pub(crate) struct Exchange<'a> {
-    pub(crate) client: &'a mut Client,
-    pub(crate) origin: Origin,
-    pub(crate) passing: Passing,
-    pub(crate) upload: Upload,
-    pub(crate) patience: Patience,
+    client: &'a mut Client,
+    forward: &'a Forward,
+    attempt: Attempt,
+    patience: Patience,
     /// All bytes that moved, either way: what patience goes by.
     moved: u64,
+}
+
+/// One try of a request at one server: what remains of it when the exchange is over.
+pub(crate) struct Attempt {
+    pub(crate) origin: Origin,
+    pub(crate) upload: Upload,
+    pub(crate) passing: Passing,
 }
 
 /// The request's body.
@@ -53,6 +61,7 @@ pub(crate) struct Broken {
 }
 
 impl Upload {
+    /// A body of `most` bytes at most.
     pub(crate) fn new(framing: Framing, most: u64) -> Upload {
         Upload { framing, cleared: 0, window: FIRST_WINDOW, count: 0, most }
     }
@@ -70,9 +79,14 @@ impl Upload {
         }
     }
 
-    /// Nothing of it was taken yet, or there is none.
+    /// What is left of it.
+    pub(crate) fn into_framing(self) -> Framing {
+        self.framing
+    }
+
+    /// Nothing of it has gone, or there is none.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.count == 0 && (self.cleared == 0)
+        self.count == 0
     }
 
     /// Makes what came ready to go: as it is where its length was told, in chunks of our own otherwise.
@@ -114,13 +128,45 @@ impl Upload {
     }
 }
 
+impl Attempt {
+    /// Tells what moved, and how the server answered.
+    pub(crate) fn tell(&self, record: &mut RequestRecord) {
+        record.bytes_in = self.upload.count;
+        record.bytes_out = self.passing.body_out;
+        record.status = self.passing.status;
+        record.upstream_status = self.passing.status;
+    }
+
+    /// Another connection may be asked the same: the server cannot have begun, or asking twice is asking once.
+    pub(crate) fn may_repeat(&self, forward: &Forward, broken: &Broken) -> bool {
+        broken.failure.fault == Fault::Upstream
+            && self.origin.is_silent()
+            && self.upload.is_untouched()
+            && (forward.is_idempotent || self.origin.is_unsent())
+    }
+}
+
+impl Broken {
+    /// The client has left: nothing can be told to it.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.failure.fault == Fault::Client && self.status == 400
+    }
+}
+
 impl<'a> Exchange<'a> {
-    pub(crate) fn new(
-        (client, origin): (&'a mut Client, Origin),
-        (upload, passing): (Upload, Passing),
-        patience: Patience,
-    ) -> Exchange<'a> {
-        Exchange { client, origin, passing, upload, patience, moved: 0 }
+    pub(crate) fn new(client: &'a mut Client, forward: &'a Forward, attempt: Attempt, patience: Patience) -> Exchange<'a> {
+        Exchange {
+            client,
+            forward,
+            attempt,
+            patience,
+            moved: 0,
+        }
+    }
+
+    /// What remains of it.
+    pub(crate) fn into_attempt(self) -> Attempt {
+        self.attempt
     }
 
     /// Moves what can be moved. `Ready` when the answer is over and written.
@@ -130,27 +176,26 @@ impl<'a> Exchange<'a> {
             Flow::Over => return Poll::Ready(Ok(())),
             Flow::Waits(answer) => weightier(answer, upload),
         };
-        let late = ready!(self.patience.poll(cx, waits, self.moved));
-        Poll::Ready(Err(too_late(late)))
+        self.patience.poll(cx, waits, self.moved).map(|late| Err(too_late(late)))
     }
 
     /// From the client to the server. Says for whom it waits; None when all of it went.
     fn poll_upload(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<Option<Wait>, Broken> {
         let mut turn = 0;
         loop {
-            self.upload.clear(self.client, &mut self.origin)?;
-            let body = &self.client.inbox.bytes()[..self.upload.cleared];
-            let Poll::Ready(sent) = self.origin.poll_send(cx, body) else {
+            self.attempt.upload.clear(self.client, &mut self.attempt.origin)?;
+            let body = &self.client.inbox.bytes()[..self.attempt.upload.cleared];
+            let Poll::Ready(sent) = self.attempt.origin.poll_send(cx, body) else {
                 return Ok(Some(Wait::ServerTakes));
             };
             self.client.inbox.consume(sent);
-            self.upload.cleared -= sent;
-            self.upload.count += sent as u64;
+            self.attempt.upload.cleared -= sent;
+            self.attempt.upload.count += sent as u64;
             self.moved += sent as u64;
-            if self.upload.cleared > 0 || !self.origin.is_clear() {
+            if self.attempt.upload.cleared > 0 || !self.attempt.origin.is_clear() {
                 continue;
             }
-            if self.upload.is_done() {
+            if self.attempt.upload.is_done() {
                 return self.watch(cx, scratch).map(|()| None);
             }
             if turn >= TURN {
@@ -161,7 +206,7 @@ impl<'a> Exchange<'a> {
                 // chunks that were not framed anew yet
                 continue;
             }
-            let window = self.upload.window.min(scratch.len());
+            let window = self.attempt.upload.window.min(scratch.len());
             let Poll::Ready(read) = self.client.poll_fill(cx, &mut scratch[..window]) else {
                 return Ok(Some(Wait::ClientSends));
             };
@@ -171,7 +216,7 @@ impl<'a> Exchange<'a> {
             }
             turn += read;
             self.moved += read as u64;
-            self.upload.resize(read);
+            self.attempt.upload.resize(read);
         }
     }
 }
@@ -183,7 +228,7 @@ impl Exchange<'_> {
             let room = (MAX_AHEAD - self.client.inbox.len()).min(scratch.len());
             match self.client.poll_fill(cx, &mut scratch[..room]) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(0)) if self.origin.has_answered() => break,
+                Poll::Ready(Ok(0)) if self.attempt.origin.has_answered() => break,
                 Poll::Ready(Ok(0)) => return Err(left("closed before it was answered")),
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(failure)) => return Err(Broken { failure, status: 400 }),
@@ -199,10 +244,10 @@ impl Exchange<'_> {
             match self.client.poll_flush(cx) {
                 Poll::Pending => return Ok(Flow::Waits(Wait::ClientTakes)),
                 Poll::Ready(Err(failure)) => return Err(Broken { failure, status: 400 }),
-                Poll::Ready(Ok(())) if self.origin.is_over() => return Ok(Flow::Over),
+                Poll::Ready(Ok(())) if self.attempt.origin.is_over() => return Ok(Flow::Over),
                 Poll::Ready(Ok(())) => {}
             }
-            let waits = match self.origin.has_answered() {
+            let waits = match self.attempt.origin.has_answered() {
                 true => Wait::ServerSends,
                 false => Wait::ServerAnswers,
             };
@@ -212,9 +257,10 @@ impl Exchange<'_> {
             }
             let mut sink = ToClient {
                 client: self.client,
-                passing: &mut self.passing,
+                passing: &mut self.attempt.passing,
+                forward: self.forward,
             };
-            let Poll::Ready(read) = self.origin.poll_answer(cx, scratch, &mut sink) else {
+            let Poll::Ready(read) = self.attempt.origin.poll_answer(cx, scratch, &mut sink) else {
                 return Ok(Flow::Waits(waits));
             };
             let read = read.map_err(|failure| Broken { failure, status: 502 })?;
@@ -247,7 +293,7 @@ fn malformed(bad: Bad) -> Broken {
 }
 
 /// A body beyond its limit.
-pub(crate) fn too_large() -> Broken {
+fn too_large() -> Broken {
     Broken {
         failure: Failure::refused(Stage::Request, Fault::Client, "body longer than limits.body"),
         status: 413,

@@ -1,7 +1,32 @@
-//! Requests: which route takes them, what is done to their fields, and what we answer by ourselves. No I/O, no clock.
+//! Requests: which route takes them, what is done to their fields, where they go, and what we answer by ourselves.
 #![allow(dead_code, reason = "what the driver of http calls comes before the driver")]
 pub(crate) mod answer;
+pub(crate) mod asking;
+pub(crate) mod client;
+pub(crate) mod exchange;
+pub(crate) mod h1;
+pub(crate) mod inbox;
 pub(crate) mod limits;
 pub(crate) mod names;
+pub(crate) mod origin;
+pub(crate) mod passing;
 pub(crate) mod path;
+pub(crate) mod patience;
+pub(crate) mod pool;
+pub(crate) mod quiet;
+pub(crate) mod record;
+pub(crate) mod reply;
 pub(crate) mod route;
+pub(crate) mod service;
+pub(crate) mod tunnel;
+pub(crate) mod visit;
+
+use crate::{failure::Failure, relay::Downstream};
+use client::Client;
+use std::rc::Rc;
+use visit::Visit;
+
+/// Serves a client's connection to its end, in the protocol that it chose.
+pub(crate) async fn serve(down: Downstream, visit: Rc<Visit>) -> Result<(), Failure> {
+    h1::serve(Client::new(down), &visit).await
+}

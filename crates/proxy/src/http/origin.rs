@@ -106,9 +106,9 @@ impl Origin {
         self.is_deaf || self.sent == self.out.len()
     }
 
-    /// The server took no more of the request.
-    pub(crate) fn is_deaf(&self) -> bool {
-        self.is_deaf
+    /// Not a byte of the request was taken.
+    pub(crate) fn is_unsent(&self) -> bool {
+        self.sent == 0
     }
 
     /// Forgets what was written, to make room for the next piece. The request cannot be repeated any more.

@@ -26,9 +26,11 @@ pub(crate) enum Wait {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) client: Duration,
-    pub(crate) first_byte: Duration,
-    pub(crate) server: Duration,
-    /// What a client must send or take in its time: less is a way to hold a connection.
+    /// For the head of an answer; None: for ever.
+    pub(crate) first_byte: Option<Duration>,
+    /// For anything else of a server; None: for ever.
+    pub(crate) server: Option<Duration>,
+    /// What a client must send or take in its time, less is a way to hold a connection; 0: it may take for ever.
     pub(crate) least: u64,
 }
 
@@ -45,7 +47,8 @@ pub(crate) struct Patience {
 impl Patience {
     pub(crate) fn new(limits: Limits, wheel: &Rc<Wheel>) -> Patience {
         let since = Instant::now();
-        let rings = since + limits.first_byte;
+        // as late as anything that is waited for, so that it is seldom moved
+        let rings = since + limits.first_byte.unwrap_or(limits.client).max(limits.client);
         Patience {
             limits,
             wait: None,
@@ -59,7 +62,8 @@ impl Patience {
     /// `Ready` when what is waited for took too long; `moved` counts all bytes that the exchange moved so far.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, wait: Wait, moved: u64) -> Poll<Wait> {
         let (limit, least) = match wait {
-            Wait::ClientSends | Wait::ClientTakes => (self.limits.client, self.limits.least),
+            Wait::ClientSends | Wait::ClientTakes if self.limits.least == 0 => (None, 0),
+            Wait::ClientSends | Wait::ClientTakes => (Some(self.limits.client), self.limits.least),
             Wait::ServerAnswers => (self.limits.first_byte, 1),
             Wait::ServerTakes | Wait::ServerSends => (self.limits.server, 1),
         };
@@ -68,6 +72,7 @@ impl Patience {
             self.moved = moved;
             self.since = Instant::now();
         }
+        let Some(limit) = limit else { return Poll::Pending };
         let due = self.since + limit;
         if due < self.rings {
             self.ring_at(due);

@@ -22,6 +22,8 @@ pub(crate) struct Lease {
     pub(crate) pick: Pick,
     /// It carried a request before.
     pub(crate) is_used: bool,
+    /// How long it may rest; None: for ever.
+    pub(crate) rest: Option<Duration>,
 }
 
 /// A core's idle connections.

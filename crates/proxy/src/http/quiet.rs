@@ -13,6 +13,8 @@ pub(crate) struct Quiet {
     next: Cell<u64>,
     /// How often the world has changed.
     changes: Cell<u64>,
+    /// The proxy is on its way out.
+    is_ending: Cell<bool>,
 }
 
 /// One of them, as long as it rests.
@@ -23,6 +25,16 @@ pub(crate) struct Resting<'a> {
 }
 
 impl Quiet {
+    /// From now on nothing new is begun on a connection.
+    pub(crate) fn end(&self) {
+        self.is_ending.set(true);
+        self.stir();
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_ending.get()
+    }
+
     /// Tells all of them.
     pub(crate) fn stir(&self) {
         self.changes.set(self.changes.get() + 1);

@@ -3,7 +3,7 @@ pub(crate) mod accept;
 pub(crate) mod bind;
 pub(crate) mod gate;
 
-use crate::{metrics::Label, plan::ListenerPlan, site::Sites};
+use crate::{metrics::Label, plan::{HttpListenerPlan, ListenerPlan}, site::Sites};
 use gate::Gate;
 use prometheus_client::metrics::gauge::Gauge;
 use std::{net::IpAddr, sync::Arc};
@@ -12,6 +12,8 @@ use std::{net::IpAddr, sync::Arc};
 pub(crate) struct Listener {
     pub(crate) name: Label,
     pub(crate) plan: ListenerPlan,
+    /// The part of its plan that its http connections keep.
+    pub(crate) http: Arc<HttpListenerPlan>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) open: Gauge,
     pub(crate) sites: Sites,

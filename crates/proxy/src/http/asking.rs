@@ -1,0 +1,187 @@
+//! A request as it is understood: which site and route it belongs to, and what is sent on for it.
+use super::{
+    record::{Asked as Typed, Origin as RecordOrigin, RequestId, RequestRecord},
+    pool::Lease,
+    reply::Reply,
+    service::{Route, Service},
+    visit::Visit,
+};
+use crate::{
+    core::Core,
+    failure::{Failure, Stage},
+    upstream::{Key, Upstream},
+};
+use portcullis_tls::failure::Fault;
+use portcullis_wire::http1::{
+    self, Asked, Bad, Field, Framing, Hop, MAX_FIELDS, NO_FIELD, RequestHead, Target, Version,
+};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// A request's head, as far as it came.
+pub(crate) enum Understood {
+    Whole(Box<Asking>),
+    Partial,
+}
+
+/// A request of an HTTP/1.1 client.
+pub(crate) struct Asking {
+    /// The bytes of its head.
+    pub(crate) length: usize,
+    pub(crate) framing: Framing,
+    pub(crate) version: Version,
+    pub(crate) persists: bool,
+    pub(crate) is_head: bool,
+    /// None once it was taken.
+    pub(crate) way: Option<Way>,
+    pub(crate) record: RequestRecord,
+}
+
+/// What becomes of a request.
+pub(crate) enum Way {
+    Forward(Box<Forward>),
+    Answer(Reply),
+}
+
+/// A request that goes on.
+pub(crate) struct Forward {
+    pub(crate) service: Arc<Service>,
+    /// Its route's place in the service.
+    pub(crate) route: usize,
+    pub(crate) upstream: Arc<Upstream>,
+    /// Its head for a server that speaks HTTP/1.1.
+    pub(crate) head: Vec<u8>,
+    pub(crate) asked: Asked,
+    /// Sent twice it does what it does once (RFC 9110 9.2.2).
+    pub(crate) is_idempotent: bool,
+}
+
+/// A request as every protocol has it.
+pub(crate) struct View<'a> {
+    pub(crate) method: &'a str,
+    /// As it was sent; `*` for the server itself.
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) host: &'a str,
+    pub(crate) fields: &'a [Field<'a>],
+    pub(crate) hop: Hop<'a>,
+    pub(crate) upgrade: Option<&'a [u8]>,
+    pub(crate) expects_continue: bool,
+    pub(crate) framing: &'a Framing,
+}
+
+impl Visit {
+    /// Reads a request from the front of `bytes`, and decides about it.
+    pub(crate) fn understand(&self, bytes: &[u8]) -> Result<Understood, Bad> {
+        let mut fields = [NO_FIELD; MAX_FIELDS];
+        let Some(head) = http1::request(bytes, &mut fields)? else {
+            return Ok(Understood::Partial);
+        };
+        let view = View::of(&head);
+        let (way, record) = self.decide(&view);
+        Ok(Understood::Whole(Box::new(Asking {
+            length: head.length,
+            version: head.version,
+            persists: head.persists,
+            is_head: head.method == "HEAD",
+            way: Some(way),
+            record,
+            framing: head.framing,
+        })))
+    }
+
+    /// What becomes of a request, and the record that will tell of it.
+    pub(crate) fn decide(&self, view: &View<'_>) -> (Way, RequestRecord) {
+        let site = self.site(view.host);
+        let known = site.as_ref().ok().and_then(|site| site.service.http());
+        let books = &self.core.shared.books;
+        let (label, requests) = match &known {
+            Some(service) => (&service.name, &service.requests),
+            None => (&books.nowhere, &self.core.shared.nowhere_requests),
+        };
+        let origin = RecordOrigin {
+            books,
+            id: RequestId(self.core.request_id()),
+            connection: self.connection,
+            site: label,
+            requests,
+        };
+        let record = RequestRecord::new(origin, view.method, || view.typed());
+        let way = match known {
+            Some(service) => service.decide(self, view, record.id),
+            None => Way::Answer(Reply::error(421)),
+        };
+        (way, record)
+    }
+}
+
+impl<'a> View<'a> {
+    fn of(head: &'a RequestHead<'a>) -> View<'a> {
+        let (path, query) = match head.target {
+            Target::Origin { path, query } => (path, query),
+            Target::Asterisk => ("*", None),
+        };
+        View {
+            method: head.method,
+            path,
+            query,
+            host: head.host,
+            fields: head.fields,
+            hop: head.hop,
+            upgrade: head.upgrade,
+            expects_continue: head.expects_continue,
+            framing: &head.framing,
+        }
+    }
+
+    /// For the access line.
+    fn typed(&self) -> Typed {
+        let field = |name: &str| {
+            let found = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+            found.map_or(&b""[..], |field| field.value).into()
+        };
+        let path = match self.query {
+            Some(query) => format!("{}?{query}", self.path).into(),
+            None => self.path.into(),
+        };
+        Typed {
+            method: self.method.into(),
+            host: self.host.into(),
+            path,
+            user_agent: field("user-agent"),
+            referer: field("referer"),
+        }
+    }
+}
+
+impl Forward {
+    pub(crate) fn rules(&self) -> &Route {
+        &self.service.routes[self.route]
+    }
+
+    /// The most that a request's body may come to.
+    pub(crate) fn most_body(&self) -> u64 {
+        self.rules().plan.body.unwrap_or(u64::MAX)
+    }
+
+    /// A connection to a server that was not tried: one that rests, or a new one.
+    pub(crate) async fn lease(&self, core: &Core, tried: &mut Vec<usize>) -> Result<Lease, Failure> {
+        let upstream = &self.upstream;
+        let mut problem = None;
+        while let Some(pick) = upstream.pick_besides(Key::Any, tried) {
+            let mut kept = None;
+            core.scratch(&mut |scratch| kept = core.pool.take(&pick.server, scratch));
+            if let Some(stream) = kept.filter(|stream| pick.server.is_current(stream)) {
+                return Ok(Lease { stream, pick, is_used: true, rest: upstream.plan.http.idle });
+            }
+            let deadline = Instant::now() + upstream.plan.connect_timeout;
+            match Box::pin(pick.server.connect(core, deadline)).await {
+                Ok(stream) => return Ok(Lease { stream, pick, is_used: false, rest: upstream.plan.http.idle }),
+                Err(failure) => problem = Some(failure),
+            }
+            tried.push(pick.server.place());
+        }
+        let nobody = || Failure::failed(Stage::Connect, Fault::Upstream, "upstream has no server that was not tried");
+        Err(problem.unwrap_or_else(nobody))
+    }
+}
