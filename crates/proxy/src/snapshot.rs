@@ -241,7 +241,7 @@ impl Snapshot {
 }
 
 /// What http sites speak over TLS, most wanted first.
-const ALPN: [&[u8]; 1] = [b"http/1.1"];
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// A site in the making: one [`Site`] for each policy that its listeners come to with it.
 struct SiteBuild<'a> {

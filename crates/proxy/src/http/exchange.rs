@@ -293,7 +293,7 @@ fn malformed(bad: Bad) -> Broken {
 }
 
 /// A body beyond its limit.
-fn too_large() -> Broken {
+pub(super) fn too_large() -> Broken {
     Broken {
         failure: Failure::refused(Stage::Request, Fault::Client, "body longer than limits.body"),
         status: 413,
@@ -307,7 +307,8 @@ fn left(what: &'static str) -> Broken {
     }
 }
 
-fn too_late(wait: Wait) -> Broken {
+/// Who kept us waiting, and what that is called.
+pub(super) fn too_late(wait: Wait) -> Broken {
     let (fault, what, status) = match wait {
         Wait::ClientSends => (Fault::Client, "its body comes too slowly", 408),
         Wait::ClientTakes => (Fault::Client, "it takes its answer too slowly", 408),

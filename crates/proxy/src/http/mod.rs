@@ -5,6 +5,8 @@ pub(crate) mod asking;
 pub(crate) mod client;
 pub(crate) mod exchange;
 pub(crate) mod h1;
+pub(crate) mod h2;
+pub(crate) mod h2io;
 pub(crate) mod inbox;
 pub(crate) mod limits;
 pub(crate) mod names;
@@ -18,8 +20,10 @@ pub(crate) mod record;
 pub(crate) mod reply;
 pub(crate) mod route;
 pub(crate) mod service;
+pub(crate) mod streamed;
 pub(crate) mod tunnel;
 pub(crate) mod visit;
+pub(crate) mod watch;
 
 use crate::{failure::Failure, relay::Downstream};
 use client::Client;
@@ -28,5 +32,13 @@ use visit::Visit;
 
 /// Serves a client's connection to its end, in the protocol that it chose.
 pub(crate) async fn serve(down: Downstream, visit: Rc<Visit>) -> Result<(), Failure> {
-    h1::serve(Client::new(down), &visit).await
+    let is_h2 = match &down {
+        Downstream::Tls(tls) => tls.tls.alpn_protocol() == Some(b"h2"),
+        Downstream::Plain(_) => false,
+    };
+    let client = Client::new(down);
+    match is_h2 {
+        true => h2::serve(client, &visit).await,
+        false => h1::serve(client, &visit).await,
+    }
 }

@@ -27,6 +27,10 @@ pub(crate) struct Visit {
     /// The id of its record.
     pub(crate) connection: u64,
     pub(crate) bytes: Cell<Bytes>,
+    /// Requests under way.
+    pub(crate) under_way: Cell<usize>,
+    /// Answers of which something waits for the client.
+    pub(crate) held: Cell<usize>,
 }
 
 /// Why a request has no site here: 421.
@@ -44,6 +48,8 @@ impl Visit {
             peer: record.peer().clone(),
             connection: record.id(),
             bytes: Cell::default(),
+            under_way: Cell::default(),
+            held: Cell::default(),
         }
     }
 
