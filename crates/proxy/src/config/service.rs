@@ -63,10 +63,10 @@ pub(super) fn http(site: &mut Reader<'_>, origin: &Origin, ground: Ground<'_>) -
             site.error(Fault::whole(at.clone(), "a site has upstream and routes").hint(hint));
         }
         let upstream = ground.neighbours.upstream(site, name);
-        routes.push(Draft {
-            plan: everything(upstream, &ground),
-            origin: at,
-        });
+        if !has_routes {
+            let plan = everything(upstream, &ground);
+            routes.push(Draft { plan, origin: at });
+        }
     } else if !stands && !has_routes {
         site.error(leads_nowhere(origin));
     }
