@@ -93,7 +93,7 @@ const LISTENERS: &[&str] = &[
     "trusted_proxies = ['10.0.0.0/8']",
     "limits = { head = '1s' }",
     "limits = { head = 'off' }",
-    "limits = { head_size = '64KiB' }",
+    "limits = { head_size = '16KiB' }",
     "limits = { fields = 50 }",
     "limits = { body_rate = '1KiB' }",
     "limits = { body_rate = 0 }",
@@ -205,7 +205,7 @@ const MISTAKES: &[((&str, &str, &str), &str)] = &[
     (("", "", "upstream = 'd'"), "unknown upstream \"d\""),
     (
         ("", "", "upstream = 'b'; path = 'api'"),
-        "route.path \"api\" does not begin with a slash",
+        "route.path \"api\" is no path: the path does not begin with a slash",
     ),
     (
         ("", "", "upstream = 'b'; path = '/a/../b'"),
@@ -213,11 +213,11 @@ const MISTAKES: &[((&str, &str, &str), &str)] = &[
     ),
     (
         ("", "", "upstream = 'b'; path = '/a%2fb'"),
-        "route.path \"/a%2fb\" has a backslash, %2f, %5c or %00, which servers read differently",
+        "route.path \"/a%2fb\" is no path: the path holds an escaped slash, backslash or NUL",
     ),
     (
         ("", "", "upstream = 'b'; path = '/a?b'"),
-        "route.path \"/a?b\" has a character that no path has",
+        "route.path \"/a?b\" has a question mark, and routes match no query",
     ),
     (
         ("", "", "upstream = 'b'; path = '/a'; match = { exact = '/a' }"),
@@ -487,11 +487,11 @@ const MISTAKES: &[((&str, &str, &str), &str)] = &[
     ),
     (
         ("limits = { head_size = '1KiB' }", "", "upstream = 'b'"),
-        "limits.head_size must be from 8192 to 1048576 bytes, not \"1KiB\"",
+        "limits.head_size must be from 8192 to 32768 bytes, not \"1KiB\"",
     ),
     (
         ("limits = { fields = 0 }", "", "upstream = 'b'"),
-        "limits.fields must be from 1 to 1000, not 0",
+        "limits.fields must be from 1 to 100, not 0",
     ),
     (
         ("limits = { streams = 0 }", "", "upstream = 'b'"),
