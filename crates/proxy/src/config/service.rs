@@ -10,7 +10,7 @@ use super::{
     values,
 };
 use crate::{
-    http::answer::STATUSES,
+    http::answer,
     plan::{ActionPlan, ConditionPlan, HeadersPlan, HttpPlan, Mode, PathPlan, RewritePlan, RoutePlan, ServicePlan},
 };
 use std::{collections::BTreeMap, path::PathBuf};
@@ -127,9 +127,12 @@ fn errors(site: &mut Reader<'_>) -> BTreeMap<u16, PathBuf> {
 }
 
 fn page(status: &str, value: &Value) -> Result<(u16, PathBuf), Fault> {
-    let number = status.parse().ok().filter(|number| STATUSES.contains(number));
+    let number = status
+        .parse()
+        .ok()
+        .filter(|number| answer::statuses().any(|own| own == *number));
     let number = number.ok_or_else(|| {
-        let ours: Vec<String> = STATUSES.iter().map(u16::to_string).collect();
+        let ours: Vec<String> = answer::statuses().map(|status| status.to_string()).collect();
         let fault = value.fault(format!(
             "has {}, which is no error that the proxy answers",
             quoted(status)
