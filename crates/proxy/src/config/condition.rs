@@ -9,6 +9,7 @@ use crate::{
     http::{path, route},
     plan::{ConditionPlan, FieldPlan, PathPlan},
 };
+use portcullis_wire::http1::path::merged;
 use std::collections::BTreeMap;
 
 /// Longer than any method that is registered with IANA.
@@ -49,16 +50,20 @@ fn prefix(value: &Value) -> Result<PathPlan, Fault> {
     normal(value).map(PathPlan::Prefix)
 }
 
-/// Routes see paths in their normal form alone: another form would never match.
+/// Routes see paths in their normal form, with several slashes as one: another form would never match.
 pub(super) fn normal(value: &Value) -> Result<String, Fault> {
     let text = value.text()?;
-    match path::normal(text) {
-        Ok(normal) if normal == text => Ok(normal.into_owned()),
+    if text.contains('?') {
+        let fault = value.fault(format!("{value} has a question mark, and routes match no query"));
+        return Err(fault.hint(format!("write {}", quoted(text.split('?').next().unwrap_or_default()))));
+    }
+    match path::normal(text).map(|normal| merged(&normal).into_owned()) {
+        Ok(normal) if normal == text => Ok(normal),
         Ok(normal) => Err(value
             .fault(format!("{value} is not in the form in which paths are matched"))
             .hint(format!("write {}", quoted(&normal)))),
         Err(fault) => Err(value
-            .fault(format!("{value} {fault}"))
+            .fault(format!("{value} is no path: {fault}"))
             .hint("like \"/api/\"; what is not ASCII is written as %XX")),
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     http::names::{self, Reserved},
     plan::{EditsPlan, HeadersPlan},
 };
+use portcullis_wire::http1::is_token;
 
 /// Longer than any field that is in use; what we add must fit into a backend's limits.
 const LONGEST_NAME: usize = 256;
@@ -116,7 +117,7 @@ pub(super) fn lines(value: &Value) -> Result<Vec<String>, Fault> {
 
 /// A field's name, in lower case.
 pub(super) fn field_name(name: &str, value: &Value) -> Result<String, Fault> {
-    if names::is_token(name.as_bytes()) && name.len() <= LONGEST_NAME {
+    if is_token(name.as_bytes()) && name.len() <= LONGEST_NAME {
         return Ok(name.to_ascii_lowercase());
     }
     let fault = value.fault(format!("has {}, which is no name of a field", quoted(name)));
@@ -142,7 +143,7 @@ pub(super) fn answered(name: &str, value: &Value) -> Result<String, Fault> {
 /// A field that a route may edit.
 fn editable(name: &str, value: &Value, way: Way) -> Result<String, Fault> {
     let name = field_name(name, value)?;
-    let Some(reserved) = names::reserved(name.as_bytes()) else {
+    let Some(reserved) = names::reserved(&name) else {
         return Ok(name);
     };
     let (why, hint) = match (reserved, way) {

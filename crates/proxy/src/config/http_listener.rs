@@ -68,10 +68,10 @@ pub(super) fn limits(limits: &mut Reader<'_>, mode: Mode) -> Limits {
     let plan = HttpLimits {
         head: reader.one("head", &seconds(limits::HEAD), time_limit),
         head_size: reader.one("head_size", &bytes(limits::HEAD_SIZE as u64), |value| {
-            values::size_within(limits::LEAST_HEAD_SIZE..=limits::MOST_HEAD_SIZE, value)
+            values::size_within(limits::LEAST_HEAD_SIZE..=limits::HEAD_SIZE, value)
         }),
         fields: reader.one("fields", &Kind::Integer(limits::FIELDS as i64), |value| {
-            values::count(1..=limits::MOST_FIELDS, value)
+            values::count(1..=limits::FIELDS, value)
         }),
         body_rate: reader
             .one("body_rate", &bytes(limits::BODY_RATE), values::size_limit)

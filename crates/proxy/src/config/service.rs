@@ -10,7 +10,7 @@ use super::{
     values,
 };
 use crate::{
-    http::answer::STATUSES,
+    http::answer,
     plan::{ActionPlan, ConditionPlan, HeadersPlan, HttpPlan, Mode, PathPlan, RewritePlan, RoutePlan, ServicePlan},
 };
 use std::{collections::BTreeMap, path::PathBuf};
@@ -63,10 +63,10 @@ pub(super) fn http(site: &mut Reader<'_>, origin: &Origin, ground: Ground<'_>) -
             site.error(Fault::whole(at.clone(), "a site has upstream and routes").hint(hint));
         }
         let upstream = ground.neighbours.upstream(site, name);
-        routes.push(Draft {
-            plan: everything(upstream, &ground),
-            origin: at,
-        });
+        if !has_routes {
+            let plan = everything(upstream, &ground);
+            routes.push(Draft { plan, origin: at });
+        }
     } else if !stands && !has_routes {
         site.error(leads_nowhere(origin));
     }
@@ -127,9 +127,12 @@ fn errors(site: &mut Reader<'_>) -> BTreeMap<u16, PathBuf> {
 }
 
 fn page(status: &str, value: &Value) -> Result<(u16, PathBuf), Fault> {
-    let number = status.parse().ok().filter(|number| STATUSES.contains(number));
+    let number = status
+        .parse()
+        .ok()
+        .filter(|number| answer::statuses().any(|own| own == *number));
     let number = number.ok_or_else(|| {
-        let ours: Vec<String> = STATUSES.iter().map(u16::to_string).collect();
+        let ours: Vec<String> = answer::statuses().map(|status| status.to_string()).collect();
         let fault = value.fault(format!(
             "has {}, which is no error that the proxy answers",
             quoted(status)

@@ -1,19 +1,16 @@
 //! THE TABLE of limits on requests, for HTTP/1.1, 2 and 3 alike, each with its reason.
+use portcullis_wire::http1::{MAX_FIELDS, MAX_HEAD};
 use std::time::Duration;
 
 /// From a head's first byte to its last: as long as a hello may take, and far longer than any client needs.
 pub(crate) const HEAD: Duration = Duration::from_secs(10);
 /// Bytes of a head, request line and fields: cookies and tokens of real applications stay below 16 KiB; nginx and
 /// Apache take 32 to 64 KiB, most backends 8 to 64.
-pub(crate) const HEAD_SIZE: usize = 32 * 1024;
+pub(crate) const HEAD_SIZE: usize = MAX_HEAD;
 /// Least bytes of a head that a limit may leave: every server must take a request line of 8,000 (RFC 9112 3).
 pub(crate) const LEAST_HEAD_SIZE: usize = 8 * 1024;
-/// Most bytes of a head that a limit may allow: it is held in memory for each connection.
-pub(crate) const MOST_HEAD_SIZE: usize = 1024 * 1024;
 /// Fields of a head: browsers send about 20, Node and Apache stop at 100.
-pub(crate) const FIELDS: usize = 100;
-/// Most fields that a limit may allow: each is looked at by every rule.
-pub(crate) const MOST_FIELDS: usize = 1000;
+pub(crate) const FIELDS: usize = MAX_FIELDS;
 /// Bytes a second that a body must keep up: the slowest mobile link gives ten times as much.
 pub(crate) const BODY_RATE: u64 = 240;
 /// Seconds over which a body's rate is measured: a link may stall for some of them.

@@ -1,9 +1,12 @@
 //! Requests: which route takes them, what is done to their fields, where they go, and what we answer by ourselves.
 #![allow(dead_code, reason = "what the driver of http calls comes before the driver")]
+
+pub(crate) mod access;
 pub(crate) mod answer;
 pub(crate) mod asking;
 pub(crate) mod client;
 pub(crate) mod exchange;
+pub(crate) mod forwarded;
 pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod h2io;
@@ -16,9 +19,11 @@ pub(crate) mod path;
 pub(crate) mod patience;
 pub(crate) mod pool;
 pub(crate) mod quiet;
+pub(crate) mod rates;
 pub(crate) mod record;
 pub(crate) mod reply;
 pub(crate) mod route;
+pub(crate) mod rules;
 pub(crate) mod service;
 pub(crate) mod streamed;
 pub(crate) mod tunnel;
