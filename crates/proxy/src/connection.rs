@@ -252,7 +252,7 @@ async fn serve(core: &Rc<Core>, admitted: Admitted, record: &mut Record) -> Resu
     match &site.service {
         Service::Tcp(upstream) => tcp(core, (down, idle), (&site, upstream), record).await,
         Service::Http(_) => {
-            let visit = Visit::new(core, (http, Some(site.clone())), record);
+            let visit = Visit::new(core, (http, Some(site.clone())), (record, &down));
             requests(down, visit, record).await
         }
     }
@@ -292,8 +292,9 @@ async fn plain(core: &Rc<Core>, socket: Socket, listener: Arc<Listener>, record:
     let (idle, http) = (listener.plan.limits.idle, listener.http.clone());
     if listener.plan.mode == Mode::Http {
         drop(listener);
-        let visit = Visit::new(core, (http, None), record);
-        return requests(Downstream::Plain(socket), visit, record).await;
+        let down = Downstream::Plain(socket);
+        let visit = Visit::new(core, (http, None), (record, &down));
+        return requests(down, visit, record).await;
     }
     let site = listener.sites.nameless().cloned();
     let site = site.ok_or_else(|| Failure::refused(Stage::Route, Fault::Operator, "no site on this listener"))?;

@@ -1,16 +1,18 @@
 //! Reading what a plan names: certificates, keys, client CAs. Control thread only.
 use crate::{
     config::{Explained, Origin, Problem},
-    plan::{CertificateFiles, Certificates, ClientAuthPlan, SitePlan},
+    http::answer::Pages,
+    plan::{CertificateFiles, Certificates, ClientAuthPlan, ServicePlan, SitePlan},
     watch::{Print, Seen},
 };
+use bytes::Bytes;
 use portcullis_tls::{
     identity::{self, Identity, IdentityError},
     server::ClientAuth,
     tickets::SharedSecret,
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -44,6 +46,7 @@ pub(crate) struct Kept {
     identities: HashMap<CertificateFiles, Arc<Identity>>,
     client_auth: HashMap<String, ClientAuth>,
     secrets: HashMap<PathBuf, Arc<SharedSecret>>,
+    pages: HashMap<PathBuf, Bytes>,
     outfits: HashMap<String, Arc<Outfit>>,
     made: Option<Vec<Arc<Identity>>>,
     /// What runs on its last good state.
@@ -79,6 +82,7 @@ pub(crate) struct Materials<'a> {
     identities: HashMap<CertificateFiles, Option<Arc<Identity>>>,
     client_auth: HashMap<String, ClientAuth>,
     secrets: HashMap<PathBuf, Arc<SharedSecret>>,
+    pages: HashMap<PathBuf, Bytes>,
     outfits: HashMap<String, Arc<Outfit>>,
     system_roots: Option<Arc<origin::SystemRoots>>,
     made: Option<Vec<Arc<Identity>>>,
@@ -103,6 +107,7 @@ impl<'a> Materials<'a> {
             identities: HashMap::new(),
             client_auth: HashMap::new(),
             secrets: HashMap::new(),
+            pages: HashMap::new(),
             outfits: HashMap::new(),
             system_roots: None,
             made: broken.kept().and_then(|kept| kept.made.clone()),
@@ -163,11 +168,35 @@ impl<'a> Materials<'a> {
         Some(secret)
     }
 
+    /// The files that stand in place of our own error pages.
+    pub(crate) fn pages(&mut self, site: &SitePlan, files: &BTreeMap<u16, PathBuf>) -> Pages {
+        let mut pages = Vec::with_capacity(files.len());
+        for (status, path) in files {
+            let page = self.of(path).map(|content| Bytes::copy_from_slice(&content));
+            let page = page.or_else(|fault| {
+                let last = self.broken.kept().and_then(|kept| kept.pages.get(path)).cloned();
+                let state = (last.is_some(), self.is_new(path));
+                self.unusable(site, "errors", fault, state);
+                last.ok_or(())
+            });
+            if let Ok(page) = page {
+                self.pages.insert(path.clone(), page.clone());
+                pages.push((*status, &**path, page));
+            }
+        }
+        Pages::new(pages)
+    }
+
     /// Whether a file that a site names besides its certificates is not what it was.
     pub(crate) fn others_changed(&self, site: &SitePlan) -> bool {
         let clients = site.client_auth.iter();
         let clients = clients.flat_map(|plan| [&plan.ca].into_iter().chain(&plan.crl));
-        let mut others = clients.chain(&site.resumption.secret_file);
+        let pages = match &site.service {
+            ServicePlan::Http(http) => Some(&http.errors),
+            ServicePlan::Tcp(_) => None,
+        };
+        let pages = pages.into_iter().flat_map(BTreeMap::values);
+        let mut others = clients.chain(&site.resumption.secret_file).chain(pages);
         others.any(|path| self.is_new(path))
     }
 
@@ -200,6 +229,7 @@ impl<'a> Materials<'a> {
             identities: identities.filter_map(|(files, made)| Some((files, made?))).collect(),
             client_auth: self.client_auth,
             secrets: self.secrets,
+            pages: self.pages,
             outfits: self.outfits,
             made: self.made,
             failed: self.failed,

@@ -42,6 +42,7 @@ pub(crate) struct Metrics {
     upstream_open: Family<UpstreamLabel, Gauge>,
     upstream_failures: Family<UpstreamLabel, Counter>,
     upstream_handshakes: Family<OriginLabels, Counter>,
+    upstream_healthy: Family<ServerLabels, Gauge>,
     alerts: Family<AlertLabel, Counter>,
     not_after: Family<CertificateLabels, Gauge>,
     next_update: Family<ListLabels, Gauge>,
@@ -89,6 +90,7 @@ labels! {
     SiteByteLabels { site: Label, direction: &'static str, key_exchange: &'static str }
     RequestLabels { site: Label, method: &'static str, status: u16 }
     UpstreamLabel { upstream: Label }
+    ServerLabels { upstream: Label, server: Label }
     OriginLabels { upstream: Label, group: &'static str, key_exchange: &'static str, authentication: &'static str }
     AlertLabel { alert: &'static str }
     CertificateLabels { site: Label, algorithm: &'static str, index: usize }
@@ -144,6 +146,7 @@ impl Metrics {
             upstream_open: Family::default(),
             upstream_failures: Family::default(),
             upstream_handshakes: Family::default(),
+            upstream_healthy: Family::default(),
             alerts: Family::default(),
             not_after: Family::default(),
             next_update: Family::default(),
@@ -196,6 +199,21 @@ impl Metrics {
         self.upstream_failures.get_or_create_owned(&UpstreamLabel {
             upstream: upstream.clone(),
         })
+    }
+
+    /// What a server's health checks say.
+    pub(crate) fn upstream_health(&self, upstream: &Label, server: &Arc<str>, healthy: bool) {
+        let labels = ServerLabels {
+            upstream: upstream.clone(),
+            server: Label(server.clone()),
+        };
+        self.upstream_healthy.get_or_create(&labels).set(i64::from(healthy));
+    }
+
+    /// Servers that are checked, replacing those of an older configuration.
+    pub(crate) fn upstreams_health<'a>(&self, all: impl Iterator<Item = (&'a Label, &'a Arc<str>, bool)>) {
+        self.upstream_healthy.clear();
+        all.for_each(|(upstream, server, healthy)| self.upstream_health(upstream, server, healthy));
     }
 
     /// A handshake with a server of an upstream ended well.
@@ -359,6 +377,17 @@ impl Metrics {
             .inc();
     }
 
+    /// A route's rule decided on a request.
+    pub(crate) fn request_policy(&self, site: &Label, rule: &'static str, decision: &'static str) {
+        let labels = PolicyLabels {
+            site: site.clone(),
+            scope: "request",
+            rule,
+            decision,
+        };
+        self.policy.get_or_create(&labels).inc();
+    }
+
     fn register(&mut self) {
         let r = &mut self.registry;
         r.register(
@@ -406,6 +435,11 @@ impl Metrics {
             "portcullis_upstream_handshakes",
             "TLS handshakes completed with upstream servers",
             self.upstream_handshakes.clone(),
+        );
+        r.register(
+            "portcullis_upstream_healthy",
+            "1 while the health checks of an upstream's server say that it is healthy",
+            self.upstream_healthy.clone(),
         );
         r.register(
             "portcullis_alerts_received",

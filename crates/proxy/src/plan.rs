@@ -272,12 +272,25 @@ pub struct UpstreamPlan {
     pub balance: Balance,
     /// TLS towards them; None: bytes go in the clear.
     pub tls: Option<OriginTls>,
+    /// How their health is asked for; None: only connects tell.
+    pub health: Option<HealthPlan>,
     /// For one connect, the TLS handshake included.
     pub connect_timeout: Duration,
     /// What requests to it are like.
     pub http: UpstreamHttpPlan,
-    /// Other servers tried when a connect fails; None: all of them.
+    /// Other servers tried when a connect fails, and how often a request that is safe to repeat is sent again; None:
+    /// all servers, and [`UpstreamPlan::REPEATS`].
     pub retries: Option<usize>,
+}
+
+impl UpstreamPlan {
+    /// One for a connection that went stale, one for a server that just died.
+    pub const REPEATS: usize = 2;
+
+    /// How often a request that is safe to repeat is sent again.
+    pub fn repeats(&self) -> usize {
+        self.retries.unwrap_or(UpstreamPlan::REPEATS)
+    }
 }
 
 /// A server of an upstream.
@@ -336,4 +349,21 @@ pub struct OriginTls {
     pub alpn: Vec<Vec<u8>>,
     /// Sessions kept of each server; 0: none is resumed.
     pub sessions: usize,
+}
+
+/// How the health of servers is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HealthPlan {
+    /// What to get by HTTP; None: a connection, with its TLS handshake, is enough.
+    pub path: Option<String>,
+    /// From one check to the next.
+    pub interval: Duration,
+    /// For one check.
+    pub timeout: Duration,
+    /// Good checks in a row that make a server healthy again.
+    pub healthy: usize,
+    /// Bad checks in a row that make it unhealthy.
+    pub unhealthy: usize,
+    /// The status codes of a good answer; empty: 200 to 399.
+    pub status: Vec<u16>,
 }

@@ -93,6 +93,16 @@ enum Ending {
     Over(Result<(), Failure>),
 }
 
+impl Peer {
+    /// Its address, where it has one.
+    pub(crate) fn address(&self) -> Option<std::net::IpAddr> {
+        match self {
+            Peer::Ip(address) => Some(address.ip()),
+            Peer::Unix => None,
+        }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -283,7 +293,10 @@ impl Record {
             bytes_out: self.bytes.outward,
             upstream: self.upstream.as_ref().map_or("", |u| &u.name.0),
             upstream_server: self.upstream.as_ref().map_or("", |u| &u.server),
-            upstream_group: origin.and_then(|(group, ..)| group).map(|g| g.to_string()).unwrap_or_default(),
+            upstream_group: origin
+                .and_then(|(group, ..)| group)
+                .map(|g| g.to_string())
+                .unwrap_or_default(),
             upstream_key_exchange: origin.map_or("", |(_, class, _)| class),
             upstream_signature: origin.and_then(|(.., s)| s).map(|s| s.to_string()).unwrap_or_default(),
             duration_us: self.began.elapsed().as_micros() as u64,
@@ -516,6 +529,7 @@ mod tests {
                 resumed: false,
                 alpn: None,
             };
+            record.books.metrics.upstream_health(&Label::from("up"), &"h:1".into(), true);
             record.books.metrics.upstream_handshake(&Label::from("up"), &facts);
             record.negotiated_as(facts);
             record.bytes = Bytes { inward: 1, outward: 2 };

@@ -7,7 +7,7 @@ use crate::{
     listener::{Listener, gate::Gate},
     material::{Broken, Kept, Materials, Outfit, SelfSigned},
     metrics::{Label, Metrics},
-    plan::{Address, ListenerPlan, Plan, ResumptionPlan, ServicePlan, SitePlan},
+    plan::{Address, ForwardPlan, ListenerPlan, Plan, ResumptionPlan, ServicePlan, SitePlan},
     site::{Service, Site, Sites},
     upstream::Upstream,
 };
@@ -179,6 +179,8 @@ impl Snapshot {
                 upstream.dress(outfit);
             }
         }
+        let metrics = &shared.books.metrics;
+        metrics.upstreams_health(self.upstreams.iter().flat_map(|upstream| upstream.health()));
         let label_of = |(index, site): (usize, &SitePlan)| label(&self.plan, index, &site.name);
         let sites = self.plan.sites.iter().enumerate();
         let failed = sites.map(|(at, site)| {
@@ -333,6 +335,7 @@ impl Ground<'_> {
             cache,
             secret: materials.ticket_secret(site),
         };
+        let service = self.service((plan, index), upstreams, materials);
         if materials.problems.len() > problems {
             return None;
         }
@@ -349,7 +352,7 @@ impl Ground<'_> {
             client_auth: client_auth.as_deref(),
             resumption,
             key_log: self.key_log.as_ref(),
-            service: self.service((plan, index), upstreams),
+            service,
             label: self.label(plan, index),
             made: Vec::new(),
         };
@@ -383,19 +386,33 @@ impl Ground<'_> {
         ))
     }
 
-    fn service(&self, (plan, index): (&Plan, usize), upstreams: &[Arc<Upstream>]) -> Service {
+    fn service(
+        &self,
+        (plan, index): (&Plan, usize),
+        upstreams: &[Arc<Upstream>],
+        materials: &mut Materials<'_>,
+    ) -> Service {
         match &plan.sites[index].service {
             ServicePlan::Tcp(upstream) => Service::Tcp(upstreams[*upstream].clone()),
             ServicePlan::Http(http) => {
-                let requests = self.metrics.requests(&self.label(plan, index));
-                let name = Label::from(plan.sites[index].name.as_str());
-                Service::Http(Arc::new(http::service::Service::new(http, name, requests, upstreams)))
+                let site = &plan.sites[index];
+                let ground = http::service::Ground {
+                    name: Label::from(site.name.as_str()),
+                    label: &self.label(plan, index),
+                    metrics: self.metrics,
+                    forward: site.client_auth.as_ref().map_or(ForwardPlan::None, |auth| auth.forward),
+                    pages: materials.pages(site, &http.errors),
+                    upstreams,
+                };
+                Service::Http(Arc::new(http::service::Service::new(http, ground)))
             }
         }
     }
 
     fn upstream(&self, plan: &crate::plan::UpstreamPlan) -> Arc<Upstream> {
-        let before = self.previous.and_then(|s| s.upstreams.iter().find(|u| u.plan.name == plan.name));
+        let before = self
+            .previous
+            .and_then(|s| s.upstreams.iter().find(|u| u.plan.name == plan.name));
         if let Some(same) = before.filter(|before| before.plan == *plan) {
             return Arc::clone(same);
         }

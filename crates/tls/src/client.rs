@@ -129,6 +129,18 @@ impl Client {
         }
     }
 
+    /// The same client for checks of a server's health: nothing is resumed, and if a protocol is agreed upon it is HTTP/1.1.
+    pub fn checker(&self) -> Client {
+        let mut checker = Client {
+            resumption: 0,
+            ..self.sibling()
+        };
+        if !checker.template.alpn_protocols.is_empty() {
+            checker.template.alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
+        checker
+    }
+
     /// A connection to be driven by the caller; it notes the signature for itself.
     pub fn connect(&self, name: ServerName<'static>) -> Result<Connection, Error> {
         let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -138,7 +150,11 @@ impl Client {
         Ok(Connection {
             tls,
             lane: Borrowed { lane: Some(lane), home },
-            classes: self.identities.iter().map(|identity| identity.authentication()).collect(),
+            classes: self
+                .identities
+                .iter()
+                .map(|identity| identity.authentication())
+                .collect(),
         })
     }
 
@@ -258,7 +274,10 @@ fn verifier(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn Ser
     };
     let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     match builder.build() {
-        Ok(verifier) => Ok(Arc::new(Listed { inner: verifier, listed })),
+        Ok(verifier) => Ok(Arc::new(Listed {
+            inner: verifier,
+            listed,
+        })),
         Err(error) => Err(Error::General(error.to_string())),
     }
 }

@@ -1,5 +1,6 @@
 //! A request as it is understood: which site and route it belongs to, and what is sent on for it.
 use super::{
+    forwarded::Told,
     record::{Asked as Typed, Origin as RecordOrigin, RequestId, RequestRecord},
     pool::Lease,
     reply::Reply,
@@ -9,13 +10,14 @@ use super::{
 use crate::{
     core::Core,
     failure::{Failure, Stage},
+    plan::{Balance, HashOn},
     upstream::{Key, Upstream},
 };
 use portcullis_tls::failure::Fault;
 use portcullis_wire::http1::{
-    self, Asked, Bad, Field, Framing, Hop, MAX_FIELDS, NO_FIELD, RequestHead, Target, Version,
+    self, Asked, Bad, Field, Framing, Hop, MAX_FIELDS, NO_FIELD, RequestHead, ResponseHead, Target, Version,
 };
-use std::sync::Arc;
+use std::{net::IpAddr, rc::Rc, sync::Arc};
 use tokio::time::Instant;
 
 /// A request's head, as far as it came.
@@ -40,17 +42,27 @@ pub(crate) struct Asking {
 /// What becomes of a request.
 pub(crate) enum Way {
     Forward(Box<Forward>),
-    Answer(Reply),
+    /// Answered here; with why, where that is no answer that the operator wanted.
+    Answer(Reply, Option<Failure>),
 }
 
 /// A request that goes on.
 pub(crate) struct Forward {
     pub(crate) service: Arc<Service>,
+    /// What its upstream is told of the connection.
+    pub(crate) told: Rc<Told>,
     /// Its route's place in the service.
     pub(crate) route: usize,
     pub(crate) upstream: Arc<Upstream>,
+    /// What chooses its server, where that is not the address.
+    pub(crate) key: Option<Box<[u8]>>,
+    pub(crate) client: Option<IpAddr>,
     /// Its head for a server that speaks HTTP/1.1.
     pub(crate) head: Vec<u8>,
+    /// Where the server's own host is put into the head.
+    pub(crate) host_ends: Option<usize>,
+    /// What the client would rather read, for errors.
+    pub(crate) accept: Vec<u8>,
     pub(crate) asked: Asked,
     /// Sent twice it does what it does once (RFC 9110 9.2.2).
     pub(crate) is_idempotent: bool,
@@ -109,7 +121,10 @@ impl Visit {
         let record = RequestRecord::new(origin, view.method, || view.typed());
         let way = match known {
             Some(service) => service.decide(self, view, record.id),
-            None => Way::Answer(Reply::error(421)),
+            None => {
+                let failure = Failure::refused(Stage::Route, Fault::Client, "no site of that host on this connection");
+                Way::Answer(self.error(421, record.id), Some(failure))
+            }
         };
         (way, record)
     }
@@ -155,20 +170,67 @@ impl<'a> View<'a> {
 }
 
 impl Forward {
-    pub(crate) fn rules(&self) -> &Route {
+    fn route(&self) -> &Route {
         &self.service.routes[self.route]
     }
 
     /// The most that a request's body may come to.
     pub(crate) fn most_body(&self) -> u64 {
-        self.rules().plan.body.unwrap_or(u64::MAX)
+        self.route().most_body()
+    }
+
+    /// The fields of an interim answer, as they go to the client.
+    pub(crate) fn interim_fields(&self, head: &ResponseHead<'_>, put: impl FnMut(&str, &[u8])) {
+        self.answer_fields(head, put);
+    }
+
+    /// The fields of an answer, as they go to the client; its length too, where the body has one.
+    pub(crate) fn answer_fields(&self, head: &ResponseHead<'_>, mut put: impl FnMut(&str, &[u8])) {
+        let fields = head.fields.iter().copied();
+        self.route().rules.response((fields, &head.hop), &self.told, &mut put);
+        if !matches!(head.framing, Framing::Chunked(_) | Framing::UntilClose) {
+            let is_length = |field: &&Field<'_>| field.name.eq_ignore_ascii_case("content-length");
+            if let Some(length) = head.fields.iter().find(is_length) {
+                put("content-length", length.value);
+            }
+        }
+    }
+
+    /// The head for this server.
+    pub(crate) fn head_for(&mut self, server: &str) -> Vec<u8> {
+        let mut head = std::mem::take(&mut self.head);
+        if let Some(at) = self.host_ends {
+            head.splice(at..at, server.bytes());
+        }
+        head
+    }
+
+    /// Takes a head back that was for this server.
+    pub(crate) fn take_back(&mut self, mut head: Vec<u8>, server: &str) {
+        if let Some(at) = self.host_ends {
+            head.drain(at..at + server.len());
+        }
+        self.head = head;
+    }
+
+    /// An error in answer to it.
+    pub(crate) fn error(&self, status: u16, id: RequestId) -> Reply {
+        self.service.error(status, &self.accept, id).into()
+    }
+
+    fn key(&self) -> Key<'_> {
+        match (&self.upstream.plan.balance, &self.key, self.client) {
+            (_, Some(key), _) => Key::Bytes(key),
+            (Balance::Hash(HashOn::Source), None, Some(client)) => Key::Source(client),
+            _ => Key::Any,
+        }
     }
 
     /// A connection to a server that was not tried: one that rests, or a new one.
     pub(crate) async fn lease(&self, core: &Core, tried: &mut Vec<usize>) -> Result<Lease, Failure> {
         let upstream = &self.upstream;
         let mut problem = None;
-        while let Some(pick) = upstream.pick_besides(Key::Any, tried) {
+        while let Some(pick) = upstream.pick_besides(self.key(), tried) {
             let mut kept = None;
             core.scratch(&mut |scratch| kept = core.pool.take(&pick.server, scratch));
             if let Some(stream) = kept.filter(|stream| pick.server.is_current(stream)) {

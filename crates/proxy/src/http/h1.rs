@@ -105,7 +105,7 @@ impl Connection<'_> {
                 match self.visit.understand(self.client.inbox.bytes()) {
                     Ok(Understood::Whole(asking)) => return Ok(Next::Request(asking)),
                     Ok(Understood::Partial) => {}
-                    Err(bad) => return Ok(refused(bad.status(), bad.to_string())),
+                    Err(bad) => return Ok(self.refused(bad.status(), bad.to_string())),
                 }
             }
             let deadline = match began {
@@ -117,7 +117,7 @@ impl Connection<'_> {
             match (filled, began) {
                 (Some(Filled::Some), _) => began = began.or_else(|| Some(Instant::now())),
                 (None | Some(Filled::End | Filled::Unwanted | Filled::Failed(_)), None) => return Ok(Next::Ended),
-                (None, Some(_)) => return Ok(refused(408, "the head of its request comes too slowly")),
+                (None, Some(_)) => return Ok(self.refused(408, "the head of its request comes too slowly")),
                 (Some(Filled::Failed(failure)), Some(_)) => return Err(failure),
                 (Some(Filled::End | Filled::Unwanted), Some(_)) => {
                     let error = "closed in the middle of a request's head";
@@ -125,6 +125,11 @@ impl Connection<'_> {
                 }
             }
         }
+    }
+
+    fn refused(&self, status: u16, why: impl Into<Cow<'static, str>>) -> Next {
+        let failure = Failure::failed(Stage::Request, Fault::Client, why);
+        Next::Refused(self.visit.refusal(status), Box::new(failure))
     }
 
     /// Reads once. At rest, it also ends when the proxy would have it end.
@@ -155,8 +160,8 @@ impl Connection<'_> {
         asking.persists &= self.visit.is_wanted();
         match asking.way.take() {
             Some(Way::Forward(forward)) => self.forward(asking, *forward).await,
-            Some(Way::Answer(reply)) => {
-                asking.record.end(Ok(()));
+            Some(Way::Answer(reply, failure)) => {
+                asking.record.end(failure.map_or(Ok(()), Err));
                 self.answer(asking, &reply).await
             }
             None => Ok(After::Close),
@@ -173,13 +178,14 @@ impl Connection<'_> {
                 Ok(lease) => lease,
                 Err(failure) => {
                     asking.framing = upload.into_framing();
-                    return self.fail(asking, Broken { failure, status: 502 }).await;
+                    return self.fail(asking, &forward, Broken { failure, status: 502 }).await;
                 }
             };
             let server = lease.pick.server.clone();
             asking.record.sent_to(&forward.upstream.name, &server.name);
+            let head = forward.head_for(&server.name);
             let attempt = Attempt {
-                origin: Origin::new(lease, std::mem::take(&mut forward.head), forward.asked),
+                origin: Origin::new(lease, head, forward.asked),
                 passing: Passing::new(Vec::new(), asking.version, asking.persists),
                 upload,
             };
@@ -190,18 +196,19 @@ impl Connection<'_> {
             attempt.tell(&mut asking.record);
             match result {
                 Ok(()) => return self.conclude(asking, attempt).await,
-                Err(broken) if attempt.may_repeat(&forward, &broken) && repeats < forward.upstream.plan.http.retries => {
+                Err(broken) if attempt.may_repeat(&forward, &broken) && repeats < forward.upstream.plan.repeats() => {
                     repeats += 1;
                     if !attempt.origin.lease.is_used {
                         server.rest();
                         tried.push(server.place());
                     }
-                    (forward.head, upload) = (attempt.origin.out, attempt.upload);
+                    forward.take_back(attempt.origin.out, &server.name);
+                    upload = attempt.upload;
                 }
                 Err(broken) => {
                     asking.framing = attempt.upload.into_framing();
                     if attempt.passing.status == 0 {
-                        return self.fail(asking, broken).await;
+                        return self.fail(asking, &forward, broken).await;
                     }
                     // what began cannot be taken back, and must not look complete
                     self.client.socket().reset_on_close();
@@ -235,8 +242,8 @@ impl Connection<'_> {
     }
 
     /// Says that a request failed, unless its client did.
-    async fn fail(&mut self, mut asking: Asking, broken: Broken) -> Result<After, Failure> {
-        let reply = self.visit.error(broken.status, asking.record.id);
+    async fn fail(&mut self, mut asking: Asking, forward: &Forward, broken: Broken) -> Result<After, Failure> {
+        let reply = forward.error(broken.status, asking.record.id);
         asking.record.end(Err(broken.failure.clone()));
         match broken.failure.fault {
             // a body that comes too slowly or too long is told so; who has left is told nothing
@@ -284,11 +291,6 @@ fn skip(framing: &mut Framing, client: &mut Client) {
             Ok(_) | Err(_) => return,
         }
     }
-}
-
-fn refused(status: u16, why: impl Into<Cow<'static, str>>) -> Next {
-    let failure = Failure::failed(Stage::Request, Fault::Client, why);
-    Next::Refused(Reply::error(status), Box::new(failure))
 }
 
 /// Lends the core's read buffer for one poll.

@@ -88,12 +88,12 @@ async fn answer(request: Request<Incoming>, visit: &Rc<Visit>) -> Response<Answe
     let _under_way = UnderWay::new(visit);
     let (way, mut record) = match view(&parts, (&mut room, cookie.as_deref()), &framing) {
         Ok(view) => visit.decide(&view),
-        Err(status) => return whole(&Reply::error(status)),
+        Err(status) => return whole(&visit.refusal(status)),
     };
     match way {
         Way::Forward(forward) => Box::pin(forward_to(visit, *forward, (body, framing), record)).await,
-        Way::Answer(reply) => {
-            record.end(Ok(()));
+        Way::Answer(reply, failure) => {
+            record.end(failure.map_or(Ok(()), Err));
             told(&reply, record)
         }
     }
@@ -107,28 +107,29 @@ async fn forward_to(
     mut record: RequestRecord,
 ) -> Response<Answered> {
     let (mut tried, mut repeats) = (Vec::new(), 0);
-    let mut head = std::mem::take(&mut forward.head);
     let mut upload = Upload::new(body, &framing, forward.most_body());
-    let forward = Rc::new(forward);
     loop {
         let lease = match forward.lease(&visit.core, &mut tried).await {
             Ok(lease) => lease,
-            Err(failure) => return failed(visit, Broken { failure, status: 502 }, record),
+            Err(failure) => return failed(&forward, Broken { failure, status: 502 }, record),
         };
         let (server, is_used) = (lease.pick.server.clone(), lease.is_used);
         record.sent_to(&forward.upstream.name, &server.name);
-        let mut streamed = Streamed::new(visit, &forward, (lease, head), upload);
+        let head = forward.head_for(&server.name);
+        let mut streamed = Streamed::new(visit, forward, (lease, head), upload);
         match streamed.head().await {
             Ok(head) => return flowing(head, streamed, record),
-            Err(broken) if streamed.may_repeat(&broken) && repeats < forward.upstream.plan.http.retries => {
+            Err(broken) if streamed.may_repeat(&broken) && repeats < streamed.forward.upstream.plan.repeats() => {
                 repeats += 1;
                 if !is_used {
                     server.rest();
                     tried.push(server.place());
                 }
-                (head, upload) = streamed.take_apart();
+                let head;
+                (forward, head, upload) = streamed.take_apart();
+                forward.take_back(head, &server.name);
             }
-            Err(broken) => return failed(visit, broken, record),
+            Err(broken) => return failed(&streamed.forward, broken, record),
         }
     }
 }
@@ -139,8 +140,8 @@ fn flowing(head: Response<()>, streamed: Streamed, mut record: RequestRecord) ->
     head.map(|()| Answered::Flowing(Box::new(Flowing::new(streamed, record))))
 }
 
-fn failed(visit: &Visit, broken: Broken, mut record: RequestRecord) -> Response<Answered> {
-    let reply = visit.error(broken.status, record.id);
+fn failed(forward: &Forward, broken: Broken, mut record: RequestRecord) -> Response<Answered> {
+    let reply = forward.error(broken.status, record.id);
     record.end(Err(broken.failure));
     told(&reply, record)
 }
@@ -153,12 +154,12 @@ fn told(reply: &Reply, mut record: RequestRecord) -> Response<Answered> {
 }
 
 fn whole(reply: &Reply) -> Response<Answered> {
-    let body = (!reply.body.is_empty()).then(|| Bytes::copy_from_slice(&reply.body));
+    let body = (!reply.body.is_empty()).then(|| reply.body.clone());
     let mut response = Response::new(Answered::Whole(body));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in &reply.fields {
-        if let Ok(value) = HeaderValue::from_bytes(value) {
-            response.headers_mut().append(HeaderName::from_static(name), value);
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+            response.headers_mut().append(name, value);
         }
     }
     response

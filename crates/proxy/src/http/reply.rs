@@ -1,12 +1,14 @@
 //! An answer of our own, in whatever protocol the client speaks.
+use super::answer::Answer;
+use bytes::Bytes;
 use portcullis_wire::http1::{Version, write};
 
 /// Status, fields and body.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    pub(crate) fields: Vec<(&'static str, Box<[u8]>)>,
-    pub(crate) body: Box<[u8]>,
+    pub(crate) fields: Vec<(Box<str>, Box<[u8]>)>,
+    pub(crate) body: Bytes,
 }
 
 /// What an HTTP/1.1 client is told of its connection.
@@ -20,8 +22,9 @@ pub(crate) enum Manner {
 }
 
 impl Reply {
-    pub(crate) fn error(status: u16) -> Reply {
-        Reply { status, fields: Vec::new(), body: Box::default() }
+    /// With one more field.
+    pub(crate) fn put(&mut self, name: &str, value: &[u8]) {
+        self.fields.push((name.into(), value.into()));
     }
 
     /// Its HTTP/1.1 form; to HEAD without the body.
@@ -58,6 +61,17 @@ impl Manner {
             Manner::KeepAlive => {}
             Manner::OldKeepAlive => write::field(out, "connection", b"keep-alive"),
             Manner::Close => write::field(out, "connection", b"close"),
+        }
+    }
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Reply {
+        let field = |(name, value): &(&'static str, std::borrow::Cow<'static, str>)| ((*name).into(), value.as_bytes().into());
+        Reply {
+            status: answer.status,
+            fields: answer.fields.iter().map(field).collect(),
+            body: answer.body,
         }
     }
 }

@@ -1,67 +1,298 @@
 //! The service of an http site as it runs: its routes, and what each of them does.
 use super::{
+    access,
+    answer::{self, Answer, Pages, Reader, Upstreams, Visited},
     asking::{Forward, View, Way},
+    forwarded::Request,
+    path,
+    rates::{Rates, retry_after},
     record::RequestId,
     reply::Reply,
+    route::{Asked as Sought, Router},
+    rules::Rules,
     visit::Visit,
 };
 use crate::{
-    metrics::{Label, Requests},
-    plan::{ActionPlan, HttpPlan, RoutePlan},
+    failure::{Failure, Stage},
+    metrics::{Label, Metrics, Requests},
+    plan::{
+        AccessPlan, ActionPlan, Balance, ForwardPlan, HashOn, HostPlan, HttpPlan, RatePlan, RespondPlan, RewritePlan,
+        RoutePlan,
+    },
     upstream::Upstream,
 };
-use portcullis_wire::http1::{Asked, Framing, ResponseHead, is_hop_by_hop, path, write};
-use std::sync::Arc;
+use portcullis_tls::{
+    failure::Fault,
+    negotiated::{Authentication, ClientAuthentication},
+    policy::{Policy, RuleName, Stance},
+};
+use portcullis_wire::http1::{Asked, Field, Framing, write};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
 
 /// What an http site does.
 pub(crate) struct Service {
     /// The site's name.
     pub(crate) name: Label,
     pub(crate) requests: Arc<Requests>,
+    /// What upstreams are told of a client's certificate.
+    pub(crate) forward: ForwardPlan,
+    pub(crate) pages: Pages,
     pub(crate) routes: Vec<Route>,
+    router: Router<usize>,
+    access: AccessPlan,
+    rate: Option<Rates>,
 }
 
 /// A route, with its upstream at hand.
 pub(crate) struct Route {
-    pub(crate) plan: RoutePlan,
-    pub(crate) upstream: Option<Arc<Upstream>>,
+    plan: RoutePlan,
+    pub(crate) rules: Rules,
+    rate: Option<Rates>,
+    upstream: Option<Arc<Upstream>>,
+}
+
+/// What a service is made of, besides its plan.
+pub(crate) struct Ground<'a> {
+    pub(crate) name: Label,
+    pub(crate) label: &'a Label,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) forward: ForwardPlan,
+    pub(crate) pages: Pages,
+    pub(crate) upstreams: &'a [Arc<Upstream>],
+}
+
+/// A request that is refused or answered here.
+struct No {
+    reply: Reply,
+    /// None: it is answered as the operator wanted.
+    failure: Option<Failure>,
 }
 
 impl Service {
+    pub(crate) fn new(plan: &HttpPlan, ground: Ground<'_>) -> Service {
+        let conditions = plan.routes.iter().map(|route| route.condition.clone()).zip(0..);
+        Service {
+            name: ground.name,
+            requests: ground.metrics.requests(ground.label),
+            forward: ground.forward,
+            pages: ground.pages,
+            router: Router::new(conditions),
+            routes: plan.routes.iter().map(|route| Route::new(route, ground.upstreams)).collect(),
+            access: plan.access.clone(),
+            rate: rates(plan.rate.as_ref()),
+        }
+    }
+
     /// What becomes of a request.
     pub(crate) fn decide(self: &Arc<Service>, visit: &Visit, view: &View<'_>, id: RequestId) -> Way {
-        let Ok(path) = path::normal(view.path) else {
-            return Way::Answer(Reply::error(400));
+        let asking = Asking {
+            service: self,
+            visit,
+            view,
+            id,
         };
-        let Some(place) = self.find(&path) else {
-            return Way::Answer(Reply::error(404));
+        asking.way().unwrap_or_else(|no| Way::Answer(no.reply, no.failure))
+    }
+
+    /// An error of ours, in the form that the client reads.
+    pub(crate) fn error(&self, status: u16, accept: &[u8], id: RequestId) -> Answer {
+        let request_id = id.to_string();
+        let reader = Reader {
+            accept,
+            request_id: &request_id,
         };
-        let route = &self.routes[place];
-        let Some(upstream) = &route.upstream else {
-            return Way::Answer(Reply::error(404));
+        self.pages.error(status, reader)
+    }
+}
+
+impl Route {
+    /// A route of a plan, whose upstream is one of these.
+    fn new(plan: &RoutePlan, upstreams: &[Arc<Upstream>]) -> Route {
+        Route {
+            rules: Rules::new(&plan.headers),
+            rate: rates(plan.rate.as_ref()),
+            upstream: plan.upstream().map(|upstream| upstreams[upstream].clone()),
+            plan: plan.clone(),
+        }
+    }
+
+    /// The most that a request's body may come to.
+    pub(crate) fn most_body(&self) -> u64 {
+        self.plan.body.unwrap_or(u64::MAX)
+    }
+}
+
+fn rates(plan: Option<&RatePlan>) -> Option<Rates> {
+    plan.map(|plan| Rates::new(plan, Instant::now()))
+}
+
+/// A request in the making of its decision.
+struct Asking<'a> {
+    service: &'a Arc<Service>,
+    visit: &'a Visit,
+    view: &'a View<'a>,
+    id: RequestId,
+}
+
+impl Asking<'_> {
+    fn way(&self) -> Result<Way, No> {
+        let view = self.view;
+        let path = match view.path {
+            "*" => Cow::Borrowed("*"),
+            path => path::normal(path).map_err(|fault| self.no(400, Fault::Client, format!("its path {fault}")))?,
         };
+        let client = self.visit.told.client(view.fields.iter().copied(), &self.visit.http.trusted_proxies);
+        self.admit(client, (&self.service.access, self.service.rate.as_ref()))?;
+        let place = self.find(&path)?;
+        let route = &self.service.routes[place];
+        self.admit(client, (&route.plan.access, route.rate.as_ref()))?;
+        self.satisfy(&route.plan.policy)?;
+        let visited = Visited {
+            host: view.host,
+            path: &path,
+            query: view.query,
+        };
+        match (&route.plan.action, &route.upstream) {
+            (ActionPlan::Forward { rewrite, .. }, Some(upstream)) => {
+                let path = rewritten(&path, route, rewrite);
+                self.forward((place, upstream), &path, client)
+            }
+            (ActionPlan::Redirect(redirect), _) => {
+                let location = answer::location(&redirect.to, visited);
+                Ok(self.answer(route, Answer::redirect(redirect.status, location).into()))
+            }
+            (ActionPlan::Respond(respond), _) => Ok(self.answer(route, self.respond(respond))),
+            (ActionPlan::Forward { .. }, None) => Err(self.no(500, Fault::Ours, "a route without its upstream")),
+        }
+    }
+
+    fn find(&self, path: &str) -> Result<usize, No> {
+        let sought = Sought {
+            method: self.view.method,
+            path,
+            fields: self.view.fields.iter().copied(),
+        };
+        if let Some(place) = self.service.router.find(sought.clone()) {
+            return Ok(*place);
+        }
+        let methods = self.service.router.methods(sought);
+        if methods.is_empty() {
+            return Err(self.no(404, Fault::Client, "no route takes it"));
+        }
+        let mut no = self.no(405, Fault::Client, "no route takes its method");
+        no.reply.put("allow", methods.join(", ").as_bytes());
+        Err(no)
+    }
+
+    /// Lists and rates.
+    fn admit(&self, client: Option<IpAddr>, (access, rate): (&AccessPlan, Option<&Rates>)) -> Result<(), No> {
+        if !access::admits(access, client) {
+            return Err(self.no(403, Fault::Client, "its address may not ask"));
+        }
+        let Some(wait) = rate.and_then(|rate| rate.take(client, Instant::now()).err()) else {
+            return Ok(());
+        };
+        let mut no = self.no(429, Fault::Client, "more requests a second than limits.requests_per_second");
+        no.reply.put("retry-after", retry_after(wait).to_string().as_bytes());
+        Err(no)
+    }
+
+    /// What the connection must have negotiated.
+    fn satisfy(&self, policy: &Policy) -> Result<(), No> {
+        let facts = self.visit.facts.as_deref();
+        let is_met = |rule| match rule {
+            RuleName::KeyExchange => facts.is_some_and(|facts| facts.key_exchange().is_quantum_safe()),
+            RuleName::Authentication => facts.is_some_and(|facts| facts.authentication == Authentication::Pq),
+            RuleName::ClientAuthentication => facts.is_some_and(|facts| facts.client_authentication == ClientAuthentication::Pq),
+        };
+        let rules = [
+            (RuleName::KeyExchange, policy.key_exchange),
+            (RuleName::Authentication, policy.authentication),
+            (RuleName::ClientAuthentication, policy.client_authentication),
+        ];
+        let mut refused = None;
+        for (rule, _) in rules.into_iter().filter(|(_, stance)| *stance == Stance::Require) {
+            let decision = if is_met(rule) { "admitted" } else { "refused" };
+            self.visit.core.books().metrics.request_policy(&self.service.name, rule.as_str(), decision);
+            if !is_met(rule) {
+                refused.get_or_insert(rule);
+            }
+        }
+        match refused {
+            None => Ok(()),
+            Some(rule) => {
+                let error = format!("the route's policy requires {} to be quantum-safe", rule.as_str());
+                let mut no = self.no(403, Fault::Client, "");
+                no.failure = Some(Failure::refused(Stage::Policy, Fault::Client, error));
+                Err(no)
+            }
+        }
+    }
+
+    fn respond(&self, respond: &RespondPlan) -> Reply {
+        match respond {
+            RespondPlan::Health => {
+                let upstreams = self.service.routes.iter().filter_map(|route| route.upstream.as_ref());
+                let health = match upstreams.clone().all(|upstream| upstream.is_reachable()) {
+                    true => Upstreams::Ok,
+                    false => Upstreams::Failed,
+                };
+                answer::health(health, self.visit.facts.as_deref()).into()
+            }
+            RespondPlan::Fixed { status, body, headers } => Reply {
+                status: *status,
+                fields: headers
+                    .iter()
+                    .map(|(name, value)| (name.as_str().into(), value.as_bytes().into()))
+                    .collect(),
+                body: body.clone().into(),
+            },
+        }
+    }
+
+    /// An answer as the operator wanted it, with what the route adds.
+    fn answer(&self, route: &Route, mut reply: Reply) -> Way {
+        let names: Vec<String> = reply.fields.iter().map(|(name, _)| name.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut added = Vec::new();
+        route
+            .rules
+            .own_response(&names, &self.visit.told, |name, value| added.push((name.into(), value.into())));
+        reply.fields.retain(|(name, _)| !route.rules.removes_from_response(name));
+        reply.fields.extend(added);
+        Way::Answer(reply, None)
+    }
+
+    fn forward(&self, (place, upstream): (usize, &Arc<Upstream>), path: &str, client: Option<IpAddr>) -> Result<Way, No> {
+        let (view, route) = (self.view, &self.service.routes[place]);
+        if matches!(view.framing, Framing::Length(length) if *length > route.most_body()) {
+            return Err(self.no(413, Fault::Client, "body longer than limits.body"));
+        }
         let mut head = Vec::with_capacity(1024);
-        self.request_head(&mut head, view, &path);
-        let _ = (visit, id);
-        Way::Forward(Box::new(Forward {
-            service: self.clone(),
+        let host_ends = self.head(&mut head, route, (path, client));
+        Ok(Way::Forward(Box::new(Forward {
+            service: self.service.clone(),
+            told: self.visit.told.clone(),
             route: place,
             upstream: upstream.clone(),
+            key: self.key(upstream),
+            client,
             head,
+            host_ends,
+            accept: self.accept().to_vec(),
             asked: match (view.upgrade, view.method) {
                 (Some(_), _) => Asked::Upgrade,
                 (None, "HEAD") => Asked::Head,
                 (None, _) => Asked::Other,
             },
             is_idempotent: matches!(view.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE"),
-        }))
+        })))
     }
 
-    fn find(&self, _path: &str) -> Option<usize> {
-        (!self.routes.is_empty()).then_some(0)
-    }
-
-    fn request_head(&self, head: &mut Vec<u8>, view: &View<'_>, path: &str) {
+    /// The request's head as it goes to a server of HTTP/1.1; where its host ends, if the server's own belongs there.
+    fn head(&self, head: &mut Vec<u8>, route: &Route, (path, client): (&str, Option<IpAddr>)) -> Option<usize> {
+        let view = self.view;
+        let host = route.upstream.as_ref().map_or(&HostPlan::Pass, |upstream| &upstream.plan.http.host);
         head.extend_from_slice(view.method.as_bytes());
         head.push(b' ');
         head.extend_from_slice(path.as_bytes());
@@ -69,65 +300,90 @@ impl Service {
             head.push(b'?');
             head.extend_from_slice(query.as_bytes());
         }
-        head.extend_from_slice(b" HTTP/1.1\r\n");
-        write::field(head, "host", view.host.as_bytes());
-        for field in view.fields {
-            let name = field.name;
-            if is_hop_by_hop(name) || view.hop.names(name) || name.eq_ignore_ascii_case("host") {
-                continue;
+        head.extend_from_slice(b" HTTP/1.1\r\nhost: ");
+        let host_ends = match host {
+            HostPlan::Pass => {
+                head.extend_from_slice(view.host.as_bytes());
+                None
             }
-            write::field(head, name, field.value);
-        }
+            HostPlan::Name(name) => {
+                head.extend_from_slice(name.as_bytes());
+                None
+            }
+            HostPlan::Upstream => Some(head.len()),
+        };
+        head.extend_from_slice(write::CRLF);
+        let request = Request {
+            fields: view.fields.iter().copied(),
+            host: view.host,
+            client,
+        };
+        let mut text = Vec::new();
+        let put = |name: &str, value: &[u8]| write::field(head, name, value);
+        route.rules.request((&request, &view.hop), &self.visit.told, &mut text, put);
         match view.framing {
             Framing::Chunked(_) => write::field(head, "transfer-encoding", b"chunked"),
-            Framing::Empty | Framing::Length(_) | Framing::UntilClose => {}
+            Framing::Length(length) => {
+                head.extend_from_slice(b"content-length: ");
+                write::decimal(head, *length);
+                head.extend_from_slice(write::CRLF);
+            }
+            Framing::Empty | Framing::UntilClose => {}
         }
         if let Some(protocols) = view.upgrade {
             write::field(head, "connection", b"upgrade");
             write::field(head, "upgrade", protocols);
         }
         head.extend_from_slice(write::CRLF);
-    }
-}
-
-impl Forward {
-    /// The fields of an interim answer, as they go to the client.
-    pub(crate) fn interim_fields(&self, head: &ResponseHead<'_>, put: impl FnMut(&str, &[u8])) {
-        self.answer_fields(head, put);
+        host_ends
     }
 
-    /// The fields of an answer, as they go to the client.
-    pub(crate) fn answer_fields(&self, head: &ResponseHead<'_>, mut put: impl FnMut(&str, &[u8])) {
-        let is_switch = head.status == 101;
-        let is_chunked = matches!(head.framing, Framing::Chunked(_));
-        for field in head.fields {
-            let is = |name: &str| field.name.eq_ignore_ascii_case(name);
-            let ends_here = is_hop_by_hop(field.name) && !(is_switch && is("upgrade")) || head.hop.names(field.name) && !is("upgrade");
-            if ends_here || is_chunked && is("content-length") {
-                continue;
+    /// What tells this request from others, where its upstream balances by that.
+    fn key(&self, upstream: &Upstream) -> Option<Box<[u8]>> {
+        let Balance::Hash(on) = &upstream.plan.balance else { return None };
+        match on {
+            HashOn::Source => None,
+            HashOn::Header(name) => self.field(name).map(Box::from),
+            HashOn::Cookie(name) => self.cookie(name).map(Box::from),
+            HashOn::Uri => {
+                let mut uri = self.view.path.as_bytes().to_vec();
+                uri.extend_from_slice(self.view.query.unwrap_or_default().as_bytes());
+                Some(uri.into())
             }
-            put(field.name, field.value);
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<&[u8]> {
+        let found = self.view.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        found.map(|field| field.value)
+    }
+
+    fn cookie(&self, name: &str) -> Option<&[u8]> {
+        let is_cookie = |field: &&Field<'_>| field.name.eq_ignore_ascii_case("cookie");
+        let mut pairs = self.view.fields.iter().filter(is_cookie).flat_map(|field| field.value.split(|byte| *byte == b';'));
+        pairs.find_map(|pair| pair.trim_ascii_start().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    }
+
+    /// What the client would rather read.
+    fn accept(&self) -> &[u8] {
+        self.field("accept").unwrap_or_default()
+    }
+
+    fn no(&self, status: u16, fault: Fault, why: impl Into<Cow<'static, str>>) -> No {
+        No {
+            reply: self.service.error(status, self.accept(), self.id).into(),
+            failure: Some(Failure::refused(Stage::Request, fault, why)),
         }
     }
 }
 
-impl Route {
-    /// A route of a plan, whose upstream is one of these.
-    pub(crate) fn new(plan: &RoutePlan, upstreams: &[Arc<Upstream>]) -> Route {
-        let upstream = match &plan.action {
-            ActionPlan::Forward { upstream, .. } => Some(upstreams[*upstream].clone()),
-            ActionPlan::Redirect(_) | ActionPlan::Respond(_) => None,
-        };
-        Route {
-            plan: plan.clone(),
-            upstream,
-        }
-    }
-}
-
-impl Service {
-    pub(crate) fn new(plan: &HttpPlan, name: Label, requests: Arc<Requests>, upstreams: &[Arc<Upstream>]) -> Service {
-        let routes = plan.routes.iter().map(|route| Route::new(route, upstreams)).collect();
-        Service { name, requests, routes }
+fn rewritten<'p>(path: &'p str, route: &Route, rewrite: &RewritePlan) -> Cow<'p, str> {
+    let crate::plan::PathPlan::Prefix(prefix) = &route.plan.condition.path else {
+        return Cow::Borrowed(path);
+    };
+    match rewrite {
+        RewritePlan::Keep => Cow::Borrowed(path),
+        RewritePlan::Strip => path::replaced(path, prefix, ""),
+        RewritePlan::Replace(with) => path::replaced(path, prefix, with),
     }
 }

@@ -30,7 +30,7 @@ use std::{
 /// A request under way.
 pub(super) struct Streamed {
     visit: Rc<Visit>,
-    forward: Rc<Forward>,
+    pub(super) forward: Forward,
     origin: Origin,
     upload: Upload,
     come: Come,
@@ -121,12 +121,12 @@ impl Upload {
 }
 
 impl Streamed {
-    pub(super) fn new(visit: &Rc<Visit>, forward: &Rc<Forward>, (lease, head): (Lease, Vec<u8>), upload: Upload) -> Streamed {
+    pub(super) fn new(visit: &Rc<Visit>, forward: Forward, (lease, head): (Lease, Vec<u8>), upload: Upload) -> Streamed {
         Streamed {
             origin: Origin::new(lease, head, forward.asked),
             patience: visit.patience(&forward.upstream),
             visit: visit.clone(),
-            forward: forward.clone(),
+            forward,
             upload,
             come: Come::default(),
             moved: 0,
@@ -148,8 +148,8 @@ impl Streamed {
     }
 
     /// What a second try takes: the request's head and body.
-    pub(super) fn take_apart(self) -> (Vec<u8>, Upload) {
-        (self.origin.out, self.upload)
+    pub(super) fn take_apart(self) -> (Forward, Vec<u8>, Upload) {
+        (self.forward, self.origin.out, self.upload)
     }
 
     /// Another connection may be asked the same: the server cannot have begun, or asking twice is asking once.

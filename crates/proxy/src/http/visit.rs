@@ -1,5 +1,7 @@
 //! A client's connection as its requests see it: what is the same for all of them.
 use super::{
+    answer::{Pages, Reader},
+    forwarded::{Spoken, Told},
     limits,
     patience::{self, Patience},
     record::RequestId,
@@ -8,11 +10,13 @@ use super::{
 use crate::{
     core::Core,
     metrics::Label,
-    plan::HttpListenerPlan,
-    record::{Bytes, Peer, Record},
+    plan::{ForwardPlan, HttpListenerPlan},
+    record::{Bytes, Record},
+    relay::Downstream,
     site::Site,
     upstream::Upstream,
 };
+use portcullis_tls::negotiated::Negotiated;
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
 /// One connection.
@@ -23,7 +27,10 @@ pub(crate) struct Visit {
     /// The site that its handshake was with; none on a plain listener.
     pub(crate) site: Option<Arc<Site>>,
     pub(crate) sni: Option<Box<str>>,
-    pub(crate) peer: Peer,
+    /// What its handshake came to; None on a plain listener.
+    pub(crate) facts: Option<Box<Negotiated>>,
+    /// What upstreams are told of it.
+    pub(crate) told: Rc<Told>,
     /// The id of its record.
     pub(crate) connection: u64,
     pub(crate) bytes: Cell<Bytes>,
@@ -38,14 +45,33 @@ pub(crate) struct Visit {
 pub(crate) struct Misdirected;
 
 impl Visit {
-    pub(crate) fn new(core: &Rc<Core>, (http, site): (Arc<HttpListenerPlan>, Option<Arc<Site>>), record: &Record) -> Visit {
+    pub(crate) fn new(
+        core: &Rc<Core>,
+        (http, site): (Arc<HttpListenerPlan>, Option<Arc<Site>>),
+        (record, down): (&Record, &Downstream),
+    ) -> Visit {
+        let facts = record.negotiated();
+        let chain = match down {
+            Downstream::Tls(tls) => tls.tls.peer_certificates().unwrap_or_default(),
+            Downstream::Plain(_) => &[],
+        };
+        let chain: Vec<&[u8]> = chain.iter().map(|der| &der[..]).collect();
+        let service = site.as_ref().and_then(|site| site.service.http());
+        let told = Told::new(&Spoken {
+            peer: record.peer().address(),
+            trusted: &http.trusted_proxies,
+            facts,
+            chain: &chain,
+            forward: service.map_or(ForwardPlan::None, |service| service.forward),
+        });
         Visit {
+            facts: facts.map(|facts| Box::new(facts.clone())),
+            told: Rc::new(told),
             core: core.clone(),
             listener: record.listener.clone(),
             http,
             site,
             sni: record.sni().map(Box::from),
-            peer: record.peer().clone(),
             connection: record.id(),
             bytes: Cell::default(),
             under_way: Cell::default(),
@@ -100,9 +126,19 @@ impl Visit {
         Patience::new(limits, &self.core.wheel)
     }
 
-    /// An error of ours.
-    pub(crate) fn error(&self, status: u16, _id: RequestId) -> Reply {
-        Reply::error(status)
+    /// An error of ours where no site is known whose pages it could be.
+    pub(crate) fn error(&self, status: u16, id: RequestId) -> Reply {
+        let request_id = id.to_string();
+        let reader = Reader {
+            accept: b"",
+            request_id: &request_id,
+        };
+        Pages::default().error(status, reader).into()
+    }
+
+    /// The same for what is no request.
+    pub(crate) fn refusal(&self, status: u16) -> Reply {
+        self.error(status, RequestId(self.core.request_id()))
     }
 }
 

@@ -36,11 +36,7 @@ impl Outfit {
 
 impl Materials<'_> {
     /// An upstream's TLS; None where it has none, or where that became a problem.
-    pub(crate) fn outfit(
-        &mut self,
-        upstream: &UpstreamPlan,
-        key_log: Option<&Arc<dyn KeyLog>>,
-    ) -> Option<Arc<Outfit>> {
+    pub(crate) fn outfit(&mut self, upstream: &UpstreamPlan, key_log: Option<&Arc<dyn KeyLog>>) -> Option<Arc<Outfit>> {
         let tls = upstream.tls.as_ref()?;
         let made = match self.make(tls, key_log.cloned()) {
             Ok(outfit) => Arc::new(outfit),
@@ -114,7 +110,11 @@ impl Materials<'_> {
         }
         let loaded = rustls_native_certs::load_native_certs();
         if loaded.certs.is_empty() {
-            let why = loaded.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
+            let why = loaded
+                .errors
+                .first()
+                .map(|error| format!(": {error}"))
+                .unwrap_or_default();
             return Err((format!("this system trusts no certificates{why}"), Some(HINT)));
         }
         let mut hasher = DefaultHasher::new();

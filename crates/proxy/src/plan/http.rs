@@ -291,8 +291,6 @@ pub struct UpstreamHttpPlan {
     pub http: UpstreamHttp,
     /// The host it is asked for.
     pub host: HostPlan,
-    /// How often a request that is safe to repeat is sent again.
-    pub retries: usize,
     /// From a request's last byte to the answer's first; None: for ever.
     pub first_byte: Option<Duration>,
     /// Between two bytes of an answer, and how long a connection is kept for the next request; None: for ever.

@@ -108,10 +108,12 @@ impl Turns {
         let first = self.next.fetch_add(1, Relaxed);
         // those alike take turns
         let in_turn = (0..servers.len()).map(|i| first.wrapping_add(i) % servers.len());
-        in_turn.filter(fits).reduce(|one, other| match servers[other].is_less_busy_than(&servers[one]) {
-            true => other,
-            false => one,
-        })
+        in_turn
+            .filter(fits)
+            .reduce(|one, other| match servers[other].is_less_busy_than(&servers[one]) {
+                true => other,
+                false => one,
+            })
     }
 
     fn draw(&self) -> u64 {
@@ -173,4 +175,192 @@ fn mixed(value: u64) -> u64 {
 fn seed() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(GOLDEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        metrics::Metrics,
+        plan::{HashOn, UpstreamPlan},
+    };
+    use std::{collections::HashMap, time::Duration};
+
+    struct Bench {
+        servers: Vec<Arc<Server>>,
+        turns: Turns,
+    }
+
+    impl Bench {
+        /// Servers `10.0.0.N:1` of these weights; negative ones are backups.
+        fn new(balance: Balance, weights: &[(u8, i32)]) -> Bench {
+            let plan = |&(host, weight): &(u8, i32)| ServerPlan {
+                address: crate::plan::Address::Ip(([10, 0, 0, host], 1).into()),
+                weight: weight.unsigned_abs() as u16,
+                is_backup: weight < 0,
+            };
+            let plan = UpstreamPlan {
+                name: "bench".into(),
+                servers: weights.iter().map(plan).collect(),
+                balance: balance.clone(),
+                tls: None,
+                health: None,
+                connect_timeout: Duration::from_secs(1),
+                retries: None,
+            };
+            let metrics = Metrics::new();
+            let servers = (0..weights.len()).map(|place| Arc::new(Server::new(&plan, place, &metrics)));
+            Bench {
+                servers: servers.collect(),
+                turns: Turns::new(balance, &plan.servers),
+            }
+        }
+
+        fn choose(&self, key: Key<'_>) -> usize {
+            self.turns.choose(&self.servers, key, &[]).unwrap()
+        }
+
+        /// How often each is chosen.
+        fn counts(&self, times: usize) -> Vec<usize> {
+            let mut counts = vec![0; self.servers.len()];
+            (0..times).for_each(|_| counts[self.choose(Key::Any)] += 1);
+            counts
+        }
+
+        /// Where each of ten thousand keys goes, by the servers' names.
+        fn keys(&self) -> HashMap<usize, Arc<str>> {
+            let place = |key: usize| self.choose(Key::Bytes(format!("user-{key}").as_bytes()));
+            (0..10_000)
+                .map(|key| (key, self.servers[place(key)].name.clone()))
+                .collect()
+        }
+    }
+
+    const HASH: Balance = Balance::Hash(HashOn::Uri);
+
+    #[test]
+    fn turns_are_in_order_by_weight_and_evenly_spread() {
+        let bench = Bench::new(Balance::RoundRobin, &[(1, 1), (2, 1), (3, 1)]);
+        let order: Vec<usize> = (0..6).map(|_| bench.choose(Key::Any)).collect();
+        assert_eq!(order, [0, 1, 2, 0, 1, 2]);
+        let bench = Bench::new(Balance::RoundRobin, &[(1, 4), (2, 2), (3, 1)]);
+        let order: Vec<usize> = (0..7).map(|_| bench.choose(Key::Any)).collect();
+        assert_eq!(order, [0, 1, 0, 2, 0, 1, 0]);
+        assert_eq!(bench.counts(7000), [4000, 2000, 1000]);
+    }
+
+    #[test]
+    fn backups_come_when_no_other_is_fit_and_the_unfit_last_of_all() {
+        let bench = Bench::new(Balance::RoundRobin, &[(1, 1), (2, 1), (3, -1)]);
+        let expect = |expected: &[usize]| {
+            let chosen: Vec<usize> = (0..12).map(|_| bench.choose(Key::Any)).collect();
+            let mut places = chosen;
+            places.sort_unstable();
+            places.dedup();
+            assert_eq!(places, expected);
+        };
+        expect(&[0, 1]);
+        bench.servers[0].rest();
+        expect(&[1]);
+        bench.servers[1].found(false);
+        expect(&[2]);
+        bench.servers[2].found(false);
+        // a server at rest may be there again: rather it than one whose checks fail
+        expect(&[0]);
+        bench.servers[0].found(false);
+        // all of them fail their checks: all are tried
+        expect(&[0, 1, 2]);
+        bench.servers[1].found(true);
+        expect(&[1]);
+    }
+
+    #[test]
+    fn what_was_tried_is_not_chosen_again() {
+        for balance in [Balance::RoundRobin, Balance::Random, Balance::LeastConnections, HASH] {
+            let bench = Bench::new(balance, &[(1, 1), (2, 5), (3, 1)]);
+            let mut tried = Vec::new();
+            while let Some(place) = bench.turns.choose(&bench.servers, Key::Bytes(b"k"), &tried) {
+                tried.push(place);
+            }
+            tried.sort_unstable();
+            assert_eq!(tried, [0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn the_least_busy_for_its_weight_is_next() {
+        let bench = Bench::new(Balance::LeastConnections, &[(1, 1), (2, 3)]);
+        let mut counts = [0, 0];
+        for _ in 0..400 {
+            let place = bench.choose(Key::Any);
+            bench.servers[place].enter();
+            counts[place] += 1;
+        }
+        assert_eq!(counts, [100, 300]);
+        (0..100).for_each(|_| bench.servers[0].leave());
+        assert!((0..50).all(|_| bench.choose(Key::Any) == 0));
+    }
+
+    #[test]
+    fn of_two_drawn_the_busier_is_not_taken() {
+        let bench = Bench::new(Balance::Random, &[(1, 1), (2, 1), (3, 1)]);
+        bench.servers[1].enter();
+        // it is always drawn with one that is less busy
+        let counts = bench.counts(3000);
+        assert_eq!(counts[1], 0);
+        assert!(counts[0] > 1000 && counts[2] > 1000, "{counts:?}");
+        bench.servers[1].leave();
+        assert!(bench.counts(3000).iter().all(|count| (800..1200).contains(count)));
+    }
+
+    #[test]
+    fn a_key_stays_with_its_server_and_few_move_when_one_leaves_or_comes() {
+        let three = Bench::new(HASH, &[(1, 1), (2, 1), (3, 1)]);
+        let four = Bench::new(HASH, &[(4, 1), (3, 1), (1, 1), (2, 1)]);
+        let (before, after) = (three.keys(), four.keys());
+        assert_eq!(before, three.keys());
+        let moved: Vec<_> = before.iter().filter(|(key, server)| after[key] != **server).collect();
+        assert!(
+            moved.iter().all(|(key, _)| *after[key] == *"10.0.0.4:1"),
+            "all that moved went to the new one"
+        );
+        assert!((2200..2800).contains(&moved.len()), "a quarter moved: {}", moved.len());
+        // and one that rests gives up its own keys alone
+        four.servers[0].rest();
+        assert_eq!(four.keys(), before);
+    }
+
+    #[test]
+    fn keys_are_shared_by_weight() {
+        let bench = Bench::new(HASH, &[(1, 1), (2, 3)]);
+        let heavy = bench.keys().values().filter(|name| &***name == "10.0.0.2:1").count();
+        assert!((7300..7700).contains(&heavy), "{heavy}");
+    }
+
+    #[test]
+    fn an_address_is_the_same_key_in_both_families() {
+        let bench = Bench::new(Balance::Hash(HashOn::Source), &[(1, 1), (2, 1), (3, 1), (4, 1)]);
+        for host in 0..=255 {
+            let four = IpAddr::from([192, 0, 2, host]);
+            let IpAddr::V4(inner) = four else {
+                unreachable!("it is one")
+            };
+            let six = IpAddr::V6(inner.to_ipv6_mapped());
+            assert_eq!(bench.choose(Key::Source(four)), bench.choose(Key::Source(six)));
+        }
+    }
+
+    #[test]
+    fn who_is_held_stays_until_its_server_is_unfit() {
+        let bench = Bench::new(Balance::StickyCookie, &[(1, 1), (2, 1), (3, -1)]);
+        let id = bench.servers[1].id.clone();
+        assert!((0..9).all(|_| bench.choose(Key::Held(&id)) == 1));
+        let backup = bench.servers[2].id.clone();
+        assert_eq!(bench.choose(Key::Held(&backup)), 2, "who began at a backup stays there");
+        bench.servers[1].found(false);
+        assert_eq!(bench.choose(Key::Held(&id)), 0);
+        assert_ne!(bench.choose(Key::Held("no such server")), 2);
+        // so that cookies hold across restarts and instances
+        assert_eq!(&*id, "1c41b0498517490b");
+    }
 }

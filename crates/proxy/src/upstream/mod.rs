@@ -1,9 +1,11 @@
 //! Upstreams: which server is next, and a connection to it.
 mod balance;
+mod health;
 mod server;
 mod stream;
 
 pub(crate) use balance::Key;
+pub(crate) use health::attend;
 pub(crate) use server::Server;
 pub(crate) use stream::Stream;
 
@@ -16,9 +18,12 @@ use crate::{
     record::Peer,
 };
 use arc_swap::ArcSwapOption;
-use balance::Turns;
+use balance::{Standing, Turns};
 use portcullis_tls::failure::Fault;
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 use tokio::time::Instant;
 
 /// A named set of servers.
@@ -28,6 +33,8 @@ pub(crate) struct Upstream {
     servers: Vec<Arc<Server>>,
     turns: Turns,
     outfit: ArcSwapOption<Outfit>,
+    /// The control thread looks after it.
+    attended: AtomicBool,
 }
 
 /// A server that was chosen. It counts as busy with this until it is dropped.
@@ -55,6 +62,7 @@ impl Upstream {
         Upstream {
             servers: servers.collect(),
             outfit: ArcSwapOption::empty(),
+            attended: AtomicBool::new(false),
             turns: Turns::new(plan.balance.clone(), &plan.servers),
             plan: plan.clone(),
             name: Label::from(plan.name.as_str()),
@@ -79,7 +87,9 @@ impl Upstream {
         let mut tried = Vec::new();
         let mut problem = None;
         for _ in 0..=self.plan.retries.unwrap_or(self.servers.len()) {
-            let Some(pick) = self.pick_besides(key, &tried) else { break };
+            let Some(pick) = self.pick_besides(key, &tried) else {
+                break;
+            };
             let deadline = Instant::now() + self.plan.connect_timeout;
             match pick.server.connect(core, deadline).await {
                 Ok(stream) => return Ok((stream, pick)),
@@ -88,6 +98,11 @@ impl Upstream {
             tried.push(pick.server.place());
         }
         Err(problem.unwrap_or_else(|| Failure::failed(Stage::Connect, Fault::Upstream, "upstream has no server")))
+    }
+
+    /// Nothing is known against one of its servers at least.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.servers.iter().any(|server| server.standing() <= Standing::Backup)
     }
 
     /// What a connection of this peer is told from others by, where only its address can tell.
@@ -100,7 +115,11 @@ impl Upstream {
 
     /// Connects by this from now on, unless it is what it does already.
     pub(crate) fn dress(&self, outfit: &Arc<Outfit>) {
-        let same = self.outfit.load().as_ref().is_some_and(|worn| worn.is_of_the_same(outfit));
+        let same = self
+            .outfit
+            .load()
+            .as_ref()
+            .is_some_and(|worn| worn.is_of_the_same(outfit));
         if same {
             return;
         }
@@ -117,8 +136,25 @@ impl Upstream {
         }
     }
 
+    /// Its servers that are asked for their health, and what they said last.
+    pub(crate) fn health(&self) -> impl Iterator<Item = (&Label, &Arc<str>, bool)> {
+        let asked = self.plan.health.as_ref().map_or(&[][..], |_| &self.servers);
+        asked
+            .iter()
+            .map(|server| (&self.name, &server.name, server.is_healthy()))
+    }
+
+    /// Says so from the second time on.
+    fn is_attended(&self) -> bool {
+        self.attended.swap(true, Relaxed)
+    }
+
+    fn lacks_addresses(&self) -> bool {
+        self.servers.iter().any(|server| server.lacks_address())
+    }
+
     /// Some server is a name that needs looking up.
-    pub(crate) fn has_names(&self) -> bool {
+    fn has_names(&self) -> bool {
         self.servers.iter().any(|server| server.is_name())
     }
 }

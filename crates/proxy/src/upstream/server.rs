@@ -13,14 +13,11 @@ use crate::{
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use portcullis_tls::{
-    client::Client,
-    failure::Fault,
-    negotiated::Negotiated,
-    policy::RuleName,
-    rustls::pki_types::ServerName,
+    client::Client, failure::Fault, negotiated::Negotiated, policy::RuleName, rustls::pki_types::ServerName,
 };
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use std::{
+    cell::RefCell,
     future::poll_fn,
     io,
     net::{SocketAddr, ToSocketAddrs},
@@ -34,8 +31,15 @@ use std::{
 };
 use tokio::{
     net::{TcpStream, UnixStream},
-    time::Instant,
+    time::{Instant, timeout_at},
 };
+
+/// Who connects: a core, or the control thread for a check; each has timers and a scratch of its own.
+#[derive(Clone, Copy)]
+pub(super) enum Dialler<'a> {
+    Core(&'a Core),
+    Check(&'a RefCell<Vec<u8>>),
+}
 
 /// A server whose connect failed is tried last for so long: a dead one then costs one connection in a
 /// while its time-out, not every one.
@@ -68,6 +72,8 @@ pub(crate) struct Server {
 struct Tls {
     name: ServerName<'static>,
     client: ArcSwapOption<Client>,
+    /// The same for health checks, which prove the server anew each time.
+    checker: ArcSwapOption<Client>,
     /// How often it was replaced.
     dressed: AtomicU64,
 }
@@ -125,9 +131,7 @@ impl Server {
 
     /// A connection to it by the deadline, with its TLS handshake done and judged. A failure makes it rest.
     pub(crate) async fn connect(&self, core: &Core, deadline: Instant) -> Result<Stream, Failure> {
-        let connected = core.wheel.within(Some(deadline), self.try_connect(core, deadline)).await;
-        let connected = connected.unwrap_or_else(|| Err("timed out".into()));
-        match connected {
+        match self.dial(Dialler::Core(core), deadline).await {
             Ok(stream) => {
                 self.rests_until.store(0, Relaxed);
                 if let Some(facts) = stream.negotiated() {
@@ -138,7 +142,12 @@ impl Server {
             Err(error) => {
                 self.counts.failures.inc();
                 self.rest();
-                tracing::debug!(upstream = &*self.upstream.0, server = &*self.name, error, "connect failed");
+                tracing::debug!(
+                    upstream = &*self.upstream.0,
+                    server = &*self.name,
+                    error,
+                    "connect failed"
+                );
                 let error = format!("{}: {error}", self.name);
                 Err(Failure::failed(Stage::Connect, Fault::Upstream, error))
             }
@@ -181,6 +190,26 @@ impl Server {
         load(self) * u64::from(other.weight) < load(other) * u64::from(self.weight)
     }
 
+    /// What its checks say; true when that is new.
+    pub(super) fn found(&self, healthy: bool) -> bool {
+        self.healthy.swap(healthy, Relaxed) != healthy
+    }
+
+    pub(super) fn is_healthy(&self) -> bool {
+        self.healthy.load(Relaxed)
+    }
+
+    /// The name that it goes by in HTTP, with its port.
+    pub(super) fn authority(&self) -> String {
+        let Some(tls) = &self.tls else {
+            return match &self.target {
+                Target::Unix(_) => "localhost".into(),
+                Target::Ip(_) | Target::Name { .. } => self.name.to_string(),
+            };
+        };
+        tls.name.to_str().into_owned()
+    }
+
     pub(super) fn enter(&self) {
         self.in_flight.fetch_add(1, Relaxed);
     }
@@ -201,6 +230,7 @@ impl Server {
     pub(super) fn dress(&self, client: &Client) {
         if let Some(tls) = &self.tls {
             tls.client.store(Some(Arc::new(client.sibling())));
+            tls.checker.store(Some(Arc::new(client.checker())));
             tls.dressed.fetch_add(1, Relaxed);
         }
     }
@@ -249,17 +279,43 @@ impl Server {
         matches!(self.target, Target::Name { .. })
     }
 
-    async fn try_connect(&self, core: &Core, deadline: Instant) -> Result<Stream, String> {
-        let socket = self.target.connect(core, deadline).await;
+    /// A connection by the deadline, or why there is none.
+    pub(super) async fn dial(&self, dialler: Dialler<'_>, deadline: Instant) -> Result<Stream, String> {
+        let dialled = dialler.within(deadline, self.dial_until(dialler, deadline)).await;
+        dialled.unwrap_or_else(|| Err("timed out".into()))
+    }
+
+    async fn dial_until(&self, dialler: Dialler<'_>, deadline: Instant) -> Result<Stream, String> {
+        let socket = self.target.connect(dialler, deadline).await;
         let socket = socket.map_err(|error| describe(&error).into_owned())?;
         let open = Open::new(&self.counts.open);
         let Some(tls) = &self.tls else {
             return Ok(Stream::plain(socket, open));
         };
         let made_as = self.dressed();
-        let client = tls.client.load_full().ok_or("tls is not ready")?;
-        let stream = tls.handshake(core, &client, socket).await?;
+        let client = match dialler {
+            Dialler::Core(_) => tls.client.load_full(),
+            Dialler::Check(_) => tls.checker.load_full(),
+        };
+        let client = client.ok_or("tls is not ready")?;
+        let stream = tls.handshake(dialler, &client, socket).await?;
         Ok(Stream::tls(stream, made_as, open))
+    }
+}
+
+impl Dialler<'_> {
+    async fn within<T>(self, deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
+        match self {
+            Dialler::Core(core) => core.wheel.within(Some(deadline), future).await,
+            Dialler::Check(_) => timeout_at(deadline, future).await.ok(),
+        }
+    }
+
+    fn scratch(self, read: &mut dyn FnMut(&mut [u8])) {
+        match self {
+            Dialler::Core(core) => core.scratch(read),
+            Dialler::Check(scratch) => read(&mut scratch.borrow_mut()),
+        }
     }
 }
 
@@ -278,7 +334,7 @@ impl Target {
         }
     }
 
-    async fn connect(&self, core: &Core, deadline: Instant) -> io::Result<Socket> {
+    async fn connect(&self, dialler: Dialler<'_>, deadline: Instant) -> io::Result<Socket> {
         let (found, next) = match self {
             Target::Ip(address) => return tcp(*address).await,
             Target::Unix(path) => return UnixStream::connect(path).await.map(Socket::Unix),
@@ -290,7 +346,7 @@ impl Target {
             // one that does not answer leaves time for the others
             let left = deadline.saturating_duration_since(Instant::now());
             let share = Instant::now() + left / (found.len() - tried) as u32;
-            match core.wheel.within(Some(share), tcp(address)).await {
+            match dialler.within(share, tcp(address)).await {
                 Some(Ok(socket)) => return Ok(socket),
                 Some(Err(error)) => last = error,
                 None => last = io::ErrorKind::TimedOut.into(),
@@ -313,16 +369,17 @@ impl Tls {
         Some(Tls {
             name: ServerName::try_from(name).ok()?,
             client: ArcSwapOption::empty(),
+            checker: ArcSwapOption::empty(),
             dressed: AtomicU64::new(0),
         })
     }
 
-    async fn handshake(&self, core: &Core, client: &Client, socket: Socket) -> Result<TlsStream, String> {
+    async fn handshake(&self, dialler: Dialler<'_>, client: &Client, socket: Socket) -> Result<TlsStream, String> {
         let connection = client.connect(self.name.clone()).map_err(|error| error.to_string())?;
         let mut handshake = Box::new(Handshake::new(socket, connection));
         let shaken = poll_fn(|cx| {
             let mut result = Poll::Pending;
-            core.scratch(&mut |buffer| result = handshake.poll(cx, buffer));
+            dialler.scratch(&mut |buffer| result = handshake.poll(cx, buffer));
             result
         });
         if let Err(error) = shaken.await {
@@ -349,7 +406,10 @@ fn unmet(rule: RuleName, facts: &Negotiated) -> String {
             format!("the server's authentication is {}", facts.authentication.as_str())
         }
     };
-    format!("policy requires {rule} to be quantum-safe, and {what}", rule = rule.as_str())
+    format!(
+        "policy requires {rule} to be quantum-safe, and {what}",
+        rule = rule.as_str()
+    )
 }
 
 async fn tcp(address: SocketAddr) -> io::Result<Socket> {

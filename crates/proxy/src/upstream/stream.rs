@@ -6,6 +6,7 @@ use portcullis_tls::{
     rustls::{self, ClientConnection},
 };
 use prometheus_client::metrics::gauge::Gauge;
+use rustix::net::RecvFlags;
 use std::{
     io::{self, BufRead, IoSlice, Write},
     task::{Context, Poll, ready},
@@ -275,7 +276,7 @@ impl TlsStream {
     fn check<T>(&mut self, cx: &mut Context<'_>, came: Result<T, rustls::Error>) -> io::Result<T> {
         if self.tls.wants_write() {
             // it goes out if it can, and else with what is written next
-            let _ = self.poll_flush(cx);
+            let _ = self.inner.poll_flush(cx, &mut self.socket, &mut self.tls);
         }
         came.map_err(|error| failed(&error))
     }
@@ -296,7 +297,22 @@ impl TlsStream {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner.poll_flush(cx, &mut self.socket, &mut self.tls)
+        let flushed = ready!(self.inner.poll_flush(cx, &mut self.socket, &mut self.tls));
+        Poll::Ready(flushed.map_err(|error| self.reason_for(error)))
+    }
+
+    /// A server that refuses us in TLS 1.3, for want of a certificate say, sends an alert and closes while we write
+    /// already: the alert tells more than the broken pipe.
+    fn reason_for(&mut self, error: io::Error) -> io::Error {
+        let mut last = [0; 1024];
+        // past the event loop, which may not have noticed yet that there is something to read
+        let Ok((n @ 1.., _)) = rustix::net::recv(&self.socket, &mut last, RecvFlags::DONTWAIT) else {
+            return error;
+        };
+        match feed(&mut self.tls, &last[..n]) {
+            Err(told) => failed(&told),
+            Ok(_) => error,
+        }
     }
 
     fn poll_shutdown_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -77,9 +77,10 @@ impl Client {
         if let Some(key_log) = spec.key_log {
             template.key_log = key_log;
         }
-        let wanted = |scheme: &SignatureScheme| schemes.contains(&SchemeId((*scheme).into()));
+        let verified = verifier.supported_verify_schemes();
+        let in_order = schemes.iter().map(|scheme| SignatureScheme::from(scheme.0));
         Ok(Client {
-            schemes: verifier.supported_verify_schemes().into_iter().filter(wanted).collect(),
+            schemes: in_order.filter(|scheme| verified.contains(scheme)).collect(),
             template,
             verifier,
             identities: spec.identities,

@@ -52,7 +52,9 @@ fn names(presented: &[String]) -> String {
 fn incompatible(problem: &PeerIncompatible) -> String {
     use PeerIncompatible as P;
     match problem {
-        P::ServerTlsVersionIsDisabledByOurConfig | P::ServerDoesNotSupportTls12Or13 => "no TLS version in common".into(),
+        P::ServerTlsVersionIsDisabledByOurConfig | P::ServerDoesNotSupportTls12Or13 => {
+            "no TLS version in common".into()
+        }
         P::NoKxGroupsInCommon => "no group in common".into(),
         P::NoCipherSuitesInCommon => "no cipher suite in common".into(),
         P::NoSignatureSchemesInCommon => "no signature in common".into(),
