@@ -291,9 +291,10 @@ async fn plain(core: &Rc<Core>, socket: Socket, listener: Arc<Listener>, record:
     record.reach(Stage::Route);
     let (idle, http) = (listener.plan.limits.idle, listener.http.clone());
     if listener.plan.mode == Mode::Http {
+        let redirect = listener.redirect;
         drop(listener);
         let down = Downstream::Plain(socket);
-        let visit = Visit::new(core, (http, None), (record, &down));
+        let visit = Visit::new(core, (http, None), (record, &down)).redirecting(redirect);
         return requests(down, visit, record).await;
     }
     let site = listener.sites.nameless().cloned();

@@ -57,7 +57,7 @@ impl Site {
 }
 
 /// The sites of a listener. Looking one up costs the same however many there are.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Sites {
     exact: HashMap<Box<str>, Arc<Site>>,
     /// By what follows the wildcard's first label.

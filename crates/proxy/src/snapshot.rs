@@ -120,6 +120,8 @@ impl Snapshot {
         if !materials.problems.is_empty() {
             return Err(materials.problems);
         }
+        let redirecting: Vec<Listener> = listeners.iter().filter_map(|l| ground.redirecting(l)).collect();
+        listeners.extend(redirecting);
         let listeners: Vec<Arc<Listener>> = listeners.into_iter().map(Arc::new).collect();
         let doors = doors(&listeners);
         Ok(Snapshot {
@@ -431,7 +433,17 @@ impl Ground<'_> {
             http: Arc::new(plan.http.clone()),
             plan: plan.clone(),
             sites: Sites::default(),
+            redirect: None,
         }
+    }
+
+    fn redirecting(&self, listener: &Listener) -> Option<Listener> {
+        let mut redirecting = listener.redirecting(self.metrics)?;
+        let same = |known: &&Arc<Listener>| known.name == redirecting.name;
+        if let Some(known) = self.previous.and_then(|s| s.listeners.iter().find(same)) {
+            redirecting.gate = known.gate.clone();
+        }
+        Some(redirecting)
     }
 
     fn label(&self, plan: &Plan, index: usize) -> Label {

@@ -1,5 +1,6 @@
 //! A request as it is understood: which site and route it belongs to, and what is sent on for it.
 use super::{
+    answer::{self, Answer, Visited},
     forwarded::Told,
     record::{Asked as Typed, Origin as RecordOrigin, RequestId, RequestRecord},
     pool::Lease,
@@ -120,6 +121,7 @@ impl Visit {
         };
         let record = RequestRecord::new(origin, view.method, || view.typed());
         let way = match known {
+            Some(_) if self.redirect.is_some() => Way::Answer(self.to_https(view), None),
             Some(service) => service.decide(self, view, record.id),
             None => {
                 let failure = Failure::refused(Stage::Route, Fault::Client, "no site of that host on this connection");
@@ -127,6 +129,18 @@ impl Visit {
             }
         };
         (way, record)
+    }
+}
+
+impl Visit {
+    /// The same place over TLS (SPEC 4, `redirect_from`).
+    fn to_https(&self, view: &View<'_>) -> Reply {
+        let visited = Visited {
+            host: view.host,
+            path: view.path,
+            query: view.query,
+        };
+        Answer::redirect(308, answer::to_https(visited, self.redirect.unwrap_or(443))).into()
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::failure::{Failure, Stage};
 use hyper::{
     Method, Request, Response, StatusCode,
-    body::{Body, Bytes, Incoming},
+    body::{Body, Incoming},
     header::{self, HeaderMap, HeaderName, HeaderValue},
     http::request::Parts,
     rt::Executor,

@@ -27,6 +27,8 @@ pub(crate) struct Visit {
     /// The site that its handshake was with; none on a plain listener.
     pub(crate) site: Option<Arc<Site>>,
     pub(crate) sni: Option<Box<str>>,
+    /// Everything is sent to https, at this port.
+    pub(crate) redirect: Option<u16>,
     /// What its handshake came to; None on a plain listener.
     pub(crate) facts: Option<Box<Negotiated>>,
     /// What upstreams are told of it.
@@ -65,6 +67,7 @@ impl Visit {
             forward: service.map_or(ForwardPlan::None, |service| service.forward),
         });
         Visit {
+            redirect: None,
             facts: facts.map(|facts| Box::new(facts.clone())),
             told: Rc::new(told),
             core: core.clone(),
@@ -124,6 +127,11 @@ impl Visit {
             server: upstream.plan.http.idle,
         };
         Patience::new(limits, &self.core.wheel)
+    }
+
+    /// The same, on a listener that sends everything to https.
+    pub(crate) fn redirecting(self, redirect: Option<u16>) -> Visit {
+        Visit { redirect, ..self }
     }
 
     /// An error of ours where no site is known whose pages it could be.
