@@ -65,6 +65,9 @@ fn a_head_byte_by_byte_is_parsed_once_for_each_line_at_most() {
             let so_far = &case.sent[..end];
             let is_worth_it = awaited.may_be_whole(so_far);
             parses += usize::from(is_worth_it);
+            if end > 1000 && end % 101 != 0 && !is_worth_it {
+                continue;
+            }
             let is_open = matches!(request(so_far, &mut fields), Ok(None));
             assert!(
                 is_open || is_worth_it || case.heard == [Heard::Refused(414)],
