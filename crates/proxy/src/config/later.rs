@@ -85,6 +85,11 @@ const LATER: &[Later] = &[
         "health",
         "leave it out: a failed connect tries the next server",
     ),
+    hinted(
+        "upstream",
+        "retries",
+        "leave it out: a failed connect tries the next server",
+    ),
     key("upstream", "send_proxy"),
     key("upstream.servers", "weight"),
     key("upstream.servers", "backup"),

@@ -1,4 +1,4 @@
-//! What requests to an upstream are like: `http`, `host`, `retries`, `timeouts.first_byte` and `timeouts.idle`.
+//! What requests to an upstream are like: `http`, `host`, `timeouts.first_byte` and `timeouts.idle`.
 use super::{
     Origin,
     reader::Reader,
@@ -16,10 +16,6 @@ const VERSIONS: &[(&str, Word<UpstreamHttp>)] = &[
     ("h2c", Word::Is(UpstreamHttp::H2c)),
 ];
 
-/// One for a connection that went stale, one for a server that just died.
-const RETRIES: usize = 2;
-/// Past it a storm of retries is worse than an error.
-const MOST_RETRIES: usize = 10;
 /// Reports and exports take longer than a page; past a minute a browser's user has gone (SPEC 4).
 const FIRST_BYTE: Duration = Duration::from_secs(60);
 const IDLE: Duration = Duration::from_secs(60);
@@ -34,16 +30,14 @@ pub(super) struct Draft {
 /// Reads the keys; `timeouts` is the table of that name, after `connect`.
 pub(super) fn read(upstream: &mut Reader<'_>, timeouts: Timeouts) -> Draft {
     let mut standing = timeouts.standing;
-    for key in ["http", "host", "retries"] {
+    for key in ["http", "host"] {
         standing.extend(upstream.origin_of(key).map(|origin| (key, origin)));
     }
     let http = upstream.value("http", |value| values::word("version", VERSIONS, value));
     let host = upstream.value("host", host);
-    let retries = upstream.value("retries", |value| values::count(0..=MOST_RETRIES, value));
     let plan = UpstreamHttpPlan {
         http: http.map_or(UpstreamHttp::Auto, |found| found.value),
         host: host.map_or(HostPlan::Pass, |found| found.value),
-        retries: retries.map_or(RETRIES, |found| found.value),
         first_byte: timeouts.first_byte,
         idle: timeouts.idle,
     };

@@ -10,3 +10,4 @@ pub(crate) mod path;
 pub(crate) mod rates;
 pub(crate) mod route;
 pub(crate) mod rules;
+pub(crate) mod service;

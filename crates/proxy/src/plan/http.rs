@@ -88,6 +88,16 @@ pub enum PathPlan {
     Regex(String),
 }
 
+impl PathPlan {
+    /// The prefix, where that is the condition.
+    pub fn prefix(&self) -> Option<&str> {
+        match self {
+            PathPlan::Prefix(prefix) => Some(prefix),
+            PathPlan::Any | PathPlan::Exact(_) | PathPlan::Regex(_) => None,
+        }
+    }
+}
+
 /// A condition on a field.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum FieldPlan {
@@ -291,8 +301,6 @@ pub struct UpstreamHttpPlan {
     pub http: UpstreamHttp,
     /// The host it is asked for.
     pub host: HostPlan,
-    /// How often a request that is safe to repeat is sent again.
-    pub retries: usize,
     /// From a request's last byte to the answer's first; None: for ever.
     pub first_byte: Option<Duration>,
     /// Between two bytes of an answer, and how long a connection is kept for the next request; None: for ever.

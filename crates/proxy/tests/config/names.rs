@@ -287,7 +287,6 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
     ),
     ("upstream", "http = '1.1'", "http = 'h2c'"),
     ("upstream", "host = 'pass'", "host = 'upstream'"),
-    ("upstream", "retries = 0", "retries = 1"),
     (
         "upstream",
         "timeouts = { first_byte = '1s' }",
@@ -389,6 +388,7 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
     ("upstream", "balance = 'round-robin'", "\"balance\""),
     ("upstream", "tls = { server_name = 'a' }", "\"tls\""),
     ("upstream", "health = { path = '/' }", "\"health\""),
+    ("upstream", "retries = 0", "\"retries\""),
     ("upstream", "send_proxy = 2", "\"send_proxy\""),
 ];
 

@@ -12,6 +12,7 @@ const REFUSED: &[&str] = &[
     r#"portcullis.toml:53: upstream "api": "balance" is not in this version"#,
     r#"portcullis.toml:54: upstream "api": "tls" is not in this version"#,
     r#"portcullis.toml:57: upstream "api": "health" is not in this version"#,
+    r#"portcullis.toml:59: upstream "api": "retries" is not in this version"#,
 ];
 
 #[test]
