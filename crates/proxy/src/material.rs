@@ -1,9 +1,11 @@
 //! Reading what a plan names: certificates, keys, client CAs. Control thread only.
 use crate::{
     config::{Explained, Origin, Problem},
+    http::answer::Pages,
     plan::{CertificateFiles, Certificates, ClientAuthPlan, SitePlan},
     watch::{Print, Seen},
 };
+use bytes::Bytes;
 use portcullis_tls::{
     identity::{self, Identity, IdentityError},
     server::ClientAuth,
@@ -40,6 +42,7 @@ pub(crate) struct Kept {
     identities: HashMap<CertificateFiles, Arc<Identity>>,
     client_auth: HashMap<String, ClientAuth>,
     secrets: HashMap<PathBuf, Arc<SharedSecret>>,
+    pages: HashMap<PathBuf, Bytes>,
     made: Option<Vec<Arc<Identity>>>,
     /// What runs on its last good state.
     pub(crate) failed: Vec<Failed>,
@@ -74,6 +77,7 @@ pub(crate) struct Materials<'a> {
     identities: HashMap<CertificateFiles, Option<Arc<Identity>>>,
     client_auth: HashMap<String, ClientAuth>,
     secrets: HashMap<PathBuf, Arc<SharedSecret>>,
+    pages: HashMap<PathBuf, Bytes>,
     made: Option<Vec<Arc<Identity>>>,
     failed: Vec<Failed>,
     pub(crate) problems: Vec<Problem>,
@@ -96,6 +100,7 @@ impl<'a> Materials<'a> {
             identities: HashMap::new(),
             client_auth: HashMap::new(),
             secrets: HashMap::new(),
+            pages: HashMap::new(),
             made: broken.kept().and_then(|kept| kept.made.clone()),
             failed: Vec::new(),
             problems: Vec::new(),
@@ -154,11 +159,35 @@ impl<'a> Materials<'a> {
         Some(secret)
     }
 
+    /// The pages that an http site answers errors with.
+    #[allow(dead_code, reason = "what the driver of http calls comes before the driver")]
+    pub(crate) fn pages(&mut self, site: &SitePlan) -> Pages {
+        let mut pages = Vec::new();
+        for (status, path) in site.service.pages() {
+            let page = match self.of(path) {
+                Ok(content) => Some(Bytes::copy_from_slice(&content)),
+                Err((message, hint)) => {
+                    let last = self.broken.kept().and_then(|kept| kept.pages.get(path)).cloned();
+                    let state = (last.is_some(), self.is_new(path));
+                    self.unusable(site, "errors", (format!("error page {message}"), hint), state);
+                    last
+                }
+            };
+            if let Some(page) = page {
+                self.pages.insert(path.clone(), page.clone());
+                pages.push((status, path.as_path(), page));
+            }
+        }
+        Pages::new(pages)
+    }
+
     /// Whether a file that a site names besides its certificates is not what it was.
     pub(crate) fn others_changed(&self, site: &SitePlan) -> bool {
         let clients = site.client_auth.iter();
         let clients = clients.flat_map(|plan| [&plan.ca].into_iter().chain(&plan.crl));
-        let mut others = clients.chain(&site.resumption.secret_file);
+        let mut others = clients
+            .chain(&site.resumption.secret_file)
+            .chain(site.service.pages().map(|(_, path)| path));
         others.any(|path| self.is_new(path))
     }
 
@@ -191,6 +220,7 @@ impl<'a> Materials<'a> {
             identities: identities.filter_map(|(files, made)| Some((files, made?))).collect(),
             client_auth: self.client_auth,
             secrets: self.secrets,
+            pages: self.pages,
             made: self.made,
             failed: self.failed,
         }
@@ -384,4 +414,53 @@ pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB"));
     }
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Loaded, Source, load_text},
+        http::answer::Reader,
+    };
+
+    fn loaded(page: &Path) -> Loaded {
+        let text = format!(
+            "[[listener]]\nlisten = ['127.0.0.1:1']\nplain = true\nmode = 'http'\n[[site]]\nerrors = {{ 502 = '{}' }}\nupstream = 'b'\n[upstream.b]\nservers = ['h:1']\n",
+            page.display()
+        );
+        load_text(&Source::default(), &text).expect("a good file")
+    }
+
+    fn page(pages: &Pages) -> String {
+        let reader = Reader {
+            accept: b"",
+            request_id: "",
+        };
+        String::from_utf8_lossy(&pages.error(502, reader).body).into_owned()
+    }
+
+    #[test]
+    fn an_error_page_that_is_gone_stays_as_it_was_and_is_a_problem_at_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("502.html");
+        let loaded = loaded(&file);
+        let site = &loaded.plan.sites[0];
+        let mut first = Materials::new(&loaded.explained, None, Broken::Refuses);
+        first.pages(site);
+        let problem = first.problems.pop().map(|problem| problem.to_string());
+        let expected = format!(
+            "portcullis.toml:6: site \"default\": error page {}: no such file",
+            file.display()
+        );
+        assert_eq!(problem.unwrap_or_default().lines().next(), Some(expected.as_str()));
+        std::fs::write(&file, "back soon").unwrap();
+        let mut second = Materials::new(&loaded.explained, None, Broken::Refuses);
+        assert_eq!(page(&second.pages(site)), "back soon");
+        let kept = second.kept();
+        std::fs::remove_file(&file).unwrap();
+        let mut third = Materials::new(&loaded.explained, None, Broken::Keeps(&kept));
+        assert_eq!(page(&third.pages(site)), "back soon");
+        assert!(third.problems.is_empty() && third.failed[0].is_news && third.others_changed(site));
+    }
 }

@@ -1,16 +1,17 @@
 //! What a configuration comes to, for `check`: listeners, sites, certificates, flights, and what to worry about.
 use crate::{
     clock,
-    plan::{Certificates, ListenerPlan, SitePlan},
+    plan::{Certificates, ForwardPlan, ListenerPlan, ServicePlan, SitePlan},
     snapshot::Snapshot,
 };
 use portcullis_tls::{
-    identity::Identity,
+    identity::{Certificate, Identity},
     negotiated::{Authentication, Version},
     policy::{Policy, Stance},
-    server::{ClientAuthMode, Server},
+    server::{ClientAuth, ClientAuthMode, Server},
 };
 use portcullis_wire::GroupId;
+use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
 /// Ten segments of 1460 bytes: what a fresh TCP connection may send before the first acknowledgement.
@@ -170,6 +171,12 @@ impl Snapshot {
             .map(|(at, i)| certificate(plan, (at, i), server))
             .collect();
         warn(plan, policy, (identities, &certificates, now), warnings);
+        let forwarded = about_forward(plan, self.client_auth[index].as_deref());
+        warnings.extend(forwarded.map(|(message, hint)| Warning {
+            site: plan.name.clone(),
+            message,
+            hint: hint.to_owned(),
+        }));
         let problems = self.client_auth[index].iter().flat_map(|auth| auth.problems(now));
         warnings.extend(problems.map(|problem| Warning {
             site: plan.name.clone(),
@@ -408,6 +415,25 @@ fn about_policy(
             "client_auth.mode = \"required\" refuses them",
         );
     }
+}
+
+/// A whole certificate in a field: backends take heads of 8 to 64 kB, and a leaf under ML-DSA is 5 to 10.
+fn about_forward(site: &SitePlan, auth: Option<&ClientAuth>) -> Option<(String, &'static str)> {
+    let word = match site.client_auth.as_ref()?.forward {
+        ForwardPlan::Cert => "cert",
+        ForwardPlan::Chain => "chain",
+        ForwardPlan::Identity | ForwardPlan::None => return None,
+    };
+    let is_http = matches!(site.service, ServicePlan::Http(_));
+    let is_pq = |der: &CertificateDer<'_>| Certificate::from_der(der).is_ok_and(|ca| ca.signature_is_pq);
+    let may_be_large = auth?.roots.iter().any(is_pq);
+    (is_http && may_be_large).then(|| {
+        let message = format!("client_auth.forward = \"{word}\" sends ML-DSA certificates of 5 to 10 kB in a field");
+        (
+            message,
+            "many backends take less: \"identity\" names the client in a line",
+        )
+    })
 }
 
 /// A name that the public resolves: not one of the endings kept for private use.

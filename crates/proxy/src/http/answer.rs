@@ -61,10 +61,9 @@ struct Page {
 
 impl Pages {
     /// What was read from files; a file's extension says what it is.
-    pub(crate) fn new<'p>(files: impl IntoIterator<Item = (u16, &'p Path, Vec<u8>)>) -> Pages {
-        let page = |(status, file, body): (u16, &Path, Vec<u8>)| {
+    pub(crate) fn new<'p>(files: impl IntoIterator<Item = (u16, &'p Path, Bytes)>) -> Pages {
+        let page = |(status, file, body): (u16, &Path, Bytes)| {
             let media_type = media_type(file);
-            let body = Bytes::from(body);
             (status, Page { media_type, body })
         };
         Pages(files.into_iter().map(page).collect())
@@ -321,7 +320,8 @@ mod tests {
 
     #[test]
     fn a_file_takes_the_place_of_our_page() {
-        let pages = Pages::new([(502, Path::new("down.HTML"), b"<p>back soon".to_vec())]);
+        let body = Bytes::from_static(b"<p>back soon");
+        let pages = Pages::new([(502, Path::new("down.HTML"), body)]);
         let answer = pages.error(502, reader("application/json"));
         assert_eq!(answer.body, "<p>back soon");
         assert_eq!(answer.fields[0], ("content-type", "text/html; charset=utf-8".into()));

@@ -20,6 +20,15 @@ impl ServicePlan {
         };
         one.into_iter().chain(routes.iter().filter_map(RoutePlan::upstream))
     }
+
+    /// Files in place of our own pages, by status.
+    pub fn pages(&self) -> impl Iterator<Item = (u16, &PathBuf)> {
+        let errors = match self {
+            ServicePlan::Tcp(_) => None,
+            ServicePlan::Http(http) => Some(&http.errors),
+        };
+        errors.into_iter().flatten().map(|(status, file)| (*status, file))
+    }
 }
 
 /// The service of an http site.
