@@ -452,3 +452,39 @@ fn is_public(name: &str) -> bool {
     let private = |ending: &str| name == ending || name.ends_with(&format!(".{ending}"));
     name.contains('.') && name.parse::<std::net::IpAddr>().is_err() && !PRIVATE.iter().any(|e| private(e))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, load_text};
+    use portcullis_tls::identity::certificates_from_pem;
+
+    #[test]
+    fn large_certificates_in_a_field_are_worth_a_word() {
+        let ca = |pem: &str| {
+            let roots = certificates_from_pem(pem.as_bytes()).unwrap();
+            ClientAuth::new(
+                ClientAuthMode::Required,
+                roots.into_iter().map(|(der, _)| der).collect(),
+            )
+        };
+        let ml_dsa = ca(include_str!("../../tls/testdata/mldsa65.pem"));
+        let ecdsa = ca(include_str!("../../tls/testdata/p256.pem"));
+        let table = [
+            ("http", "cert", &ml_dsa, true),
+            ("http", "chain", &ml_dsa, true),
+            ("http", "identity", &ml_dsa, false),
+            ("http", "none", &ml_dsa, false),
+            ("http", "chain", &ecdsa, false),
+            ("tcp", "chain", &ml_dsa, false),
+        ];
+        for (mode, forward, auth, expected) in table {
+            let text = format!(
+                "[[listener]]\nlisten = ['127.0.0.1:1']\nmode = '{mode}'\n[[site]]\ncertificates = [{{ chain = 'a' }}]\nclient_auth = {{ mode = 'required', ca = 'a', forward = '{forward}' }}\nupstream = 'b'\n[upstream.b]\nservers = ['h:1']\n"
+            );
+            let plan = load_text(&Source::default(), &text).expect("a good file").plan;
+            let told = about_forward(&plan.sites[0], Some(auth));
+            assert_eq!(told.is_some(), expected, "{mode} {forward} {told:?}");
+        }
+    }
+}
