@@ -240,17 +240,14 @@ fn told_by(choice: &Choice, failure: Failure, (core, site, record): (&Core, &Sit
 async fn serve(core: &Core, (down, site, idle): Admitted, record: &mut Record) -> Result<(), Failure> {
     record.reach(Stage::Connect);
     let recall = Recall::of(core, &down, &site, record);
-    let upstream = site.upstream.connect(&core.wheel).await?;
-    record.connected(&site.upstream.name, &upstream.server);
-    core.admitted(&upstream.socket, record);
+    let key = site.upstream.key_of(record.peer());
+    // on the heap, as the handshake before it, and the pick is held until the relay is over
+    let (up, pick) = Box::pin(site.upstream.connect(core, key)).await?;
+    record.connected(&site.upstream.name, &pick.server.name, up.negotiated());
+    core.admitted(up.socket(), record);
     record.reach(Stage::Relay);
     let idle = idle.map(|limit| Idle::new(limit, &core.wheel));
-    // held until the relay is over
-    let _open = upstream.open;
-    relay((down, upstream.socket), (idle, recall), &mut record.bytes, |read| {
-        core.scratch(read)
-    })
-    .await
+    relay((down, up), (idle, recall), &mut record.bytes, |read| core.scratch(read)).await
 }
 
 /// A listener without TLS: its one site, at once.

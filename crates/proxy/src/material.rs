@@ -20,6 +20,10 @@ use std::{
 };
 use zeroize::Zeroizing;
 
+mod origin;
+
+pub(crate) use origin::Outfit;
+
 /// A certificate file beyond this is none: an ML-DSA-87 chain of ten with its key is 150 kB.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
 
@@ -43,6 +47,7 @@ pub(crate) struct Kept {
     client_auth: HashMap<String, ClientAuth>,
     secrets: HashMap<PathBuf, Arc<SharedSecret>>,
     pages: HashMap<PathBuf, Bytes>,
+    outfits: HashMap<String, Arc<Outfit>>,
     made: Option<Vec<Arc<Identity>>>,
     /// What runs on its last good state.
     pub(crate) failed: Vec<Failed>,
@@ -60,7 +65,7 @@ pub(crate) enum Broken<'a> {
 /// Something that runs on its last good state, because its files are of no use.
 #[derive(Clone)]
 pub(crate) struct Failed {
-    /// Which site's.
+    /// Which site's; empty where it is an upstream's.
     pub(crate) site: String,
     /// What is wrong.
     pub(crate) problem: Problem,
@@ -78,6 +83,8 @@ pub(crate) struct Materials<'a> {
     client_auth: HashMap<String, ClientAuth>,
     secrets: HashMap<PathBuf, Arc<SharedSecret>>,
     pages: HashMap<PathBuf, Bytes>,
+    outfits: HashMap<String, Arc<Outfit>>,
+    system_roots: Option<Arc<origin::SystemRoots>>,
     made: Option<Vec<Arc<Identity>>>,
     failed: Vec<Failed>,
     pub(crate) problems: Vec<Problem>,
@@ -101,6 +108,8 @@ impl<'a> Materials<'a> {
             client_auth: HashMap::new(),
             secrets: HashMap::new(),
             pages: HashMap::new(),
+            outfits: HashMap::new(),
+            system_roots: None,
             made: broken.kept().and_then(|kept| kept.made.clone()),
             failed: Vec::new(),
             problems: Vec::new(),
@@ -221,6 +230,7 @@ impl<'a> Materials<'a> {
             client_auth: self.client_auth,
             secrets: self.secrets,
             pages: self.pages,
+            outfits: self.outfits,
             made: self.made,
             failed: self.failed,
         }
@@ -258,9 +268,13 @@ impl<'a> Materials<'a> {
     }
 
     fn told(&self, site: &SitePlan, key: &str, message: String, hint: Option<&str>) -> Problem {
+        self.told_of(("site", &site.name), key, (message, hint))
+    }
+
+    fn told_of(&self, (kind, name): (&str, &str), key: &str, (message, hint): (String, Option<&str>)) -> Problem {
         Problem {
-            origin: self.origin(&format!("site.{}.{key}", site.name)),
-            message: format!("site \"{}\": {message}", site.name),
+            origin: self.origin(&format!("{kind}.{name}.{key}")),
+            message: format!("{kind} \"{name}\": {message}"),
             hint: hint.map(str::to_owned),
         }
     }
@@ -315,18 +329,23 @@ impl<'a> Materials<'a> {
         loaded
     }
 
-    /// A pair, read; one whose files are what they were, and were good, is the same as before.
-    fn load(&mut self, files: &CertificateFiles) -> Result<Arc<Identity>, Fault> {
+    /// A pair of files as an identity.
+    fn pair(&mut self, files: &CertificateFiles) -> Result<Identity, Fault> {
         let (chain, key) = (self.of(&files.chain), self.of(&files.key));
         let (chain, key) = (chain?, key?);
-        let identity = Identity::from_pem(&chain, &key).map_err(|e| {
+        Identity::from_pem(&chain, &key).map_err(|e| {
             let named = match e {
                 IdentityError::NoKey | IdentityError::BadKey { .. } => files.key.display().to_string(),
                 IdentityError::KeyMismatch => format!("{} and {}", files.chain.display(), files.key.display()),
                 _ => files.chain.display().to_string(),
             };
             (format!("{named}: {e}"), hint(&e))
-        })?;
+        })
+    }
+
+    /// A pair, read; one whose files are what they were, and were good, is the same as before.
+    fn load(&mut self, files: &CertificateFiles) -> Result<Arc<Identity>, Fault> {
+        let identity = self.pair(files)?;
         let last = self.broken.kept().and_then(|kept| kept.identities.get(files));
         match last {
             Some(last) if !self.is_new_pair(files) => Ok(Arc::clone(last)),

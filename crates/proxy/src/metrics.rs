@@ -1,5 +1,6 @@
 //! The numbers of SPEC 6. Labels come from the configuration or from closed lists, never from a peer.
 use crate::record::Record;
+use portcullis_tls::negotiated::Negotiated;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder, text::encode},
@@ -35,6 +36,8 @@ pub(crate) struct Metrics {
     bytes: Family<SiteByteLabels, Counter>,
     upstream_open: Family<UpstreamLabel, Gauge>,
     upstream_failures: Family<UpstreamLabel, Counter>,
+    upstream_handshakes: Family<OriginLabels, Counter>,
+    upstream_healthy: Family<ServerLabels, Gauge>,
     alerts: Family<AlertLabel, Counter>,
     not_after: Family<CertificateLabels, Gauge>,
     next_update: Family<ListLabels, Gauge>,
@@ -81,6 +84,8 @@ labels! {
     PolicyLabels { site: Label, scope: &'static str, rule: &'static str, decision: &'static str }
     SiteByteLabels { site: Label, direction: &'static str, key_exchange: &'static str }
     UpstreamLabel { upstream: Label }
+    ServerLabels { upstream: Label, server: Label }
+    OriginLabels { upstream: Label, group: &'static str, key_exchange: &'static str, authentication: &'static str }
     AlertLabel { alert: &'static str }
     CertificateLabels { site: Label, algorithm: &'static str, index: usize }
     ListLabels { site: Label, index: usize }
@@ -116,6 +121,8 @@ impl Metrics {
             bytes: Family::default(),
             upstream_open: Family::default(),
             upstream_failures: Family::default(),
+            upstream_handshakes: Family::default(),
+            upstream_healthy: Family::default(),
             alerts: Family::default(),
             not_after: Family::default(),
             next_update: Family::default(),
@@ -159,6 +166,32 @@ impl Metrics {
         self.upstream_failures.get_or_create_owned(&UpstreamLabel {
             upstream: upstream.clone(),
         })
+    }
+
+    /// What a server's health checks say.
+    pub(crate) fn upstream_health(&self, upstream: &Label, server: &Arc<str>, healthy: bool) {
+        let labels = ServerLabels {
+            upstream: upstream.clone(),
+            server: Label(server.clone()),
+        };
+        self.upstream_healthy.get_or_create(&labels).set(i64::from(healthy));
+    }
+
+    /// Servers that are checked, replacing those of an older configuration.
+    pub(crate) fn upstreams_health<'a>(&self, all: impl Iterator<Item = (&'a Label, &'a Arc<str>, bool)>) {
+        self.upstream_healthy.clear();
+        all.for_each(|(upstream, server, healthy)| self.upstream_health(upstream, server, healthy));
+    }
+
+    /// A handshake with a server of an upstream ended well.
+    pub(crate) fn upstream_handshake(&self, upstream: &Label, facts: &Negotiated) {
+        let labels = OriginLabels {
+            upstream: upstream.clone(),
+            group: facts.group.and_then(|g| g.entry()).map_or("", |g| g.name),
+            key_exchange: facts.key_exchange().as_str(),
+            authentication: facts.authentication.as_str(),
+        };
+        self.upstream_handshakes.get_or_create(&labels).inc();
     }
 
     /// The expiry of every certificate in use, replacing what an older configuration had.
@@ -346,6 +379,16 @@ impl Metrics {
             "portcullis_upstream_failures",
             "Failed connects to upstream servers",
             self.upstream_failures.clone(),
+        );
+        r.register(
+            "portcullis_upstream_handshakes",
+            "TLS handshakes completed with upstream servers",
+            self.upstream_handshakes.clone(),
+        );
+        r.register(
+            "portcullis_upstream_healthy",
+            "1 while the health checks of an upstream's server say that it is healthy",
+            self.upstream_healthy.clone(),
         );
         r.register(
             "portcullis_alerts_received",

@@ -202,7 +202,7 @@ impl Snapshot {
             servers: upstreams
                 .iter()
                 .flat_map(|u| &u.servers)
-                .map(ToString::to_string)
+                .map(|server| server.address.to_string())
                 .collect(),
         }
     }

@@ -266,10 +266,93 @@ pub struct ClientAuthPlan {
 pub struct UpstreamPlan {
     /// Its name.
     pub name: String,
-    /// Its servers, taken in turn; a failed connect tries the next.
-    pub servers: Vec<Address>,
-    /// For one connect.
+    /// Its servers; a failed connect tries another.
+    pub servers: Vec<ServerPlan>,
+    /// How they take turns.
+    pub balance: Balance,
+    /// TLS towards them; None: bytes go in the clear.
+    pub tls: Option<OriginTls>,
+    /// How their health is asked for; None: only connects tell.
+    pub health: Option<HealthPlan>,
+    /// For one connect, the TLS handshake included.
     pub connect_timeout: Duration,
     /// What requests to it are like.
     pub http: UpstreamHttpPlan,
+    /// Other servers tried when a connect fails; None: all of them.
+    pub retries: Option<usize>,
+}
+
+/// A server of an upstream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerPlan {
+    /// Where it is.
+    pub address: Address,
+    /// Its share of the turns.
+    pub weight: u16,
+    /// Only for when no other is fit.
+    pub is_backup: bool,
+}
+
+/// How servers take turns.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Balance {
+    /// In turn, by weight.
+    RoundRobin,
+    /// The less busy of two drawn at random.
+    Random,
+    /// The least busy for its weight.
+    LeastConnections,
+    /// The same server for the same key, consistently.
+    Hash(HashOn),
+    /// The server that a signed cookie names; without one, in turn.
+    StickyCookie,
+}
+
+/// What a hash is taken of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HashOn {
+    /// The client's address.
+    Source,
+    /// A header of the request.
+    Header(String),
+    /// A cookie of the request.
+    Cookie(String),
+    /// The path and query of the request.
+    Uri,
+}
+
+/// TLS towards an upstream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OriginTls {
+    /// The name to ask for and to check; None: the host of each server's address.
+    pub server_name: Option<String>,
+    /// File of trusted certificates; None: the system's.
+    pub ca: Option<PathBuf>,
+    /// What to show a server that asks, in order.
+    pub certificates: Vec<CertificateFiles>,
+    /// Versions, groups, suites, signatures.
+    pub settings: Settings,
+    /// What a server must come to.
+    pub policy: Policy,
+    /// Application protocols, most wanted first.
+    pub alpn: Vec<Vec<u8>>,
+    /// Sessions kept of each server; 0: none is resumed.
+    pub sessions: usize,
+}
+
+/// How the health of servers is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HealthPlan {
+    /// What to get by HTTP; None: a connection, with its TLS handshake, is enough.
+    pub path: Option<String>,
+    /// From one check to the next.
+    pub interval: Duration,
+    /// For one check.
+    pub timeout: Duration,
+    /// Good checks in a row that make a server healthy again.
+    pub healthy: usize,
+    /// Bad checks in a row that make it unhealthy.
+    pub unhealthy: usize,
+    /// The status codes of a good answer; empty: 200 to 399.
+    pub status: Vec<u16>,
 }

@@ -4,7 +4,7 @@ use crate::{
     config::{Loaded, Problem},
     core::Shared,
     listener::{Listener, gate::Gate},
-    material::{Broken, Kept, Materials, SelfSigned},
+    material::{Broken, Kept, Materials, Outfit, SelfSigned},
     metrics::{Label, Metrics},
     plan::{Address, ListenerPlan, Plan, ResumptionPlan, ServicePlan, SitePlan},
     site::{Site, Sites},
@@ -25,6 +25,8 @@ pub struct Snapshot {
     pub(crate) plan: Plan,
     pub(crate) listeners: Vec<Arc<Listener>>,
     pub(crate) upstreams: Vec<Arc<Upstream>>,
+    /// What each of them connects by from when this is switched to.
+    outfits: Vec<Option<Arc<Outfit>>>,
     /// Each site's certificates, in its order.
     pub(crate) identities: Vec<Vec<Arc<Identity>>>,
     /// What each site asks of its clients.
@@ -96,6 +98,8 @@ impl Snapshot {
         let plan = &loaded.plan;
         let mut materials = Materials::new(&loaded.explained, ground.self_signed, ground.broken);
         let upstreams: Vec<Arc<Upstream>> = plan.upstreams.iter().map(|u| ground.upstream(u)).collect();
+        let key_log = ground.key_log.as_ref();
+        let outfits = plan.upstreams.iter().map(|u| materials.outfit(u, key_log)).collect();
         let mut listeners: Vec<Listener> = plan.listeners.iter().map(|l| ground.listener(l)).collect();
         let mut identities = Vec::with_capacity(plan.sites.len());
         let mut client_auths = Vec::with_capacity(plan.sites.len());
@@ -126,6 +130,7 @@ impl Snapshot {
             plan: plan.clone(),
             listeners,
             upstreams,
+            outfits,
             identities,
             client_auth: client_auths,
             built,
@@ -173,6 +178,13 @@ impl Snapshot {
         for listener in &self.listeners {
             listener.gate.limit(&listener.plan.limits, half_the_files);
         }
+        for (upstream, outfit) in self.upstreams.iter().zip(&self.outfits) {
+            if let Some(outfit) = outfit {
+                upstream.dress(outfit);
+            }
+        }
+        let metrics = &shared.books.metrics;
+        metrics.upstreams_health(self.upstreams.iter().flat_map(|upstream| upstream.health()));
         let label_of = |(index, site): (usize, &SitePlan)| label(&self.plan, index, &site.name);
         let sites = self.plan.sites.iter().enumerate();
         let failed = sites.map(|(at, site)| {
@@ -371,12 +383,15 @@ impl Ground<'_> {
     }
 
     fn upstream(&self, plan: &crate::plan::UpstreamPlan) -> Arc<Upstream> {
-        let same = self.previous.and_then(|s| s.upstreams.iter().find(|u| u.plan == *plan));
-        same.cloned().unwrap_or_else(|| {
-            let upstream = Upstream::new(plan, self.metrics);
-            upstream.resolve();
-            Arc::new(upstream)
-        })
+        let before = self
+            .previous
+            .and_then(|s| s.upstreams.iter().find(|u| u.plan.name == plan.name));
+        if let Some(same) = before.filter(|before| before.plan == *plan) {
+            return Arc::clone(same);
+        }
+        let upstream = Upstream::new(plan, self.metrics, before.map(|before| &**before));
+        upstream.resolve();
+        Arc::new(upstream)
     }
 
     fn listener(&self, plan: &ListenerPlan) -> Listener {

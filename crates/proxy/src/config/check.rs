@@ -7,7 +7,7 @@ use super::{
     tree::quoted,
     upstream,
 };
-use crate::plan::{Address, ServicePlan};
+use crate::plan::{Address, Balance, HashOn, ServicePlan};
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 /// The drafts of a whole configuration.
@@ -29,6 +29,7 @@ impl Drafts<'_> {
         self.unused_listeners(&collided, report);
         self.unused_upstreams(report);
         self.requests(report);
+        self.keys_of_requests(report);
     }
 
     fn addresses(&self, report: &mut Report) {
@@ -167,6 +168,30 @@ impl Drafts<'_> {
                 let hint = "name it in a site's listeners, or leave it out";
                 report.error(&listener.subject(), fault.hint(hint));
             }
+        }
+    }
+
+    /// Bytes have no headers, cookies or paths to choose a server by.
+    fn keys_of_requests(&self, report: &mut Report) {
+        for site in self.sites {
+            let ServicePlan::Tcp(upstream) = site.plan.service else {
+                continue;
+            };
+            let Some(upstream) = self.upstreams.get(upstream) else {
+                continue;
+            };
+            let what = match &upstream.plan.balance {
+                Balance::Hash(HashOn::Header(_)) => "header",
+                Balance::Hash(HashOn::Cookie(_)) | Balance::StickyCookie => "cookie",
+                Balance::Hash(HashOn::Uri) => "uri",
+                Balance::Hash(HashOn::Source) | Balance::RoundRobin | Balance::Random | Balance::LeastConnections => {
+                    continue;
+                }
+            };
+            let name = quoted(&upstream.plan.name);
+            let message = format!("upstream {name} balances by {what}, which a tcp site has not");
+            let fault = Fault::whole(site.origin.clone(), message);
+            report.error(&site.subject(), fault.hint("balance = { hash = \"source\" }"));
         }
     }
 

@@ -78,21 +78,7 @@ const LATER: &[Later] = &[
     key("policy", "report_only"),
     key("policy", "exempt"),
     key("policy", "refuse"),
-    hinted("upstream", "balance", "leave it out: servers are taken in turn"),
-    hinted("upstream", "tls", "leave it out: bytes go to the servers in the clear"),
-    hinted(
-        "upstream",
-        "health",
-        "leave it out: a failed connect tries the next server",
-    ),
-    hinted(
-        "upstream",
-        "retries",
-        "leave it out: a failed connect tries the next server",
-    ),
     key("upstream", "send_proxy"),
-    key("upstream.servers", "weight"),
-    key("upstream.servers", "backup"),
 ];
 
 /// A reserved key of a section.

@@ -119,6 +119,11 @@ impl<'r> Reader<'r> {
         self.table.peek(key).map(|value| value.origin.clone())
     }
 
+    /// A key that has not been taken, as it is.
+    pub(super) fn peek(&self, key: &str) -> Option<&Value> {
+        self.table.peek(key)
+    }
+
     /// Takes a key out, as it is.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value> {
         self.asked.push(key);

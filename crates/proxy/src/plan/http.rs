@@ -315,3 +315,17 @@ pub struct UpstreamHttpPlan {
     /// Between two bytes of an answer, and how long a connection is kept for the next request; None: for ever.
     pub idle: Option<Duration>,
 }
+
+impl Default for UpstreamHttpPlan {
+    /// What is not written.
+    fn default() -> UpstreamHttpPlan {
+        // reports and exports take longer than a page; past a minute a browser's user has gone (SPEC 4)
+        let minute = Some(Duration::from_secs(60));
+        UpstreamHttpPlan {
+            http: UpstreamHttp::Auto,
+            host: HostPlan::Pass,
+            first_byte: minute,
+            idle: minute,
+        }
+    }
+}

@@ -40,6 +40,32 @@ const FLAGS_BUILT: &[(&str, &str, &str)] = &[
         "--self-signed --policy require",
     ),
     ("plain", "--self-signed", "--plain"),
+    ("target-tls", "--plain", "--plain --target-tls"),
+    (
+        "target-name",
+        "--plain --target-tls --target-name a",
+        "--plain --target-tls --target-name b",
+    ),
+    (
+        "target-ca",
+        "--plain --target-tls --target-ca a",
+        "--plain --target-tls --target-ca b",
+    ),
+    (
+        "target-cert",
+        "--plain --target-tls --target-cert a",
+        "--plain --target-tls --target-cert b",
+    ),
+    (
+        "target-key",
+        "--plain --target-tls --target-cert a",
+        "--plain --target-tls --target-cert a --target-key b",
+    ),
+    (
+        "target-policy",
+        "--plain --target-tls --target-policy observe",
+        "--plain --target-tls --target-policy require",
+    ),
     (
         "log-level",
         "--self-signed --log-level warn",
@@ -56,16 +82,7 @@ const FLAGS_BUILT: &[(&str, &str, &str)] = &[
 ];
 
 /// Flags of SPEC 3 that a later version builds.
-const FLAGS_LATER: &[&str] = &[
-    "target-tls",
-    "target-name",
-    "target-ca",
-    "target-cert",
-    "target-key",
-    "target-policy",
-    "hybrid-mode",
-    "from-env",
-];
+const FLAGS_LATER: &[&str] = &["hybrid-mode", "from-env"];
 
 /// Variables of SPEC 3 that are built, and two values that must not mean the same.
 const VARIABLES_BUILT: &[(&str, &str, &str)] = &[
@@ -84,12 +101,6 @@ const VARIABLES_BUILT: &[(&str, &str, &str)] = &[
 
 /// Variables of SPEC 3 that a later version builds.
 const VARIABLES_LATER: &[&str] = &[
-    "PORTCULLIS_TARGET_TLS",
-    "PORTCULLIS_TARGET_NAME",
-    "PORTCULLIS_TARGET_CA",
-    "PORTCULLIS_TARGET_CERT",
-    "PORTCULLIS_TARGET_KEY",
-    "PORTCULLIS_TARGET_POLICY",
     "QUANTUM_SAFE_PROXY_LISTEN",
     "QUANTUM_SAFE_PROXY_TARGET",
     "QUANTUM_SAFE_PROXY_CERT",
@@ -298,6 +309,79 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "timeouts = { connect = '1s' }",
         "timeouts = { connect = '3s' }",
     ),
+    (
+        "upstream",
+        "servers = ['h:1']",
+        "servers = [{ address = 'h:1', weight = 2 }]",
+    ),
+    (
+        "upstream",
+        "servers = ['h:1', 'h:2']",
+        "servers = ['h:1', { address = 'h:2', backup = true }]",
+    ),
+    ("upstream", "balance = 'round-robin'", "balance = 'random'"),
+    (
+        "upstream",
+        "balance = 'least-connections'",
+        "balance = { hash = 'source' }",
+    ),
+    ("upstream", "retries = 0", "retries = 1"),
+    ("upstream", "tls = {}", "tls = { server_name = 'a' }"),
+    ("upstream", "tls = { ca = 'a' }", "tls = { ca = 'b' }"),
+    (
+        "upstream",
+        "tls = { certificates = [{ chain = 'a' }] }",
+        "tls = { certificates = [{ chain = 'a', key = 'b' }] }",
+    ),
+    (
+        "upstream",
+        "tls = { profile = 'default' }",
+        "tls = { profile = 'modern' }",
+    ),
+    (
+        "upstream",
+        "tls = { versions = ['1.2', '1.3'] }",
+        "tls = { versions = ['1.3'] }",
+    ),
+    (
+        "upstream",
+        "tls = { groups = ['X25519'] }",
+        "tls = { groups = ['secp256r1'] }",
+    ),
+    (
+        "upstream",
+        "tls = { ciphers = ['TLS_AES_128_GCM_SHA256'] }",
+        "tls = { ciphers = ['TLS_AES_256_GCM_SHA384'] }",
+    ),
+    (
+        "upstream",
+        "tls = { signatures = ['mldsa65'] }",
+        "tls = { signatures = ['mldsa87'] }",
+    ),
+    (
+        "upstream",
+        "tls = { policy = 'observe' }",
+        "tls = { policy = 'require' }",
+    ),
+    (
+        "upstream",
+        "tls = { policy = { authentication = 'observe' } }",
+        "tls = { policy = { authentication = 'require' } }",
+    ),
+    ("upstream", "health = {}", "health = { path = '/' }"),
+    (
+        "upstream",
+        "health = { interval = '1s' }",
+        "health = { interval = '3s' }",
+    ),
+    ("upstream", "health = { timeout = '1s' }", "health = { timeout = '3s' }"),
+    ("upstream", "health = { healthy = 1 }", "health = { healthy = 3 }"),
+    ("upstream", "health = { unhealthy = 1 }", "health = { unhealthy = 2 }"),
+    (
+        "upstream",
+        "health = { path = '/', status = [200] }",
+        "health = { path = '/', status = [204] }",
+    ),
 ];
 
 /// Keys and values of SPEC 4 that a later version builds: section, line, and what is refused.
@@ -375,20 +459,6 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
     ("site", "policy = { report_only = true }", "\"policy.report_only\""),
     ("site", "policy = { exempt = [] }", "\"policy.exempt\""),
     ("site", "policy = { refuse = 'page' }", "\"policy.refuse\""),
-    (
-        "upstream",
-        "servers = [{ address = 'h:1', weight = 2 }]",
-        "\"servers.weight\"",
-    ),
-    (
-        "upstream",
-        "servers = [{ address = 'h:1', backup = true }]",
-        "\"servers.backup\"",
-    ),
-    ("upstream", "balance = 'round-robin'", "\"balance\""),
-    ("upstream", "tls = { server_name = 'a' }", "\"tls\""),
-    ("upstream", "health = { path = '/' }", "\"health\""),
-    ("upstream", "retries = 0", "\"retries\""),
     ("upstream", "send_proxy = 2", "\"send_proxy\""),
 ];
 

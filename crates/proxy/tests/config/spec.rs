@@ -7,12 +7,6 @@ const REFUSED: &[&str] = &[
     r#"portcullis.toml:16: listener "web": "proxy_protocol" is not in this version"#,
     r#"portcullis.toml:38: site "shop": "route.policy.report_only" is not in this version"#,
     r#"portcullis.toml:38: site "shop": "route.policy.exempt" is not in this version"#,
-    r#"portcullis.toml:52: upstream "api": "servers.weight" is not in this version"#,
-    r#"portcullis.toml:52: upstream "api": "servers.backup" is not in this version"#,
-    r#"portcullis.toml:53: upstream "api": "balance" is not in this version"#,
-    r#"portcullis.toml:54: upstream "api": "tls" is not in this version"#,
-    r#"portcullis.toml:57: upstream "api": "health" is not in this version"#,
-    r#"portcullis.toml:59: upstream "api": "retries" is not in this version"#,
 ];
 
 #[test]
