@@ -2,7 +2,7 @@
 use crate::{
     config::{Explained, Origin, Problem},
     http::answer::Pages,
-    plan::{CertificateFiles, Certificates, ClientAuthPlan, ServicePlan, SitePlan},
+    plan::{CertificateFiles, Certificates, ClientAuthPlan, SitePlan},
     watch::{Print, Seen},
 };
 use bytes::Bytes;
@@ -168,20 +168,22 @@ impl<'a> Materials<'a> {
         Some(secret)
     }
 
-    /// The files that stand in place of our own error pages.
-    pub(crate) fn pages(&mut self, site: &SitePlan, files: &BTreeMap<u16, PathBuf>) -> Pages {
-        let mut pages = Vec::with_capacity(files.len());
-        for (status, path) in files {
-            let page = self.of(path).map(|content| Bytes::copy_from_slice(&content));
-            let page = page.or_else(|fault| {
-                let last = self.broken.kept().and_then(|kept| kept.pages.get(path)).cloned();
-                let state = (last.is_some(), self.is_new(path));
-                self.unusable(site, "errors", fault, state);
-                last.ok_or(())
-            });
-            if let Ok(page) = page {
+    /// The pages that an http site answers errors with.
+    pub(crate) fn pages(&mut self, site: &SitePlan) -> Pages {
+        let mut pages = Vec::new();
+        for (status, path) in site.service.pages() {
+            let page = match self.of(path) {
+                Ok(content) => Some(Bytes::copy_from_slice(&content)),
+                Err((message, hint)) => {
+                    let last = self.broken.kept().and_then(|kept| kept.pages.get(path)).cloned();
+                    let state = (last.is_some(), self.is_new(path));
+                    self.unusable(site, "errors", (format!("error page {message}"), hint), state);
+                    last
+                }
+            };
+            if let Some(page) = page {
                 self.pages.insert(path.clone(), page.clone());
-                pages.push((*status, &**path, page));
+                pages.push((status, path.as_path(), page));
             }
         }
         Pages::new(pages)
@@ -191,12 +193,9 @@ impl<'a> Materials<'a> {
     pub(crate) fn others_changed(&self, site: &SitePlan) -> bool {
         let clients = site.client_auth.iter();
         let clients = clients.flat_map(|plan| [&plan.ca].into_iter().chain(&plan.crl));
-        let pages = match &site.service {
-            ServicePlan::Http(http) => Some(&http.errors),
-            ServicePlan::Tcp(_) => None,
-        };
-        let pages = pages.into_iter().flat_map(BTreeMap::values);
-        let mut others = clients.chain(&site.resumption.secret_file).chain(pages);
+        let mut others = clients
+            .chain(&site.resumption.secret_file)
+            .chain(site.service.pages().map(|(_, path)| path));
         others.any(|path| self.is_new(path))
     }
 
@@ -433,4 +432,53 @@ pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB"));
     }
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Loaded, Source, load_text},
+        http::answer::Reader,
+    };
+
+    fn loaded(page: &Path) -> Loaded {
+        let text = format!(
+            "[[listener]]\nlisten = ['127.0.0.1:1']\nplain = true\nmode = 'http'\n[[site]]\nerrors = {{ 502 = '{}' }}\nupstream = 'b'\n[upstream.b]\nservers = ['h:1']\n",
+            page.display()
+        );
+        load_text(&Source::default(), &text).expect("a good file")
+    }
+
+    fn page(pages: &Pages) -> String {
+        let reader = Reader {
+            accept: b"",
+            request_id: "",
+        };
+        String::from_utf8_lossy(&pages.error(502, reader).body).into_owned()
+    }
+
+    #[test]
+    fn an_error_page_that_is_gone_stays_as_it_was_and_is_a_problem_at_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("502.html");
+        let loaded = loaded(&file);
+        let site = &loaded.plan.sites[0];
+        let mut first = Materials::new(&loaded.explained, None, Broken::Refuses);
+        first.pages(site);
+        let problem = first.problems.pop().map(|problem| problem.to_string());
+        let expected = format!(
+            "portcullis.toml:6: site \"default\": error page {}: no such file",
+            file.display()
+        );
+        assert_eq!(problem.unwrap_or_default().lines().next(), Some(expected.as_str()));
+        std::fs::write(&file, "back soon").unwrap();
+        let mut second = Materials::new(&loaded.explained, None, Broken::Refuses);
+        assert_eq!(page(&second.pages(site)), "back soon");
+        let kept = second.kept();
+        std::fs::remove_file(&file).unwrap();
+        let mut third = Materials::new(&loaded.explained, None, Broken::Keeps(&kept));
+        assert_eq!(page(&third.pages(site)), "back soon");
+        assert!(third.problems.is_empty() && third.failed[0].is_news && third.others_changed(site));
+    }
 }

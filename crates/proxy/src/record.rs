@@ -522,7 +522,7 @@ mod tests {
                 group: Some(GroupId(0x11ec)),
                 retry: false,
                 cipher: portcullis_wire::CipherId(0x1301),
-                signature: Some(portcullis_wire::SchemeId(0x0905)),
+                signature: Some(SchemeId(0x0905)),
                 authentication: portcullis_tls::negotiated::Authentication::Pq,
                 client_authentication: portcullis_tls::negotiated::ClientAuthentication::None,
                 client: None,

@@ -403,7 +403,7 @@ impl Ground<'_> {
                     label: &self.label(plan, index),
                     metrics: self.metrics,
                     forward: site.client_auth.as_ref().map_or(ForwardPlan::None, |auth| auth.forward),
-                    pages: materials.pages(site, &http.errors),
+                    pages: materials.pages(site),
                     upstreams,
                 };
                 Service::Http(Arc::new(http::service::Service::new(http, ground)))

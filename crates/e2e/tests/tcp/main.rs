@@ -14,6 +14,7 @@ use std::{
 };
 
 mod admin;
+mod balance;
 mod certificates;
 mod clients;
 mod cores;

@@ -63,15 +63,6 @@ const fn process(name: &'static str, variable: &'static str, path: &'static [&'s
     }
 }
 
-const fn later(name: &'static str, variable: Option<&'static str>, shape: Shape) -> Flag {
-    Flag {
-        name,
-        variable,
-        shape,
-        meaning: Meaning::Later(None),
-    }
-}
-
 const HYBRID: &str = "leave it out: hybrid groups come first unless --groups or --policy says otherwise";
 const FROM_ENV: &str = "leave it out: PORTCULLIS_ variables are always read";
 

@@ -16,10 +16,6 @@ const VERSIONS: &[(&str, Word<UpstreamHttp>)] = &[
     ("h2c", Word::Is(UpstreamHttp::H2c)),
 ];
 
-/// Reports and exports take longer than a page; past a minute a browser's user has gone (SPEC 4).
-const FIRST_BYTE: Duration = Duration::from_secs(60);
-const IDLE: Duration = Duration::from_secs(60);
-
 /// What is written of requests, and where.
 pub(super) struct Draft {
     pub(super) plan: UpstreamHttpPlan,
@@ -35,19 +31,20 @@ pub(super) fn read(upstream: &mut Reader<'_>, timeouts: Timeouts) -> Draft {
     }
     let http = upstream.value("http", |value| values::word("version", VERSIONS, value));
     let host = upstream.value("host", host);
+    let usual = UpstreamHttpPlan::default();
     let plan = UpstreamHttpPlan {
-        http: http.map_or(UpstreamHttp::Auto, |found| found.value),
-        host: host.map_or(HostPlan::Pass, |found| found.value),
-        first_byte: timeouts.first_byte,
-        idle: timeouts.idle,
+        http: http.map_or(usual.http, |found| found.value),
+        host: host.map_or(usual.host, |found| found.value),
+        first_byte: timeouts.first_byte.unwrap_or(usual.first_byte),
+        idle: timeouts.idle.unwrap_or(usual.idle),
     };
     Draft { plan, standing }
 }
 
-/// What the table `timeouts` says of requests.
+/// What the table `timeouts` says of requests, where it says something.
 pub(super) struct Timeouts {
-    first_byte: Option<Duration>,
-    idle: Option<Duration>,
+    first_byte: Option<Option<Duration>>,
+    idle: Option<Option<Duration>>,
     standing: Vec<(&'static str, Origin)>,
 }
 
@@ -61,8 +58,8 @@ impl Timeouts {
         let first_byte = timeouts.value("first_byte", time_limit);
         let idle = timeouts.value("idle", time_limit);
         Timeouts {
-            first_byte: first_byte.map_or(Some(FIRST_BYTE), |found| found.value),
-            idle: idle.map_or(Some(IDLE), |found| found.value),
+            first_byte: first_byte.map(|found| found.value),
+            idle: idle.map(|found| found.value),
             standing,
         }
     }

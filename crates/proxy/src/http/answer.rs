@@ -320,7 +320,8 @@ mod tests {
 
     #[test]
     fn a_file_takes_the_place_of_our_page() {
-        let pages = Pages::new([(502, Path::new("down.HTML"), Bytes::from("<p>back soon"))]);
+        let body = Bytes::from_static(b"<p>back soon");
+        let pages = Pages::new([(502, Path::new("down.HTML"), body)]);
         let answer = pages.error(502, reader("application/json"));
         assert_eq!(answer.body, "<p>back soon");
         assert_eq!(answer.fields[0], ("content-type", "text/html; charset=utf-8".into()));

@@ -5,7 +5,8 @@ use super::{
     record::{Asked as Typed, Origin as RecordOrigin, RequestId, RequestRecord},
     pool::Lease,
     reply::Reply,
-    service::{Route, Service},
+    routes::Route,
+    service::Service,
     visit::Visit,
 };
 use crate::{
@@ -52,8 +53,7 @@ pub(crate) struct Forward {
     pub(crate) service: Arc<Service>,
     /// What its upstream is told of the connection.
     pub(crate) told: Rc<Told>,
-    /// Its route's place in the service.
-    pub(crate) route: usize,
+    pub(crate) route: Arc<Route>,
     pub(crate) upstream: Arc<Upstream>,
     /// What chooses its server, where that is not the address.
     pub(crate) key: Option<Box<[u8]>>,
@@ -184,13 +184,9 @@ impl<'a> View<'a> {
 }
 
 impl Forward {
-    fn route(&self) -> &Route {
-        &self.service.routes[self.route]
-    }
-
     /// The most that a request's body may come to.
     pub(crate) fn most_body(&self) -> u64 {
-        self.route().most_body()
+        self.route.most_body()
     }
 
     /// The fields of an interim answer, as they go to the client.
@@ -201,7 +197,7 @@ impl Forward {
     /// The fields of an answer, as they go to the client; its length too, where the body has one.
     pub(crate) fn answer_fields(&self, head: &ResponseHead<'_>, mut put: impl FnMut(&str, &[u8])) {
         let fields = head.fields.iter().copied();
-        self.route().rules.response((fields, &head.hop), &self.told, &mut put);
+        self.route.rules.response((fields, &head.hop), &self.told, &mut put);
         if !matches!(head.framing, Framing::Chunked(_) | Framing::UntilClose) {
             let is_length = |field: &&Field<'_>| field.name.eq_ignore_ascii_case("content-length");
             if let Some(length) = head.fields.iter().find(is_length) {

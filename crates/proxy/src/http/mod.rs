@@ -23,6 +23,7 @@ pub(crate) mod rates;
 pub(crate) mod record;
 pub(crate) mod reply;
 pub(crate) mod route;
+pub(crate) mod routes;
 pub(crate) mod rules;
 pub(crate) mod service;
 pub(crate) mod streamed;

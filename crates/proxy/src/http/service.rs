@@ -1,24 +1,19 @@
 //! The service of an http site as it runs: its routes, and what each of them does.
 use super::{
-    access,
     answer::{self, Answer, Pages, Reader, Upstreams, Visited},
     asking::{Forward, View, Way},
     forwarded::Request,
     path,
-    rates::{Rates, retry_after},
     record::RequestId,
     reply::Reply,
-    route::{Asked as Sought, Router},
-    rules::Rules,
+    route::Asked as Sought,
+    routes::{Route, Routes},
     visit::Visit,
 };
 use crate::{
     failure::{Failure, Stage},
     metrics::{Label, Metrics, Requests},
-    plan::{
-        AccessPlan, ActionPlan, Balance, ForwardPlan, HashOn, HostPlan, HttpPlan, RatePlan, RespondPlan, RewritePlan,
-        RoutePlan,
-    },
+    plan::{ActionPlan, Balance, ForwardPlan, HashOn, HostPlan, HttpPlan, RespondPlan, RewritePlan, RoutePlan},
     upstream::Upstream,
 };
 use portcullis_tls::{
@@ -27,7 +22,7 @@ use portcullis_tls::{
     policy::{Policy, RuleName, Stance},
 };
 use portcullis_wire::http1::{Asked, Field, Framing, write};
-use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Instant};
+use std::{borrow::Cow, collections::HashMap, net::IpAddr, sync::Arc, time::Instant};
 
 /// What an http site does.
 pub(crate) struct Service {
@@ -36,19 +31,9 @@ pub(crate) struct Service {
     pub(crate) requests: Arc<Requests>,
     /// What upstreams are told of a client's certificate.
     pub(crate) forward: ForwardPlan,
-    pub(crate) pages: Pages,
-    pub(crate) routes: Vec<Route>,
-    router: Router<usize>,
-    access: AccessPlan,
-    rate: Option<Rates>,
-}
-
-/// A route, with its upstream at hand.
-pub(crate) struct Route {
-    plan: RoutePlan,
-    pub(crate) rules: Rules,
-    rate: Option<Rates>,
-    upstream: Option<Arc<Upstream>>,
+    routes: Routes,
+    /// Those that its routes lead to, by their place in the plan.
+    upstreams: HashMap<usize, Arc<Upstream>>,
 }
 
 /// What a service is made of, besides its plan.
@@ -70,16 +55,13 @@ struct No {
 
 impl Service {
     pub(crate) fn new(plan: &HttpPlan, ground: Ground<'_>) -> Service {
-        let conditions = plan.routes.iter().map(|route| route.condition.clone()).zip(0..);
+        let led_to = plan.routes.iter().filter_map(RoutePlan::upstream);
         Service {
             name: ground.name,
             requests: ground.metrics.requests(ground.label),
             forward: ground.forward,
-            pages: ground.pages,
-            router: Router::new(conditions),
-            routes: plan.routes.iter().map(|route| Route::new(route, ground.upstreams)).collect(),
-            access: plan.access.clone(),
-            rate: rates(plan.rate.as_ref()),
+            upstreams: led_to.map(|place| (place, ground.upstreams[place].clone())).collect(),
+            routes: Routes::new(plan, ground.pages, Instant::now()),
         }
     }
 
@@ -101,29 +83,8 @@ impl Service {
             accept,
             request_id: &request_id,
         };
-        self.pages.error(status, reader)
+        self.routes.pages.error(status, reader)
     }
-}
-
-impl Route {
-    /// A route of a plan, whose upstream is one of these.
-    fn new(plan: &RoutePlan, upstreams: &[Arc<Upstream>]) -> Route {
-        Route {
-            rules: Rules::new(&plan.headers),
-            rate: rates(plan.rate.as_ref()),
-            upstream: plan.upstream().map(|upstream| upstreams[upstream].clone()),
-            plan: plan.clone(),
-        }
-    }
-
-    /// The most that a request's body may come to.
-    pub(crate) fn most_body(&self) -> u64 {
-        self.plan.body.unwrap_or(u64::MAX)
-    }
-}
-
-fn rates(plan: Option<&RatePlan>) -> Option<Rates> {
-    plan.map(|plan| Rates::new(plan, Instant::now()))
 }
 
 /// A request in the making of its decision.
@@ -141,60 +102,46 @@ impl Asking<'_> {
             "*" => Cow::Borrowed("*"),
             path => path::normal(path).map_err(|fault| self.no(400, Fault::Client, format!("its path {fault}")))?,
         };
-        let client = self.visit.told.client(view.fields.iter().copied(), &self.visit.http.trusted_proxies);
-        self.admit(client, (&self.service.access, self.service.rate.as_ref()))?;
-        let place = self.find(&path)?;
-        let route = &self.service.routes[place];
-        self.admit(client, (&route.plan.access, route.rate.as_ref()))?;
-        self.satisfy(&route.plan.policy)?;
+        let trusted = &self.visit.http.trusted_proxies;
+        let client = self.visit.told.client(view.fields.iter().copied(), trusted);
+        let route = self.admit(&path, client)?;
+        self.satisfy(&route.policy)?;
         let visited = Visited {
             host: view.host,
             path: &path,
             query: view.query,
         };
-        match (&route.plan.action, &route.upstream) {
-            (ActionPlan::Forward { rewrite, .. }, Some(upstream)) => {
+        match &route.action {
+            ActionPlan::Forward { upstream, rewrite } => {
                 let path = rewritten(&path, route, rewrite);
-                self.forward((place, upstream), &path, client)
+                self.forward((route, &self.service.upstreams[upstream]), &path, client)
             }
-            (ActionPlan::Redirect(redirect), _) => {
+            ActionPlan::Redirect(redirect) => {
                 let location = answer::location(&redirect.to, visited);
                 Ok(self.answer(route, Answer::redirect(redirect.status, location).into()))
             }
-            (ActionPlan::Respond(respond), _) => Ok(self.answer(route, self.respond(respond))),
-            (ActionPlan::Forward { .. }, None) => Err(self.no(500, Fault::Ours, "a route without its upstream")),
+            ActionPlan::Respond(respond) => Ok(self.answer(route, self.respond(respond))),
         }
     }
 
-    fn find(&self, path: &str) -> Result<usize, No> {
-        let sought = Sought {
+    /// Lists, rates, and the route.
+    fn admit(&self, path: &str, client: Option<IpAddr>) -> Result<&Arc<Route>, No> {
+        let asked = Sought {
             method: self.view.method,
             path,
             fields: self.view.fields.iter().copied(),
         };
-        if let Some(place) = self.service.router.find(sought.clone()) {
-            return Ok(*place);
-        }
-        let methods = self.service.router.methods(sought);
-        if methods.is_empty() {
-            return Err(self.no(404, Fault::Client, "no route takes it"));
-        }
-        let mut no = self.no(405, Fault::Client, "no route takes its method");
-        no.reply.put("allow", methods.join(", ").as_bytes());
-        Err(no)
-    }
-
-    /// Lists and rates.
-    fn admit(&self, client: Option<IpAddr>, (access, rate): (&AccessPlan, Option<&Rates>)) -> Result<(), No> {
-        if !access::admits(access, client) {
-            return Err(self.no(403, Fault::Client, "its address may not ask"));
-        }
-        let Some(wait) = rate.and_then(|rate| rate.take(client, Instant::now()).err()) else {
-            return Ok(());
-        };
-        let mut no = self.no(429, Fault::Client, "more requests a second than limits.requests_per_second");
-        no.reply.put("retry-after", retry_after(wait).to_string().as_bytes());
-        Err(no)
+        self.service.routes.admit(asked, client, Instant::now()).map_err(|refusal| {
+            let request_id = self.id.to_string();
+            let reader = Reader {
+                accept: self.accept(),
+                request_id: &request_id,
+            };
+            No {
+                reply: refusal.answer(&self.service.routes.pages, reader).into(),
+                failure: Some(Failure::refused(Stage::Request, Fault::Client, refusal.why())),
+            }
+        })
     }
 
     /// What the connection must have negotiated.
@@ -232,8 +179,7 @@ impl Asking<'_> {
     fn respond(&self, respond: &RespondPlan) -> Reply {
         match respond {
             RespondPlan::Health => {
-                let upstreams = self.service.routes.iter().filter_map(|route| route.upstream.as_ref());
-                let health = match upstreams.clone().all(|upstream| upstream.is_reachable()) {
+                let health = match self.service.upstreams.values().all(|upstream| upstream.is_reachable()) {
                     true => Upstreams::Ok,
                     false => Upstreams::Failed,
                 };
@@ -263,17 +209,22 @@ impl Asking<'_> {
         Way::Answer(reply, None)
     }
 
-    fn forward(&self, (place, upstream): (usize, &Arc<Upstream>), path: &str, client: Option<IpAddr>) -> Result<Way, No> {
-        let (view, route) = (self.view, &self.service.routes[place]);
+    fn forward(
+        &self,
+        (route, upstream): (&Arc<Route>, &Arc<Upstream>),
+        path: &str,
+        client: Option<IpAddr>,
+    ) -> Result<Way, No> {
+        let view = self.view;
         if matches!(view.framing, Framing::Length(length) if *length > route.most_body()) {
             return Err(self.no(413, Fault::Client, "body longer than limits.body"));
         }
         let mut head = Vec::with_capacity(1024);
-        let host_ends = self.head(&mut head, route, (path, client));
+        let host_ends = self.head(&mut head, (route, upstream), (path, client));
         Ok(Way::Forward(Box::new(Forward {
             service: self.service.clone(),
             told: self.visit.told.clone(),
-            route: place,
+            route: route.clone(),
             upstream: upstream.clone(),
             key: self.key(upstream),
             client,
@@ -290,9 +241,14 @@ impl Asking<'_> {
     }
 
     /// The request's head as it goes to a server of HTTP/1.1; where its host ends, if the server's own belongs there.
-    fn head(&self, head: &mut Vec<u8>, route: &Route, (path, client): (&str, Option<IpAddr>)) -> Option<usize> {
+    fn head(
+        &self,
+        head: &mut Vec<u8>,
+        (route, upstream): (&Route, &Upstream),
+        (path, client): (&str, Option<IpAddr>),
+    ) -> Option<usize> {
         let view = self.view;
-        let host = route.upstream.as_ref().map_or(&HostPlan::Pass, |upstream| &upstream.plan.http.host);
+        let host = &upstream.plan.http.host;
         head.extend_from_slice(view.method.as_bytes());
         head.push(b' ');
         head.extend_from_slice(path.as_bytes());
@@ -378,12 +334,9 @@ impl Asking<'_> {
 }
 
 fn rewritten<'p>(path: &'p str, route: &Route, rewrite: &RewritePlan) -> Cow<'p, str> {
-    let crate::plan::PathPlan::Prefix(prefix) = &route.plan.condition.path else {
-        return Cow::Borrowed(path);
-    };
-    match rewrite {
-        RewritePlan::Keep => Cow::Borrowed(path),
-        RewritePlan::Strip => path::replaced(path, prefix, ""),
-        RewritePlan::Replace(with) => path::replaced(path, prefix, with),
+    match (rewrite, &route.prefix) {
+        (RewritePlan::Keep, _) | (_, None) => Cow::Borrowed(path),
+        (RewritePlan::Strip, Some(prefix)) => path::replaced(path, prefix, ""),
+        (RewritePlan::Replace(with), Some(prefix)) => path::replaced(path, prefix, with),
     }
 }

@@ -20,6 +20,15 @@ impl ServicePlan {
         };
         one.into_iter().chain(routes.iter().filter_map(RoutePlan::upstream))
     }
+
+    /// Files in place of our own pages, by status.
+    pub fn pages(&self) -> impl Iterator<Item = (u16, &PathBuf)> {
+        let errors = match self {
+            ServicePlan::Tcp(_) => None,
+            ServicePlan::Http(http) => Some(&http.errors),
+        };
+        errors.into_iter().flatten().map(|(status, file)| (*status, file))
+    }
 }
 
 /// The service of an http site.
@@ -86,6 +95,16 @@ pub enum PathPlan {
     Prefix(String),
     /// What this expression finds somewhere in it; it is known to compile.
     Regex(String),
+}
+
+impl PathPlan {
+    /// The prefix, where that is the condition.
+    pub fn prefix(&self) -> Option<&str> {
+        match self {
+            PathPlan::Prefix(prefix) => Some(prefix),
+            PathPlan::Any | PathPlan::Exact(_) | PathPlan::Regex(_) => None,
+        }
+    }
 }
 
 /// A condition on a field.
@@ -295,4 +314,18 @@ pub struct UpstreamHttpPlan {
     pub first_byte: Option<Duration>,
     /// Between two bytes of an answer, and how long a connection is kept for the next request; None: for ever.
     pub idle: Option<Duration>,
+}
+
+impl Default for UpstreamHttpPlan {
+    /// What is not written.
+    fn default() -> UpstreamHttpPlan {
+        // reports and exports take longer than a page; past a minute a browser's user has gone (SPEC 4)
+        let minute = Some(Duration::from_secs(60));
+        UpstreamHttpPlan {
+            http: UpstreamHttp::Auto,
+            host: HostPlan::Pass,
+            first_byte: minute,
+            idle: minute,
+        }
+    }
 }

@@ -17,8 +17,10 @@ pub(crate) enum Key<'a> {
     Any,
     /// The client's address.
     Source(IpAddr),
+    #[allow(dead_code, reason = "for requests, which choose by more than an address")]
     /// What the upstream's `hash` names: a header, a cookie, a path.
     Bytes(&'a [u8]),
+    #[allow(dead_code, reason = "for requests, which choose by more than an address")]
     /// The server that served it before, by [`Server::id`].
     Held(&'a str),
 }
@@ -182,7 +184,7 @@ mod tests {
     use super::*;
     use crate::{
         metrics::Metrics,
-        plan::{HashOn, UpstreamPlan},
+        plan::{HashOn, UpstreamHttpPlan, UpstreamPlan},
     };
     use std::{collections::HashMap, time::Duration};
 
@@ -207,6 +209,7 @@ mod tests {
                 health: None,
                 connect_timeout: Duration::from_secs(1),
                 retries: None,
+                http: UpstreamHttpPlan::default(),
             };
             let metrics = Metrics::new();
             let servers = (0..weights.len()).map(|place| Arc::new(Server::new(&plan, place, &metrics)));

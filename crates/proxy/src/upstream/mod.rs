@@ -70,6 +70,7 @@ impl Upstream {
     }
 
     /// The server whose turn it is for this key.
+    #[allow(dead_code, reason = "for requests, which choose by more than an address")]
     pub(crate) fn pick(&self, key: Key<'_>) -> Option<Pick> {
         self.pick_besides(key, &[])
     }

@@ -166,6 +166,7 @@ impl Server {
     }
 
     /// Whether a connection that was kept is what a new one would be: its TLS has not been replaced since.
+    #[allow(dead_code, reason = "for pools of connections that are kept")]
     pub(crate) fn is_current(&self, stream: &Stream) -> bool {
         stream.made_as == self.dressed()
     }

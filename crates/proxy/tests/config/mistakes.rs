@@ -399,12 +399,9 @@ fn mistakes_about_an_upstream_are_told_with_what_to_write() {
             "balance = { hash = 'source', sticky = 'cookie' }",
             "balance has hash and sticky",
         ),
-        (
-            "balance = { hash = 'header:' }",
-            "balance.hash \"header:\" is nothing to hash",
-        ),
+        ("balance = { hash = 'header:' }", "\"header:\" is nothing to hash"),
         ("retries = -1", "retries must be from 0 to 100, not -1"),
-        ("health = { path = 'healthz' }", "health.path \"healthz\" is no path"),
+        ("health = { path = 'healthz' }", "\"healthz\" is no path"),
         (
             "health = { status = [200] }",
             "health.status means nothing without health.path",

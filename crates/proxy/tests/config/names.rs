@@ -298,7 +298,6 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
     ),
     ("upstream", "http = '1.1'", "http = 'h2c'"),
     ("upstream", "host = 'pass'", "host = 'upstream'"),
-    ("upstream", "retries = 0", "retries = 1"),
     (
         "upstream",
         "timeouts = { first_byte = '1s' }",
