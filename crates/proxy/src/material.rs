@@ -12,7 +12,7 @@ use portcullis_tls::{
     tickets::SharedSecret,
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},

@@ -168,7 +168,9 @@ impl Metrics {
         Arc::new(Requests {
             site: site.clone(),
             count: self.requests.clone(),
-            seconds: self.request_seconds.get_or_create_owned(&SiteLabel { site: site.clone() }),
+            seconds: self
+                .request_seconds
+                .get_or_create_owned(&SiteLabel { site: site.clone() }),
         })
     }
 
@@ -414,7 +416,11 @@ impl Metrics {
         );
         r.register("portcullis_policy", "Decisions of the policy", self.policy.clone());
         r.register("portcullis_bytes", "Application bytes relayed", self.bytes.clone());
-        r.register("portcullis_requests", "Requests that ended, by how they were answered", self.requests.clone());
+        r.register(
+            "portcullis_requests",
+            "Requests that ended, by how they were answered",
+            self.requests.clone(),
+        );
         r.register_with_unit(
             "portcullis_request_duration",
             "From a request's head to the end of its answer",

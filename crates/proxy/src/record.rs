@@ -400,7 +400,6 @@ impl Line<'_> {
             LogFormat::Text => text_line(self, &self.ts, self.event),
         }
     }
-
 }
 
 /// The same fields for people: what is empty is left out.
@@ -529,7 +528,10 @@ mod tests {
                 resumed: false,
                 alpn: None,
             };
-            record.books.metrics.upstream_health(&Label::from("up"), &"h:1".into(), true);
+            record
+                .books
+                .metrics
+                .upstream_health(&Label::from("up"), &"h:1".into(), true);
             record.books.metrics.upstream_handshake(&Label::from("up"), &facts);
             record.negotiated_as(facts);
             record.bytes = Bytes { inward: 1, outward: 2 };

@@ -260,11 +260,7 @@ struct SiteBuild<'a> {
 }
 
 impl SiteBuild<'_> {
-    fn on(
-        &mut self,
-        listener: &ListenerPlan,
-        tickets: &Arc<Tickets>,
-    ) -> Result<Arc<Site>, BuildError> {
+    fn on(&mut self, listener: &ListenerPlan, tickets: &Arc<Tickets>) -> Result<Arc<Site>, BuildError> {
         let policy = listener
             .policy
             .map_or(self.plan.policy, |p| self.plan.policy.tightened_by(p));

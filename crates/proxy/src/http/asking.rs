@@ -2,8 +2,8 @@
 use super::{
     answer::{self, Answer, Visited},
     forwarded::Told,
-    record::{Asked as Typed, Origin as RecordOrigin, RequestId, RequestRecord},
     pool::Lease,
+    record::{Asked as Typed, Origin as RecordOrigin, RequestId, RequestRecord},
     reply::Reply,
     routes::Route,
     service::Service,
@@ -244,16 +244,34 @@ impl Forward {
             let mut kept = None;
             core.scratch(&mut |scratch| kept = core.pool.take(&pick.server, scratch));
             if let Some(stream) = kept.filter(|stream| pick.server.is_current(stream)) {
-                return Ok(Lease { stream, pick, is_used: true, rest: upstream.plan.http.idle });
+                return Ok(Lease {
+                    stream,
+                    pick,
+                    is_used: true,
+                    rest: upstream.plan.http.idle,
+                });
             }
             let deadline = Instant::now() + upstream.plan.connect_timeout;
             match Box::pin(pick.server.connect(core, deadline)).await {
-                Ok(stream) => return Ok(Lease { stream, pick, is_used: false, rest: upstream.plan.http.idle }),
+                Ok(stream) => {
+                    return Ok(Lease {
+                        stream,
+                        pick,
+                        is_used: false,
+                        rest: upstream.plan.http.idle,
+                    });
+                }
                 Err(failure) => problem = Some(failure),
             }
             tried.push(pick.server.place());
         }
-        let nobody = || Failure::failed(Stage::Connect, Fault::Upstream, "upstream has no server that was not tried");
+        let nobody = || {
+            Failure::failed(
+                Stage::Connect,
+                Fault::Upstream,
+                "upstream has no server that was not tried",
+            )
+        };
         Err(problem.unwrap_or_else(nobody))
     }
 }

@@ -63,7 +63,13 @@ pub(crate) struct Broken {
 impl Upload {
     /// A body of `most` bytes at most.
     pub(crate) fn new(framing: Framing, most: u64) -> Upload {
-        Upload { framing, cleared: 0, window: FIRST_WINDOW, count: 0, most }
+        Upload {
+            framing,
+            cleared: 0,
+            window: FIRST_WINDOW,
+            count: 0,
+            most,
+        }
     }
 
     /// All of it came, and went.
@@ -154,7 +160,12 @@ impl Broken {
 }
 
 impl<'a> Exchange<'a> {
-    pub(crate) fn new(client: &'a mut Client, forward: &'a Forward, attempt: Attempt, patience: Patience) -> Exchange<'a> {
+    pub(crate) fn new(
+        client: &'a mut Client,
+        forward: &'a Forward,
+        attempt: Attempt,
+        patience: Patience,
+    ) -> Exchange<'a> {
         Exchange {
             client,
             forward,
@@ -176,7 +187,9 @@ impl<'a> Exchange<'a> {
             Flow::Over => return Poll::Ready(Ok(())),
             Flow::Waits(answer) => weightier(answer, upload),
         };
-        self.patience.poll(cx, waits, self.moved).map(|late| Err(too_late(late)))
+        self.patience
+            .poll(cx, waits, self.moved)
+            .map(|late| Err(too_late(late)))
     }
 
     /// From the client to the server. Says for whom it waits; None when all of it went.

@@ -172,7 +172,10 @@ impl Connection<'_> {
     async fn forward(&mut self, mut asking: Asking, mut forward: Forward) -> Result<After, Failure> {
         let core = &Rc::clone(self.visit).core;
         let (mut tried, mut repeats) = (Vec::new(), 0);
-        let mut upload = Upload::new(std::mem::replace(&mut asking.framing, Framing::Empty), forward.most_body());
+        let mut upload = Upload::new(
+            std::mem::replace(&mut asking.framing, Framing::Empty),
+            forward.most_body(),
+        );
         loop {
             let lease = match forward.lease(core, &mut tried).await {
                 Ok(lease) => lease,
@@ -263,9 +266,20 @@ impl Connection<'_> {
         self.client.put(&[IoSlice::new(&out)]);
         let visit = Rc::clone(self.visit);
         let deadline = Instant::now() + limits::BODY_RATE_OVER;
-        match visit.core.wheel.within(Some(deadline), poll_fn(|cx| self.client.poll_flush(cx))).await {
+        match visit
+            .core
+            .wheel
+            .within(Some(deadline), poll_fn(|cx| self.client.poll_flush(cx)))
+            .await
+        {
             Some(flushed) => flushed?,
-            None => return Err(Failure::failed(Stage::Request, Fault::Client, "it takes its answer too slowly")),
+            None => {
+                return Err(Failure::failed(
+                    Stage::Request,
+                    Fault::Client,
+                    "it takes its answer too slowly",
+                ));
+            }
         }
         Ok(if persists { After::Next } else { After::Close })
     }

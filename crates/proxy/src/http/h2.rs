@@ -175,7 +175,10 @@ fn view<'a>(
         return Err(501);
     }
     let mut count = 0;
-    let others = parts.headers.iter().filter(|(name, _)| *name != header::HOST && *name != header::COOKIE);
+    let others = parts
+        .headers
+        .iter()
+        .filter(|(name, _)| *name != header::HOST && *name != header::COOKIE);
     let others = others.map(|(name, value)| (name.as_str(), value.as_bytes()));
     for (name, value) in others.chain(cookie.map(|cookie| ("cookie", cookie))) {
         *room.get_mut(count).ok_or(431_u16)? = Field { name, value };
@@ -203,7 +206,10 @@ fn view<'a>(
 fn host(parts: &Parts) -> Result<&str, u16> {
     let authority = parts.uri.authority().map(|authority| authority.as_str());
     let mut fields = parts.headers.get_all(header::HOST).iter();
-    let field = fields.next().map(|value| value.to_str().map_err(|_| 400_u16)).transpose()?;
+    let field = fields
+        .next()
+        .map(|value| value.to_str().map_err(|_| 400_u16))
+        .transpose()?;
     let host = match (authority, field) {
         (Some(authority), Some(field)) if !authority.eq_ignore_ascii_case(field) => return Err(400),
         (Some(host), _) | (None, Some(host)) => host,

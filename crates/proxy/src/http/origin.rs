@@ -45,10 +45,18 @@ pub(crate) struct Origin {
 
 enum Answer {
     /// Its head has not come whole: this much of it has, after so many interim ones.
-    Awaited { partial: Vec<u8>, interim: u8 },
-    Flowing { framing: Framing, persists: bool },
+    Awaited {
+        partial: Vec<u8>,
+        interim: u8,
+    },
+    Flowing {
+        framing: Framing,
+        persists: bool,
+    },
     /// The server's connection may carry another request.
-    Over { persists: bool },
+    Over {
+        persists: bool,
+    },
     /// From here on it is another protocol; this came of it already.
     Switched(Vec<u8>),
 }
@@ -259,7 +267,9 @@ impl Origin {
         match &mut self.answer {
             Answer::Awaited { .. } => Err(wrong("closed before it answered")),
             Answer::Flowing { framing, .. } => {
-                framing.ended().map_err(|_| wrong("closed in the middle of its answer"))?;
+                framing
+                    .ended()
+                    .map_err(|_| wrong("closed in the middle of its answer"))?;
                 sink.end(framing);
                 self.answer = Answer::Over { persists: false };
                 Ok(())

@@ -70,19 +70,28 @@ impl Sink for ToClient<'_> {
         }
         self.status_line(head);
         let line = &mut self.passing.line;
-        self.forward.interim_fields(head, |name, value| write::field(line, name, value));
+        self.forward
+            .interim_fields(head, |name, value| write::field(line, name, value));
         line.extend_from_slice(write::CRLF);
     }
 
     fn head(&mut self, head: &ResponseHead<'_>) {
         self.status_line(head);
         let Passing { line, .. } = &mut *self.passing;
-        self.forward.answer_fields(head, |name, value| write::field(line, name, value));
+        self.forward
+            .answer_fields(head, |name, value| write::field(line, name, value));
         self.passing.status = head.status;
         if head.status == 101 {
-            let protocol = head.fields.iter().find(|field| field.name.eq_ignore_ascii_case("upgrade"));
+            let protocol = head
+                .fields
+                .iter()
+                .find(|field| field.name.eq_ignore_ascii_case("upgrade"));
             write::field(&mut self.passing.line, "connection", b"upgrade");
-            write::field(&mut self.passing.line, "upgrade", protocol.map_or(b"", |protocol| protocol.value));
+            write::field(
+                &mut self.passing.line,
+                "upgrade",
+                protocol.map_or(b"", |protocol| protocol.value),
+            );
         } else {
             let is_open = matches!(head.framing, Framing::Chunked(_) | Framing::UntilClose);
             self.passing.is_chunked = is_open && !self.passing.is_old();

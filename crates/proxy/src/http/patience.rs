@@ -100,8 +100,8 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         client: Duration::from_secs(30),
-        first_byte: Duration::from_secs(60),
-        server: Duration::from_secs(90),
+        first_byte: Some(Duration::from_secs(60)),
+        server: Some(Duration::from_secs(90)),
         least: 1000,
     };
 
@@ -122,7 +122,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_wait_has_its_own_limit_and_a_trickle_does_not_prolong_a_clients() {
-        let cases = LocalSet::new().run_until(async {
+        let local = LocalSet::new();
+        let cases = local.run_until(async {
             [
                 ran_out(Wait::ClientSends, |_| 0).await,
                 ran_out(Wait::ServerAnswers, |_| 0).await,

@@ -158,7 +158,9 @@ impl Drop for RequestRecord {
 
 /// A method as metrics know it: the registered ones of RFC 9110 and RFC 5789, never what a client invents.
 fn known(method: &str) -> &'static str {
-    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    const KNOWN: [&str; 9] = [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+    ];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("_OTHER")
 }
 

@@ -67,7 +67,8 @@ impl Manner {
 
 impl From<Answer> for Reply {
     fn from(answer: Answer) -> Reply {
-        let field = |(name, value): &(&'static str, std::borrow::Cow<'static, str>)| ((*name).into(), value.as_bytes().into());
+        let field =
+            |(name, value): &(&'static str, std::borrow::Cow<'static, str>)| ((*name).into(), value.as_bytes().into());
         Reply {
             status: answer.status,
             fields: answer.fields.iter().map(field).collect(),

@@ -59,13 +59,13 @@ impl Routes {
         let rates = |plan: &Option<_>| plan.as_ref().map(|plan| Rates::new(plan, now));
         let route = |plan: &RoutePlan| {
             Arc::new(Route {
-            action: plan.action.clone(),
-            rules: Rules::new(&plan.headers),
-            policy: plan.policy,
-            body: plan.body,
-            prefix: plan.condition.path.prefix().map(str::to_owned),
-            access: plan.access.clone(),
-            rates: rates(&plan.rate),
+                action: plan.action.clone(),
+                rules: Rules::new(&plan.headers),
+                policy: plan.policy,
+                body: plan.body,
+                prefix: plan.condition.path.prefix().map(str::to_owned),
+                access: plan.access.clone(),
+                rates: rates(&plan.rate),
             })
         };
         let routes = plan.routes.iter().map(|plan| (plan.condition.clone(), route(plan)));

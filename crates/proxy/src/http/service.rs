@@ -131,17 +131,20 @@ impl Asking<'_> {
             path,
             fields: self.view.fields.iter().copied(),
         };
-        self.service.routes.admit(asked, client, Instant::now()).map_err(|refusal| {
-            let request_id = self.id.to_string();
-            let reader = Reader {
-                accept: self.accept(),
-                request_id: &request_id,
-            };
-            No {
-                reply: refusal.answer(&self.service.routes.pages, reader).into(),
-                failure: Some(Failure::refused(Stage::Request, Fault::Client, refusal.why())),
-            }
-        })
+        self.service
+            .routes
+            .admit(asked, client, Instant::now())
+            .map_err(|refusal| {
+                let request_id = self.id.to_string();
+                let reader = Reader {
+                    accept: self.accept(),
+                    request_id: &request_id,
+                };
+                No {
+                    reply: refusal.answer(&self.service.routes.pages, reader).into(),
+                    failure: Some(Failure::refused(Stage::Request, Fault::Client, refusal.why())),
+                }
+            })
     }
 
     /// What the connection must have negotiated.
@@ -150,7 +153,9 @@ impl Asking<'_> {
         let is_met = |rule| match rule {
             RuleName::KeyExchange => facts.is_some_and(|facts| facts.key_exchange().is_quantum_safe()),
             RuleName::Authentication => facts.is_some_and(|facts| facts.authentication == Authentication::Pq),
-            RuleName::ClientAuthentication => facts.is_some_and(|facts| facts.client_authentication == ClientAuthentication::Pq),
+            RuleName::ClientAuthentication => {
+                facts.is_some_and(|facts| facts.client_authentication == ClientAuthentication::Pq)
+            }
         };
         let rules = [
             (RuleName::KeyExchange, policy.key_exchange),
@@ -160,7 +165,11 @@ impl Asking<'_> {
         let mut refused = None;
         for (rule, _) in rules.into_iter().filter(|(_, stance)| *stance == Stance::Require) {
             let decision = if is_met(rule) { "admitted" } else { "refused" };
-            self.visit.core.books().metrics.request_policy(&self.service.name, rule.as_str(), decision);
+            self.visit
+                .core
+                .books()
+                .metrics
+                .request_policy(&self.service.name, rule.as_str(), decision);
             if !is_met(rule) {
                 refused.get_or_insert(rule);
             }
@@ -201,10 +210,12 @@ impl Asking<'_> {
         let names: Vec<String> = reply.fields.iter().map(|(name, _)| name.to_string()).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let mut added = Vec::new();
-        route
-            .rules
-            .own_response(&names, &self.visit.told, |name, value| added.push((name.into(), value.into())));
-        reply.fields.retain(|(name, _)| !route.rules.removes_from_response(name));
+        route.rules.own_response(&names, &self.visit.told, |name, value| {
+            added.push((name.into(), value.into()))
+        });
+        reply
+            .fields
+            .retain(|(name, _)| !route.rules.removes_from_response(name));
         reply.fields.extend(added);
         Way::Answer(reply, None)
     }
@@ -276,7 +287,9 @@ impl Asking<'_> {
         };
         let mut text = Vec::new();
         let put = |name: &str, value: &[u8]| write::field(head, name, value);
-        route.rules.request((&request, &view.hop), &self.visit.told, &mut text, put);
+        route
+            .rules
+            .request((&request, &view.hop), &self.visit.told, &mut text, put);
         match view.framing {
             Framing::Chunked(_) => write::field(head, "transfer-encoding", b"chunked"),
             Framing::Length(length) => {
@@ -296,7 +309,9 @@ impl Asking<'_> {
 
     /// What tells this request from others, where its upstream balances by that.
     fn key(&self, upstream: &Upstream) -> Option<Box<[u8]>> {
-        let Balance::Hash(on) = &upstream.plan.balance else { return None };
+        let Balance::Hash(on) = &upstream.plan.balance else {
+            return None;
+        };
         match on {
             HashOn::Source => None,
             HashOn::Header(name) => self.field(name).map(Box::from),
@@ -310,14 +325,27 @@ impl Asking<'_> {
     }
 
     fn field(&self, name: &str) -> Option<&[u8]> {
-        let found = self.view.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        let found = self
+            .view
+            .fields
+            .iter()
+            .find(|field| field.name.eq_ignore_ascii_case(name));
         found.map(|field| field.value)
     }
 
     fn cookie(&self, name: &str) -> Option<&[u8]> {
         let is_cookie = |field: &&Field<'_>| field.name.eq_ignore_ascii_case("cookie");
-        let mut pairs = self.view.fields.iter().filter(is_cookie).flat_map(|field| field.value.split(|byte| *byte == b';'));
-        pairs.find_map(|pair| pair.trim_ascii_start().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        let mut pairs = self
+            .view
+            .fields
+            .iter()
+            .filter(is_cookie)
+            .flat_map(|field| field.value.split(|byte| *byte == b';'));
+        pairs.find_map(|pair| {
+            pair.trim_ascii_start()
+                .strip_prefix(name.as_bytes())?
+                .strip_prefix(b"=")
+        })
     }
 
     /// What the client would rather read.

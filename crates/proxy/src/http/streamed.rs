@@ -121,7 +121,12 @@ impl Upload {
 }
 
 impl Streamed {
-    pub(super) fn new(visit: &Rc<Visit>, forward: Forward, (lease, head): (Lease, Vec<u8>), upload: Upload) -> Streamed {
+    pub(super) fn new(
+        visit: &Rc<Visit>,
+        forward: Forward,
+        (lease, head): (Lease, Vec<u8>),
+        upload: Upload,
+    ) -> Streamed {
         Streamed {
             origin: Origin::new(lease, head, forward.asked),
             patience: visit.patience(&forward.upstream),
@@ -137,11 +142,13 @@ impl Streamed {
     pub(super) async fn head(&mut self) -> Result<Response<()>, Broken> {
         std::future::poll_fn(|cx| {
             let visit = self.visit.clone();
-            lent(&visit.core, |scratch| loop {
-                if let Some(head) = self.come.head.take() {
-                    return Poll::Ready(Ok(head));
+            lent(&visit.core, |scratch| {
+                loop {
+                    if let Some(head) = self.come.head.take() {
+                        return Poll::Ready(Ok(head));
+                    }
+                    std::task::ready!(self.poll(cx, scratch))?;
                 }
-                std::task::ready!(self.poll(cx, scratch))?;
             })
         })
         .await
@@ -330,7 +337,9 @@ impl Body for Answered {
 impl Flowing {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2io::Broken>>> {
         loop {
-            let Some(streamed) = &mut self.streamed else { return Poll::Ready(None) };
+            let Some(streamed) = &mut self.streamed else {
+                return Poll::Ready(None);
+            };
             if let Some(frame) = streamed.come.frames.pop_front() {
                 // until it is asked for the next, its client is busy with this one
                 self.held.get_or_insert_with(|| Held::new(&streamed.visit));

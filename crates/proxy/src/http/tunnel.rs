@@ -23,7 +23,11 @@ pub(crate) async fn run(mut client: Client, switched: Switched, visit: &Visit) -
         let written = poll_fn(|cx| stream.poll_write(cx, rest)).await;
         rest = &rest[written.map_err(|e| Failure::io(Stage::Relay, Fault::Upstream, &e))?..];
     }
-    let idle = visit.http.limits.upgrade_idle.map(|limit| Idle::new(limit, &visit.core.wheel));
+    let idle = visit
+        .http
+        .limits
+        .upgrade_idle
+        .map(|limit| Idle::new(limit, &visit.core.wheel));
     let mut moved = Bytes::default();
     let ended = relay((client.into_downstream(), stream), (idle, None), &mut moved, |read| {
         visit.core.scratch(read)

@@ -87,7 +87,10 @@ impl Visit {
         let name = without_port(host);
         match &self.site {
             Some(site) if self.is_sni(name) => Ok(site.clone()),
-            Some(site) => self.find(name).filter(|found| Arc::ptr_eq(found, site)).ok_or(Misdirected),
+            Some(site) => self
+                .find(name)
+                .filter(|found| Arc::ptr_eq(found, site))
+                .ok_or(Misdirected),
             None => self.find(name).ok_or(Misdirected),
         }
     }
@@ -99,7 +102,10 @@ impl Visit {
     /// By the configuration as it is now.
     fn find(&self, name: &str) -> Option<Arc<Site>> {
         let snapshot = self.core.shared.live.load();
-        let here = snapshot.listeners.iter().find(|listener| listener.name == self.listener)?;
+        let here = snapshot
+            .listeners
+            .iter()
+            .find(|listener| listener.name == self.listener)?;
         let name = name.to_ascii_lowercase();
         here.sites.find(Some(&name)).cloned()
     }
