@@ -100,7 +100,7 @@ impl Asking<'_> {
         let view = self.view;
         let path = match view.path {
             "*" => Cow::Borrowed("*"),
-            path => path::normal(path).map_err(|fault| self.no(400, Fault::Client, format!("its path {fault}")))?,
+            path => path::normal(path).map_err(|fault| self.no(400, Fault::Client, fault.to_string()))?,
         };
         let trusted = &self.visit.http.trusted_proxies;
         let client = self.visit.told.client(view.fields.iter().copied(), trusted);
