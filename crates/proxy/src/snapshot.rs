@@ -10,6 +10,7 @@ use crate::{
     plan::{Address, ForwardPlan, ListenerPlan, Plan, ResumptionPlan, ServicePlan, SitePlan},
     site::{Service, Site, Sites},
     upstream::Upstream,
+    watch::Seen,
 };
 use arc_swap::{ArcSwap, Guard};
 use portcullis_tls::{
@@ -66,6 +67,14 @@ pub(crate) struct Ground<'a> {
     pub(crate) broken: Broken<'a>,
 }
 
+/// Why there is no snapshot.
+pub(crate) struct Unbuilt {
+    /// All that is wrong.
+    pub(crate) problems: Vec<Problem>,
+    /// What every file held.
+    pub(crate) seen: Arc<Seen>,
+}
+
 impl Live {
     pub(crate) fn new(snapshot: Snapshot) -> Live {
         Live {
@@ -95,7 +104,7 @@ impl Live {
 
 impl Snapshot {
     /// Builds all of it, or says all that is wrong.
-    pub(crate) fn build(loaded: &Loaded, ground: &Ground<'_>) -> Result<Snapshot, Vec<Problem>> {
+    pub(crate) fn build(loaded: &Loaded, ground: &Ground<'_>) -> Result<Snapshot, Unbuilt> {
         let plan = &loaded.plan;
         let mut materials = Materials::new(&loaded.explained, ground.self_signed, ground.broken);
         let upstreams: Vec<Arc<Upstream>> = plan.upstreams.iter().map(|u| ground.upstream(u)).collect();
@@ -118,7 +127,9 @@ impl Snapshot {
             built.push(sites);
         }
         if !materials.problems.is_empty() {
-            return Err(materials.problems);
+            let problems = std::mem::take(&mut materials.problems);
+            let seen = materials.kept().seen;
+            return Err(Unbuilt { problems, seen });
         }
         let redirecting: Vec<Listener> = listeners.iter().filter_map(|l| ground.redirecting(l)).collect();
         listeners.extend(redirecting);

@@ -1,5 +1,6 @@
 //! The client side: what an upstream connection, a probe or a self-test offers.
 use crate::{
+    compression::{CertificateCompression, decompressors},
     identity::{Certificate, Identity, class_of},
     negotiated::{Authentication, ClientAuthentication, Negotiated, Version},
     provider,
@@ -101,6 +102,7 @@ impl Client {
         let versions: Vec<_> = spec.versions.iter().map(|version| version.to_rustls()).collect();
         let mut template = template(provider, &versions, &verifier)?;
         template.alpn_protocols = spec.alpn;
+        dress(&mut template, spec.identity.as_deref());
         let wanted = |scheme: &SignatureScheme| match &spec.schemes {
             Some(schemes) => schemes.contains(&SchemeId((*scheme).into())),
             None => true,
@@ -139,6 +141,12 @@ impl Client {
             checker.template.alpn_protocols = vec![b"http/1.1".to_vec()];
         }
         checker
+    }
+
+    /// The same client, whose hello offers these compressions of the server's chain; all that there are otherwise.
+    pub fn offering(mut self, compressions: &[CertificateCompression]) -> Client {
+        self.template.cert_decompressors = decompressors(compressions);
+        self
     }
 
     /// A connection to be driven by the caller; it notes the signature for itself.
@@ -254,7 +262,18 @@ fn template(
         .with_custom_certificate_verifier(Arc::clone(verifier))
         .with_no_client_auth();
     template.resumption = Resumption::disabled();
+    template.cert_decompressors = decompressors(CertificateCompression::all());
+    template.cert_compressors = Vec::new();
     Ok(template)
+}
+
+/// Shows this certificate in the forms that were prepared for it.
+fn dress(template: &mut ClientConfig, identity: Option<&Identity>) {
+    if let Some(identity) = identity {
+        let forms = identity.compressed_forms();
+        template.cert_compressors = forms.finders.clone();
+        template.cert_compression_cache = Arc::clone(&forms.cache);
+    }
 }
 
 fn verifier(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {

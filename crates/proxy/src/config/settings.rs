@@ -61,6 +61,8 @@ struct Written {
     cipher_order: Option<Found<CipherOrder>>,
     signatures: Option<Found<Vec<SchemeId>>>,
     retry: Option<Found<bool>>,
+    certificate_compression: Option<Found<bool>>,
+    raw_public_keys: Option<Found<bool>>,
 }
 
 /// Which side of a handshake the settings are for.
@@ -185,10 +187,13 @@ impl Written {
             cipher_order: None,
             signatures: names::read(tls, "signatures", &SIGNATURES, &usual.signatures),
             retry: None,
+            certificate_compression: tls.value("certificate_compression", values::switch),
+            raw_public_keys: None,
         };
         if side == Side::Server {
             written.cipher_order = tls.value("cipher_order", |value| values::word("order", ORDERS, value));
             written.retry = tls.value("retry", values::switch);
+            written.raw_public_keys = tls.value("raw_public_keys", values::switch);
         }
         written
     }
@@ -201,6 +206,8 @@ impl Written {
             cipher_order: self.cipher_order.as_ref().map(|found| found.value),
             signatures: self.signatures.as_ref().map(|found| found.value.clone()),
             retry: self.retry.as_ref().map(|found| found.value),
+            certificate_compression: self.certificate_compression.as_ref().map(|found| found.value),
+            raw_public_keys: self.raw_public_keys.as_ref().map(|found| found.value),
         }
     }
 
@@ -231,9 +238,19 @@ impl Written {
             ("cipher_order", quoted(order), origin(&self.cipher_order)),
             ("signatures", listed(&settings.signatures), origin(&self.signatures)),
             ("retry", settings.retry.to_string(), origin(&self.retry)),
+            (
+                "certificate_compression",
+                settings.certificate_compression.to_string(),
+                origin(&self.certificate_compression),
+            ),
+            (
+                "raw_public_keys",
+                settings.raw_public_keys.to_string(),
+                origin(&self.raw_public_keys),
+            ),
         ];
         // what is a server's to choose
-        let only_of_servers = |key: &str| matches!(key, "cipher_order" | "retry");
+        let only_of_servers = |key: &str| matches!(key, "cipher_order" | "retry" | "raw_public_keys");
         for (key, value, origin) in rows {
             if side == Side::Client && only_of_servers(key) {
                 continue;

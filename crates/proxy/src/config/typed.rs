@@ -110,7 +110,11 @@ impl Given {
             return;
         };
         let self_signed = typed.take("self_signed").filter(|value| value.kind == Kind::Bool(true));
-        let files = pairs(typed.take("cert"), typed.take("key"), "--cert");
+        let files = pairs(
+            (typed.take("cert"), typed.take("key")),
+            typed.take("passphrase_file"),
+            "--cert",
+        );
         let value = match (self_signed, files) {
             (None, Ok(None)) => return,
             (None, Ok(Some(files))) => files,
@@ -148,7 +152,7 @@ impl Given {
             }
             return;
         }
-        match pairs(typed.take("cert"), typed.take("key"), "--target-cert") {
+        match pairs((typed.take("cert"), typed.take("key")), None, "--target-cert") {
             Ok(files) => files.into_iter().for_each(|files| typed.push("certificates", files)),
             Err(fault) => report.error("", fault),
         }
@@ -226,8 +230,12 @@ fn switch(texts: &[String], origin: Origin) -> Result<Value, Fault> {
     }
 }
 
-/// Certificates and keys in pairs; without keys each file holds both.
-fn pairs(chains: Option<Value>, keys: Option<Value>, flag: &str) -> Result<Option<Value>, Fault> {
+/// Certificates and keys in pairs; without keys each file holds both. One passphrase opens all keys.
+fn pairs(
+    (chains, keys): (Option<Value>, Option<Value>),
+    passphrase: Option<Value>,
+    flag: &str,
+) -> Result<Option<Value>, Fault> {
     let items = |value: Option<Value>| match value {
         Some(Value {
             kind: Kind::Array(items),
@@ -237,13 +245,12 @@ fn pairs(chains: Option<Value>, keys: Option<Value>, flag: &str) -> Result<Optio
     };
     let ((chains, chains_origin), (keys, keys_origin)) = (items(chains), items(keys));
     let Some(origin) = chains_origin else {
-        return match keys_origin {
-            Some(origin) => {
-                let fault = Fault::whole(origin, "a key without a certificate");
-                Err(fault.hint(format!("give {flag} FILE before it")))
-            }
-            None => Ok(None),
+        let alone = match (keys_origin, passphrase) {
+            (Some(origin), _) => Fault::whole(origin, "a key without a certificate"),
+            (None, Some(passphrase)) => Fault::whole(passphrase.origin, "a passphrase without a certificate"),
+            (None, None) => return Ok(None),
         };
+        return Err(alone.hint(format!("give {flag} FILE before it")));
     };
     if keys_origin.is_some() && keys.len() != chains.len() {
         let message = format!("{} certificates, but {} keys", chains.len(), keys.len());
@@ -256,6 +263,9 @@ fn pairs(chains: Option<Value>, keys: Option<Value>, flag: &str) -> Result<Optio
         let (mut table, origin) = (Table::default(), chain.origin.clone());
         table.push("chain", chain);
         keys.next().into_iter().for_each(|key| table.push("key", key));
+        if let Some(passphrase) = &passphrase {
+            table.push("passphrase_file", passphrase.clone());
+        }
         Value {
             kind: Kind::Table(table),
             origin,

@@ -63,13 +63,13 @@ impl Materials<'_> {
     fn make(&mut self, tls: &OriginTls, key_log: Option<Arc<dyn KeyLog>>) -> Result<Outfit, (String, Fault)> {
         // all of them are read, and so watched, whatever the first is worth
         let trust = self.trust(tls.ca.as_deref());
-        let pairs: Vec<_> = tls.certificates.iter().map(|files| self.pair(files)).collect();
+        let pairs: Vec<_> = tls.certificates.iter().map(|files| self.load(files)).collect();
         let (trust, prints) = trust.map_err(|fault| ("ca".to_owned(), fault))?;
         let mut identities: Vec<Arc<Identity>> = Vec::new();
         for (index, pair) in pairs.into_iter().enumerate() {
             let named = |(message, hint): Fault| (format!("certificate {message}"), hint);
             let pair = pair.map_err(|fault| (format!("certificates[{index}]"), named(fault)))?;
-            identities.push(Arc::new(pair));
+            identities.push(pair);
         }
         let files = tls.certificates.iter().flat_map(|files| [&files.chain, &files.key]);
         let prints = prints.into_iter().chain(files.filter_map(|path| self.seen.of(path)));

@@ -74,6 +74,12 @@ impl Client {
         let versions: Vec<_> = versions.iter().map(|version| version.to_rustls()).collect();
         let mut template = template(provider, &versions, &verifier).map_err(OriginError::Settings)?;
         template.alpn_protocols = spec.alpn;
+        match (spec.settings.certificate_compression, spec.identities.as_slice()) {
+            // the forms stand ready for one chain
+            (true, [only]) => super::dress(&mut template, Some(only)),
+            (true, _) => {}
+            (false, _) => template.cert_decompressors = Vec::new(),
+        }
         if let Some(key_log) = spec.key_log {
             template.key_log = key_log;
         }

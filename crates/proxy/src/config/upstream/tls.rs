@@ -124,11 +124,13 @@ fn files(tls: &mut Reader<'_>, item: Value) -> Option<CertificateFiles> {
         pair.error(Fault::whole(origin, "a certificate has no chain").hint(EXAMPLE));
     }
     let key = pair.value("key", certificates::key);
+    let passphrase = pair.value("passphrase_file", values::path);
     pair.finish();
     let chain = chain?.value;
     Some(CertificateFiles {
         key: key.map_or_else(|| chain.clone(), |key| key.value),
         chain,
+        passphrase: passphrase.map(|found| found.value),
     })
 }
 
