@@ -1,7 +1,7 @@
 use super::{
     Bad, Hop, Version, is_token,
     lines::{LONG_HEAD, Lines, MAX_HEAD},
-    token::{is_field_value, is_same_to_a_gateway, trimmed},
+    token::{is_field_value, is_same_to_a_gateway, is_token_byte, trimmed},
 };
 
 /// The most fields of a head: Apache's number, and hyper's.
@@ -40,7 +40,11 @@ pub(super) fn read<'a>(lines: &mut Lines<'a>, into: &mut Fields<'a>) -> Result<O
         if line.is_empty() {
             return Ok(Some((count, facts)));
         }
-        let field = field(line)?;
+        let (name, value) = halves(line)?;
+        let field = Field {
+            name: lines.text(line, name.len()).ok_or(NO_TOKEN)?,
+            value,
+        };
         facts.note(&field)?;
         *into
             .get_mut(count)
@@ -52,20 +56,30 @@ pub(super) fn read<'a>(lines: &mut Lines<'a>, into: &mut Fields<'a>) -> Result<O
 
 /// One field line (RFC 9112 section 5).
 pub(super) fn field(line: &[u8]) -> Result<Field<'_>, Bad> {
-    if matches!(line, [b' ' | b'\t', ..]) {
-        return Err(Bad::syntax("a line begins with a blank"));
-    }
-    let colon = memchr::memchr(b':', line).ok_or(Bad::syntax("a field has no colon"))?;
-    let (name, value) = (&line[..colon], trimmed(&line[colon + 1..]));
-    if !is_token(name) {
-        return Err(Bad::syntax("a field's name is no token"));
-    }
-    if !is_field_value(value) {
-        return Err(Bad::syntax("a field's value holds a control byte"));
-    }
-    let name = std::str::from_utf8(name).map_err(|_| Bad::syntax("a field's name is no token"))?;
-    Ok(Field { name, value })
+    let (name, value) = halves(line)?;
+    Ok(Field {
+        name: std::str::from_utf8(name).map_err(|_| NO_TOKEN)?,
+        value,
+    })
 }
+
+fn halves(line: &[u8]) -> Result<(&[u8], &[u8]), Bad> {
+    // What ends the token must be the colon.
+    let end = line.iter().position(|&byte| !is_token_byte(byte));
+    let (name, value) = match end.map(|end| line.split_at(end)) {
+        Some((name @ [_, ..], [b':', value @ ..])) => (name, trimmed(value)),
+        Some(([], [b' ' | b'\t', ..])) => return Err(Bad::syntax("a line begins with a blank")),
+        Some(_) => return Err(NO_TOKEN),
+        None => return Err(Bad::syntax("a field has no colon")),
+    };
+    if is_field_value(value) {
+        Ok((name, value))
+    } else {
+        Err(Bad::syntax("a field's value holds a control byte"))
+    }
+}
+
+const NO_TOKEN: Bad = Bad::syntax("a field's name is no token");
 
 impl<'a> Facts<'a> {
     /// The two ways to say where the body ends stand in each other's way, and HTTP/1.0 knows but one.

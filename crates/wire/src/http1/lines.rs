@@ -31,12 +31,26 @@ impl Awaited {
 /// A head's lines, each ended by CRLF and nothing else.
 pub(super) struct Lines<'a> {
     bytes: &'a [u8],
+    /// The front of the bytes as text, looked at once since that is cheaper than name by name.
+    text: &'a str,
     at: usize,
 }
 
 impl<'a> Lines<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Lines { bytes, at: 0 }
+        Lines {
+            bytes,
+            text: text(&bytes[..bytes.len().min(TYPICAL_HEAD)]),
+            at: 0,
+        }
+    }
+
+    /// The first so many bytes of the last line as text.
+    pub(super) fn text(&self, line: &'a [u8], length: usize) -> Option<&'a str> {
+        let begin = self.at - line.len() - 2;
+        self.text
+            .get(begin..begin + length)
+            .or_else(|| std::str::from_utf8(&line[..length]).ok())
     }
 
     /// How many bytes the lines so far took.
@@ -80,6 +94,15 @@ impl<'a> Lines<'a> {
             Err(LONG_HEAD)
         }
     }
+}
+
+/// So much is looked at ahead: most heads are shorter, and a body behind the head is not read for nothing.
+const TYPICAL_HEAD: usize = 1024;
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes)
+        .or_else(|error| std::str::from_utf8(&bytes[..error.valid_up_to()]))
+        .unwrap_or_default()
 }
 
 /// Also what a field line says that is too long.

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::{Bad, token::is_uri};
 
 /// Unreserved characters decoded, other escapes in capitals, dot segments removed. `%2f`, `%5c`, `%00`, a
-/// backslash and broken escapes are refused: backends disagree over what they are.
+/// backslash, broken escapes, and dots with parameters (`..;a`) are refused: backends disagree over what they are.
 pub fn normal(path: &str) -> Result<Cow<'_, str>, Bad> {
     if !path.starts_with('/') {
         return Err(Bad::syntax("the path does not begin with a slash"));
@@ -35,6 +35,9 @@ pub fn normal(path: &str) -> Result<Cow<'_, str>, Bad> {
             ".." => {
                 out.truncate(begin);
                 out.truncate(out.rfind('/').unwrap_or(0));
+            }
+            segment if has_dots_and_parameters(segment) => {
+                return Err(Bad::syntax("the path holds a dot segment with parameters"));
             }
             _ => continue,
         }
@@ -75,6 +78,15 @@ pub fn after<'p>(path: &'p str, prefix: &str) -> Option<&'p str> {
         }
     }
     Some(rest)
+}
+
+/// Java's servers take `..;a` for `..` (RFC 3986 section 3.3 leaves parameters to them).
+fn has_dots_and_parameters(segment: &str) -> bool {
+    let behind = segment
+        .strip_prefix("..")
+        .or_else(|| segment.strip_prefix('.'))
+        .unwrap_or_default();
+    behind.starts_with(';') || behind.starts_with("%3B")
 }
 
 fn decode(segment: &str, out: &mut String) -> Result<(), Bad> {

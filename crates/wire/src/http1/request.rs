@@ -9,7 +9,7 @@ use super::{
 /// A request's head, checked.
 #[derive(PartialEq, Debug)]
 pub struct RequestHead<'a> {
-    /// Letters, digits, `-` and `_`; never `CONNECT`.
+    /// Letters, digits, `-` and `_`; never `CONNECT`, and no `head` but `HEAD`.
     pub method: &'a str,
     /// What is asked for.
     pub target: Target<'a>,
@@ -82,8 +82,12 @@ fn request_line(line: &[u8]) -> Result<(&str, &[u8], Version), Bad> {
     }
     let version = super::version(version)?;
     let method = std::str::from_utf8(method).map_err(|_| Bad::syntax("the method holds an odd byte"))?;
-    if method == "CONNECT" {
+    if method.eq_ignore_ascii_case("CONNECT") {
         return Err(Bad::new(501, "CONNECT is for forward proxies"));
+    }
+    // Some servers fold case, and an answer to HEAD ends elsewhere than any other.
+    if method != "HEAD" && method.eq_ignore_ascii_case("HEAD") {
+        return Err(Bad::syntax("HEAD in small letters"));
     }
     Ok((method, target, version))
 }

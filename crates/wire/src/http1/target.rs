@@ -16,11 +16,10 @@ pub enum Target<'a> {
 
 /// A target, and the host where it names one itself.
 pub(super) fn target<'a>(method: &str, target: &'a [u8]) -> Result<(Target<'a>, Option<&'a str>), Bad> {
-    if target.contains(&b'#') {
-        return Err(Bad::syntax("the target has a fragment"));
-    }
     if !is_uri(target) {
-        return Err(Bad::syntax("the target holds a byte that must be escaped"));
+        return Err(Bad::syntax(
+            "the target holds a fragment, or a byte that must be escaped",
+        ));
     }
     let text = std::str::from_utf8(target).map_err(|_| Bad::syntax("the target is not ASCII"))?;
     if text.starts_with('/') {

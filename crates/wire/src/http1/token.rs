@@ -3,7 +3,7 @@
 /// A token (RFC 9110 section 5.6.2): letters, digits, and some marks, at least one.
 pub fn is_token(bytes: &[u8]) -> bool {
     // No early return: the loop stays free of branches.
-    !bytes.is_empty() && bytes.iter().fold(true, |all, &byte| all & TOKEN[usize::from(byte)])
+    !bytes.is_empty() && bytes.iter().fold(true, |all, &byte| all & is_token_byte(byte))
 }
 
 /// A field's name.
@@ -37,6 +37,11 @@ pub(super) fn is_uri(bytes: &[u8]) -> bool {
     bytes
         .iter()
         .fold(true, |all, &byte| all & (byte > b' ') & (byte < 0x7f) & (byte != b'#'))
+}
+
+/// A byte of a token.
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    TOKEN[usize::from(byte)]
 }
 
 /// What may stand around a value and in lists (RFC 9110 section 5.6.3).
