@@ -78,7 +78,10 @@ pub(crate) fn start(control: Control, doors: (Doors, Fresh), mailbox: Mailbox) -
     let (ready, started) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
         let _log = control.shared.books.log.enter();
-        let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+        let runtime = match Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+        {
             Ok(runtime) => runtime,
             Err(error) => return drop(ready.send(Err(system("cannot start the control thread")(error)))),
         };

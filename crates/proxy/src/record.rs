@@ -508,7 +508,10 @@ mod tests {
                 resumed: false,
                 alpn: None,
             };
-            record.books.metrics.upstream_health(&Label::from("up"), &"h:1".into(), true);
+            record
+                .books
+                .metrics
+                .upstream_health(&Label::from("up"), &"h:1".into(), true);
             record.books.metrics.upstream_handshake(&Label::from("up"), &facts);
             record.negotiated_as(facts);
             record.bytes = Bytes { inward: 1, outward: 2 };
