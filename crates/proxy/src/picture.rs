@@ -1,7 +1,7 @@
 //! What a configuration comes to, for `check`: listeners, sites, certificates, flights, and what to worry about.
 use crate::{
     clock,
-    plan::{Certificates, ForwardPlan, ListenerPlan, ServicePlan, SitePlan},
+    plan::{Certificates, ForwardPlan, ListenerPlan, OriginTls, ServicePlan, SitePlan},
     snapshot::Snapshot,
 };
 use portcullis_tls::{
@@ -72,6 +72,27 @@ pub struct SitePicture {
     pub upstream: String,
     /// Whose servers are these.
     pub servers: Vec<String>,
+    /// TLS towards each that has it; to the others bytes go in the clear.
+    pub upstream_tls: Vec<OriginPicture>,
+}
+
+/// TLS towards an upstream.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct OriginPicture {
+    /// The name its servers must bear; None: the host of each address.
+    pub server_name: Option<String>,
+    /// The file of trusted certificates; None: the system's.
+    pub ca: Option<String>,
+    /// TLS versions.
+    pub versions: Vec<&'static str>,
+    /// Groups, in the order they are written.
+    pub groups: Vec<String>,
+    /// What is demanded of the key exchange.
+    pub key_exchange: &'static str,
+    /// And of authentication.
+    pub authentication: &'static str,
+    /// What is shown to servers that ask.
+    pub certificates: Vec<String>,
 }
 
 /// A certificate of a site.
@@ -208,6 +229,7 @@ impl Snapshot {
                 .flat_map(|u| &u.servers)
                 .map(|server| server.address.to_string())
                 .collect(),
+            upstream_tls: upstreams.iter().filter_map(|u| u.tls.as_ref()).map(origin).collect(),
         }
     }
 
@@ -227,6 +249,19 @@ fn listener(plan: &ListenerPlan) -> ListenerPicture {
         addresses: plan.listen.iter().map(ToString::to_string).collect(),
         mode: plan.mode.as_str(),
         plain: plan.plain,
+    }
+}
+
+fn origin(tls: &OriginTls) -> OriginPicture {
+    let chains = tls.certificates.iter().map(|files| files.chain.display().to_string());
+    OriginPicture {
+        server_name: tls.server_name.clone(),
+        ca: tls.ca.as_ref().map(|ca| ca.display().to_string()),
+        versions: tls.settings.versions.iter().map(|v| v.as_str()).collect(),
+        groups: tls.settings.groups.iter().map(GroupId::to_string).collect(),
+        key_exchange: tls.policy.key_exchange.as_str(),
+        authentication: tls.policy.authentication.as_str(),
+        certificates: chains.collect(),
     }
 }
 

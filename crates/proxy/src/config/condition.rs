@@ -6,10 +6,10 @@ use super::{
     tree::{Kind, Value, quoted},
 };
 use crate::{
-    http::{path, route},
+    http::route,
     plan::{ConditionPlan, FieldPlan, PathPlan},
 };
-use portcullis_wire::http1::path::merged;
+use portcullis_wire::http1::path;
 use std::collections::BTreeMap;
 
 /// Longer than any method that is registered with IANA.
@@ -57,7 +57,7 @@ pub(super) fn normal(value: &Value) -> Result<String, Fault> {
         let fault = value.fault(format!("{value} has a question mark, and routes match no query"));
         return Err(fault.hint(format!("write {}", quoted(text.split('?').next().unwrap_or_default()))));
     }
-    match path::normal(text).map(|normal| merged(&normal).into_owned()) {
+    match path::normal(text).map(|normal| path::merged(&normal).into_owned()) {
         Ok(normal) if normal == text => Ok(normal),
         Ok(normal) => Err(value
             .fault(format!("{value} is not in the form in which paths are matched"))

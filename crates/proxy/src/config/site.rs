@@ -54,15 +54,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     let names = site.list_or_empty("names", server_name);
     let (certificates, audiences) = certificates::read(&mut site, &origin);
     let speaks_tls = certificates.value != Certificates::None;
-    let stated = site.value("mode", |value| values::word("mode", MODES, value));
-    let stated = stated.map(|found| found.value);
-    let mode = stated.or_else(|| service::implied_mode(&site));
-    let footing = Footing::read(&mut site, Wish { speaks_tls, mode }, neighbours);
-    let mode = stated.unwrap_or_else(|| footing.mode(&mut site, &origin));
-    footing.check(&mut site, &certificates);
-    if mode == Mode::Tcp {
-        footing.check_names(&mut site, &names);
-    }
+    let (footing, mode) = stand(&mut site, (&certificates, &names), &origin, neighbours);
     let tls = site.table("tls", "site.tls");
     let tls = settings::read(if speaks_tls { tls } else { tls.silent() });
     let errors = site.errors();
@@ -122,6 +114,26 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
         is_default,
         origin,
     }
+}
+
+/// The listeners of a site, and its mode: its own, else theirs.
+fn stand<'a>(
+    site: &mut Reader<'_>,
+    (certificates, names): (&Found<Certificates>, &[Found<String>]),
+    origin: &Origin,
+    neighbours: &Neighbours<'a>,
+) -> (Footing<'a>, Mode) {
+    let speaks_tls = certificates.value != Certificates::None;
+    let stated = site.value("mode", |value| values::word("mode", MODES, value));
+    let stated = stated.map(|found| found.value);
+    let mode = stated.or_else(|| service::implied_mode(site));
+    let footing = Footing::read(site, Wish { speaks_tls, mode }, neighbours);
+    let mode = stated.unwrap_or_else(|| footing.mode(site, origin));
+    footing.check(site, certificates);
+    if mode == Mode::Tcp {
+        footing.check_names(site, names);
+    }
+    (footing, mode)
 }
 
 /// Metrics use these words for what is no site.

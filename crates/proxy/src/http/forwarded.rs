@@ -81,33 +81,34 @@ impl Told {
     /// trusted proxy counts, since everything before it is the client's own claim.
     pub(crate) fn client<'f, F>(&self, fields: F, trusted: &[IpNet]) -> Option<IpAddr>
     where
-        F: DoubleEndedIterator<Item = Field<'f>>,
+        F: Iterator<Item = Field<'f>>,
     {
-        let mut client = self.peer?;
         if !self.is_trusted {
-            return Some(client);
+            return self.peer;
         }
         let chains = fields.filter(|field| field.name.eq_ignore_ascii_case("x-forwarded-for"));
-        let nodes = chains.rev().flat_map(|field| field.value.rsplit(|byte| *byte == b','));
-        for node in nodes {
-            let Some(address) = address(node) else {
-                break;
-            };
-            client = address;
-            if !is_among(trusted, address) {
-                break;
-            }
-        }
-        Some(client)
+        let nodes = chains.flat_map(|field| field.value.split(|byte| *byte == b','));
+        let client = nodes.fold(None, |before, node| match address(node) {
+            // who said this cannot be told, so nothing before it counts
+            None => None,
+            Some(proxy) if is_among(trusted, proxy) => before.or(Some(proxy)),
+            Some(client) => Some(client),
+        });
+        client.or(self.peer)
     }
 
     /// Feeds a sink with what a request is told to come from; `text` is scratch.
-    pub(crate) fn write<'f, F>(&self, request: &Request<'_, F>, text: &mut Vec<u8>, mut sink: impl FnMut(&str, &[u8]))
-    where
-        F: Iterator<Item = Field<'f>> + Clone,
+    pub(crate) fn write<'f, F, I>(
+        &self,
+        request: &Request<'_, F>,
+        text: &mut Vec<u8>,
+        mut sink: impl FnMut(&str, &[u8]),
+    ) where
+        F: Fn() -> I,
+        I: Iterator<Item = Field<'f>>,
     {
         let believed = |name: &'static str| {
-            let fields = self.is_trusted.then(|| request.fields.clone());
+            let fields = self.is_trusted.then(|| (request.fields)());
             let lines = fields.into_iter().flatten();
             lines
                 .filter(move |field| field.name.eq_ignore_ascii_case(name))
@@ -161,7 +162,7 @@ impl Told {
 
 /// One request, as far as it is told of.
 pub(crate) struct Request<'a, F> {
-    /// Its fields as they came.
+    /// What goes through its fields as they came, as often as it is called.
     pub(crate) fields: F,
     /// The host it asks for, as it came: `example.com:8443`.
     pub(crate) host: &'a str,

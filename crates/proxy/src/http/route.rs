@@ -31,7 +31,7 @@ pub(crate) struct Asked<'a, F> {
     pub(crate) method: &'a str,
     /// Its path in normal form, or `*`.
     pub(crate) path: &'a str,
-    /// Its fields.
+    /// What goes through its fields, as often as it is called.
     pub(crate) fields: F,
 }
 
@@ -103,22 +103,24 @@ impl<R> Router<R> {
     }
 
     /// The route that takes a request.
-    pub(crate) fn find<'f, F>(&self, asked: Asked<'_, F>) -> Option<&R>
+    pub(crate) fn find<'f, F, I>(&self, asked: &Asked<'_, F>) -> Option<&R>
     where
-        F: Iterator<Item = Field<'f>> + Clone,
+        F: Fn() -> I,
+        I: Iterator<Item = Field<'f>>,
     {
-        let takes = |route: &Route<R>| route.takes_method(asked.method) && route.takes_fields(asked.fields.clone());
+        let takes = |route: &Route<R>| route.takes_method(asked.method) && route.takes_fields(&asked.fields);
         self.first(asked.path, takes).map(|route| &route.goes)
     }
 
     /// The methods by which a route would take a request that none takes as it is; empty: its path leads nowhere.
-    pub(crate) fn methods<'f, F>(&self, asked: Asked<'_, F>) -> Vec<&str>
+    pub(crate) fn methods<'f, F, I>(&self, asked: &Asked<'_, F>) -> Vec<&str>
     where
-        F: Iterator<Item = Field<'f>> + Clone,
+        F: Fn() -> I,
+        I: Iterator<Item = Field<'f>>,
     {
         let mut methods: Vec<&str> = Vec::new();
         self.first(asked.path, |route| {
-            if route.takes_fields(asked.fields.clone()) {
+            if route.takes_fields(&asked.fields) {
                 methods.extend(route.methods.iter().map(String::as_str));
             }
             false
@@ -222,9 +224,9 @@ impl<R> Route<R> {
         self.methods.is_empty() || self.methods.iter().any(|own| own == method)
     }
 
-    fn takes_fields<'f>(&self, fields: impl Iterator<Item = Field<'f>> + Clone) -> bool {
+    fn takes_fields<'f, I: Iterator<Item = Field<'f>>>(&self, fields: &impl Fn() -> I) -> bool {
         self.fields.iter().all(|(name, condition)| {
-            let mut lines = fields.clone().filter(|field| field.name.eq_ignore_ascii_case(name));
+            let mut lines = fields().filter(|field| field.name.eq_ignore_ascii_case(name));
             match condition {
                 FieldPlan::Present => lines.next().is_some(),
                 FieldPlan::Absent => lines.next().is_none(),

@@ -78,17 +78,18 @@ impl Routes {
     }
 
     /// The route of a request that may be served, of a client at a moment.
-    pub(crate) fn admit<'f, F>(
+    pub(crate) fn admit<'f, F, I>(
         &self,
-        asked: Asked<'_, F>,
+        asked: &Asked<'_, F>,
         client: Option<IpAddr>,
         now: Instant,
     ) -> Result<&Arc<Route>, Refusal>
     where
-        F: Iterator<Item = Field<'f>> + Clone,
+        F: Fn() -> I,
+        I: Iterator<Item = Field<'f>>,
     {
         admit((&self.access, self.rates.as_ref()), client, now)?;
-        let Some(route) = self.router.find(asked.clone()) else {
+        let Some(route) = self.router.find(asked) else {
             return Err(match self.router.methods(asked).join(", ") {
                 none if none.is_empty() => Refusal::NoRoute,
                 methods => Refusal::Method(methods),
@@ -168,9 +169,9 @@ mod tests {
         let asked = Asked {
             method,
             path,
-            fields: std::iter::empty(),
+            fields: std::iter::empty,
         };
-        let route = routes.admit(asked, client.parse().ok(), Instant::now())?;
+        let route = routes.admit(&asked, client.parse().ok(), Instant::now())?;
         Ok(route.body.unwrap_or_default() as usize)
     }
 

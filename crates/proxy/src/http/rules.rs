@@ -50,17 +50,18 @@ impl Rules {
 
     /// Feeds a sink with the fields of a request as they go to the upstream. Left out, since who writes the message
     /// knows them: `Host`, `Content-Length`, `Transfer-Encoding`, and what belongs to a connection.
-    pub(crate) fn request<'f, F>(
+    pub(crate) fn request<'f, F, I>(
         &self,
         (request, hop): (&forwarded::Request<'_, F>, &Hop<'_>),
         told: &Told,
         text: &mut Vec<u8>,
         mut sink: impl FnMut(&str, &[u8]),
     ) where
-        F: Iterator<Item = Field<'f>> + Clone,
+        F: Fn() -> I,
+        I: Iterator<Item = Field<'f>>,
     {
         let mut cookies = Cookies::None;
-        for field in request.fields.clone() {
+        for field in (request.fields)() {
             let passes = match reserved(field.name) {
                 None => true,
                 Some(Reserved::Connection | Reserved::Framing | Reserved::Host | Reserved::Ours) => false,

@@ -129,11 +129,11 @@ impl Asking<'_> {
         let asked = Sought {
             method: self.view.method,
             path,
-            fields: self.view.fields.iter().copied(),
+            fields: || self.view.fields.iter().copied(),
         };
         self.service
             .routes
-            .admit(asked, client, Instant::now())
+            .admit(&asked, client, Instant::now())
             .map_err(|refusal| {
                 let request_id = self.id.to_string();
                 let reader = Reader {
@@ -281,7 +281,7 @@ impl Asking<'_> {
         };
         head.extend_from_slice(write::CRLF);
         let request = Request {
-            fields: view.fields.iter().copied(),
+            fields: || view.fields.iter().copied(),
             host: view.host,
             client,
         };

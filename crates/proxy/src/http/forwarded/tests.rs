@@ -34,7 +34,7 @@ fn told(peer: &str, trusted: &[&str], facts: Option<&Negotiated>) -> Told {
     })
 }
 
-fn fields<'a>(lines: &'a [(&'a str, &'a str)]) -> impl DoubleEndedIterator<Item = Field<'a>> + Clone {
+fn fields<'a>(lines: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = Field<'a>> + Clone {
     lines.iter().map(|(name, value)| Field {
         name,
         value: value.as_bytes(),
@@ -43,7 +43,7 @@ fn fields<'a>(lines: &'a [(&'a str, &'a str)]) -> impl DoubleEndedIterator<Item 
 
 fn written(told: &Told, host: &str, lines: &[(&str, &str)], trusted: &[&str]) -> Vec<String> {
     let request = Request {
-        fields: fields(lines),
+        fields: || fields(lines),
         host,
         client: told.client(fields(lines), &networks(trusted)),
     };

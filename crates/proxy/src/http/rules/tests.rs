@@ -49,7 +49,7 @@ fn up(plan: &HeadersPlan, hop: &Hop<'_>, fields: &[(&str, &str)]) -> Vec<String>
 
 fn all_up(plan: &HeadersPlan, (hop, told): (&Hop<'_>, &Told), fields: &[(&str, &str)]) -> Vec<String> {
     let request = Request {
-        fields: fields.iter().map(field),
+        fields: || fields.iter().map(field),
         host: "a.example",
         client: "192.0.2.1".parse().ok(),
     };
@@ -187,6 +187,49 @@ fn edits_remove_set_and_add() {
     let answer = [("Server", "x"), ("X-A", "0"), ("X-B", "1")];
     let lines = down(&plan, &told("192.0.2.1", &[]), &answer);
     assert_eq!(lines, ["X-B: 1", "x-a: 1", "x-b: 2", "x-b: 3"]);
+}
+
+#[test]
+fn the_fields_of_http_2_go_the_same_way() {
+    let mut map = hyper::HeaderMap::new();
+    let fields = [
+        ("x-forwarded-for", "198.51.100.7"),
+        ("portcullis-tls", "x"),
+        ("cookie", "a=1"),
+        ("cookie", "b=2"),
+        ("accept", "*/*"),
+    ];
+    for (name, value) in fields {
+        map.append(name, hyper::header::HeaderValue::from_static(value));
+    }
+    let fields = || {
+        map.iter().map(|(name, value)| Field {
+            name: name.as_str(),
+            value: value.as_bytes(),
+        })
+    };
+    let trusted = ["192.0.2.1/32".parse().unwrap()];
+    let told = told("192.0.2.1", &["192.0.2.1/32"]);
+    let request = Request {
+        client: told.client(fields(), &trusted),
+        fields,
+        host: "a.example",
+    };
+    let mut lines = Vec::new();
+    let rules = Rules::new(&HeadersPlan::default());
+    rules.request((&request, &Hop::default()), &told, &mut Vec::new(), |name, value| {
+        lines.push(format!("{name}: {}", String::from_utf8_lossy(value)));
+    });
+    let expected = [
+        "accept: */*",
+        "cookie: a=1; b=2",
+        "x-forwarded-for: 198.51.100.7, 192.0.2.1",
+        "x-forwarded-proto: http",
+        "x-forwarded-host: a.example",
+        "x-real-ip: 198.51.100.7",
+        "forwarded: for=192.0.2.1;proto=http;host=a.example",
+    ];
+    assert_eq!(lines, expected);
 }
 
 #[test]
