@@ -8,7 +8,8 @@ use crate::{
     http::{self, visit::Visit},
     listener::{
         Listener,
-        accept::{Accepted, Attachable},
+        accept::{Accepted, Attachable, Handshaking},
+        introduction::introduce,
     },
     peek::{self, NoHello, Peeked},
     plan::{HttpListenerPlan, Mode},
@@ -39,21 +40,14 @@ pub(crate) async fn run(core: Rc<Core>, socket: Attachable, accepted: Accepted) 
         kept,
     } = accepted;
     let result = match socket.attach() {
-        Ok(socket) if listener.plan.plain => plain(&core, socket, listener, &mut record).await,
-        Ok(socket) => {
-            // on the heap, so that a connection at rest does not hold the room its handshake took: 5 of 16 kB
-            let admitted = Box::pin(admit(&core, socket, listener, &mut record)).await;
-            // from here on it is no handshake any more
-            drop(handshaking);
-            match admitted {
-                Ok(admitted) => serve(&core, admitted, &mut record).await,
-                Err(NoHello::Silent) => return record.end_silently(),
-                Err(NoHello::Failed(failure)) => Err(failure),
-            }
-        }
-        Err(error) => Err(Failure::io(Stage::Accept, Fault::Ours, &error)),
+        Ok(socket) => begin(&core, socket, (listener, handshaking), &mut record).await,
+        Err(error) => Err(NoHello::Failed(Failure::io(Stage::Accept, Fault::Ours, &error))),
     };
-    record.end(result);
+    match result {
+        Err(NoHello::Silent) => return record.end_silently(),
+        Err(NoHello::Failed(failure)) => record.end(Err(failure)),
+        Ok(()) => record.end(Ok(())),
+    }
     // the place is given back only now that the record has been told everything
     drop(record);
     drop(kept);
@@ -65,6 +59,26 @@ struct Admitted {
     site: Arc<Site>,
     idle: Option<Duration>,
     http: Arc<HttpListenerPlan>,
+}
+
+/// From the first byte to the last.
+async fn begin(
+    core: &Rc<Core>,
+    mut socket: Socket,
+    (listener, mut handshaking): (Arc<Listener>, Option<Handshaking>),
+    record: &mut Record,
+) -> Result<(), NoHello> {
+    let introduced = introduce(core, &mut socket, &listener, (&mut *record, &mut handshaking));
+    // held as long as the connection lives
+    let _place = introduced.await?;
+    if listener.plan.plain {
+        return Ok(plain(core, socket, listener, record).await?);
+    }
+    // on the heap, so that a connection at rest does not hold the room its handshake took: 5 of 16 kB
+    let admitted = Box::pin(admit(core, socket, listener, record)).await?;
+    // from here on it is no handshake any more
+    drop(handshaking);
+    Ok(serve(core, admitted, record).await?)
 }
 
 /// Everything before the first application byte: hello, site, handshake, policy.
@@ -267,9 +281,9 @@ async fn tcp(
 ) -> Result<(), Failure> {
     record.reach(Stage::Connect);
     let recall = Recall::of(core, &down, site, record);
-    let key = upstream.key_of(record.peer());
     // on the heap, as the handshake before it, and the pick is held until the relay is over
-    let (up, pick) = Box::pin(upstream.connect(core, key)).await?;
+    let told = record.told(down.socket().local_address());
+    let (up, pick) = Box::pin(upstream.connect(core, &told)).await?;
     record.connected(&upstream.name, &pick.server.name, up.negotiated());
     core.admitted(up.socket(), record);
     record.reach(Stage::Relay);

@@ -5,7 +5,7 @@ use crate::{
     listener::{
         Listener,
         accept::{Accepted, Attachable, Handshaking, Listening, accept},
-        gate::{Addresses, Permits},
+        gate::{Addresses, Permits, Place},
     },
     metrics::Requests,
     record::{Books, Peer, Record},
@@ -151,12 +151,14 @@ impl Shared {
     /// A place among the handshakes in flight.
     pub(crate) fn handshake(&self, address: Option<IpAddr>) -> Result<Handshaking, &'static str> {
         let permit = self.handshakes.try_acquire().ok_or("too many handshakes in flight")?;
-        let enter = |address| self.addresses.enter(address, HANDSHAKES_PER_ADDRESS);
-        let place = match address {
-            None => None,
-            Some(address) => Some(enter(address).ok_or("too many handshakes in flight from this address")?),
-        };
+        let place = address.map(|address| self.handshake_of(address)).transpose()?;
         Ok(Handshaking::new(permit, place))
+    }
+
+    /// And among those of an address.
+    pub(crate) fn handshake_of(&self, address: IpAddr) -> Result<Place, &'static str> {
+        let place = self.addresses.enter(address, HANDSHAKES_PER_ADDRESS);
+        place.ok_or("too many handshakes in flight from this address")
     }
 }
 

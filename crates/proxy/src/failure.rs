@@ -8,6 +8,8 @@ use std::{borrow::Cow, io};
 pub enum Stage {
     /// Just accepted: limits and lists.
     Accept,
+    /// Waiting for a PROXY protocol header.
+    ProxyHeader,
     /// Waiting for a whole ClientHello.
     Hello,
     /// Looking for its site.
@@ -57,6 +59,7 @@ impl Stage {
     pub fn as_str(self) -> &'static str {
         match self {
             Stage::Accept => "accept",
+            Stage::ProxyHeader => "proxy_header",
             Stage::Hello => "hello",
             Stage::Route => "route",
             Stage::Handshake => "handshake",

@@ -161,6 +161,8 @@ pub struct ListenerPlan {
     pub limits: Limits,
     /// Who is turned away at accept.
     pub deny: Vec<IpNet>,
+    /// Who begins with a PROXY protocol header.
+    pub proxy_protocol: Vec<IpNet>,
     /// What its sites must at least demand.
     pub policy: Option<Policy>,
 }
@@ -276,6 +278,8 @@ pub struct UpstreamPlan {
     pub tls: Option<OriginTls>,
     /// How their health is asked for; None: only connects tell.
     pub health: Option<HealthPlan>,
+    /// What servers are told of the connection before its bytes.
+    pub opening: Opening,
     /// For one connect, the TLS handshake included.
     pub connect_timeout: Duration,
     /// What requests to it are like.
@@ -293,6 +297,15 @@ impl UpstreamPlan {
     pub fn repeats(&self) -> usize {
         self.retries.unwrap_or(UpstreamPlan::REPEATS)
     }
+}
+
+/// What a server is told before the first byte.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opening {
+    /// Nothing.
+    None,
+    /// A PROXY protocol header of version 2.
+    ProxyV2,
 }
 
 /// A server of an upstream.

@@ -7,6 +7,7 @@ use crate::{
     metrics::{Label, Metrics},
     plan::LogFormat,
     site::Site,
+    upstream::Told,
 };
 use portcullis_tls::{
     failure::Fault,
@@ -53,6 +54,7 @@ pub(crate) struct Record {
     /// The site as metrics know it.
     pub(crate) site_label: Label,
     peer: Peer,
+    announced: Option<Box<Announced>>,
     offer: Option<Box<Offer>>,
     negotiated: Option<Box<Negotiated>>,
     /// Whose certificate was refused, so that nothing was negotiated.
@@ -70,6 +72,14 @@ pub(crate) struct Record {
 pub(crate) enum Peer {
     Ip(std::net::SocketAddr),
     Unix,
+}
+
+/// What stands behind a peer that somebody else announced.
+struct Announced {
+    /// Who announced it.
+    direct: Peer,
+    /// Where the client connected to.
+    destination: Option<std::net::SocketAddr>,
 }
 
 /// What a client offered, kept for the line.
@@ -121,6 +131,7 @@ impl Record {
             site: books.nowhere.clone(),
             site_label: books.nowhere.clone(),
             peer,
+            announced: None,
             offer: None,
             negotiated: None,
             refused_client: None,
@@ -151,6 +162,13 @@ impl Record {
 
     pub(crate) fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Its peer stands for another client, who connected there.
+    pub(crate) fn announced(&mut self, source: std::net::SocketAddr, destination: std::net::SocketAddr) {
+        let direct = std::mem::replace(&mut self.peer, Peer::Ip(source));
+        let destination = Some(destination);
+        self.announced = Some(Box::new(Announced { direct, destination }));
     }
 
     /// It has come this far.
@@ -189,6 +207,17 @@ impl Record {
             server: server.clone(),
             facts: facts.map(|facts| (facts.group, facts.key_exchange().as_str(), facts.signature)),
         });
+    }
+
+    /// What a server may be told of it.
+    pub(crate) fn told(&self, destination: Option<std::net::SocketAddr>) -> Told<'_> {
+        Told {
+            peer: &self.peer,
+            destination: self.announced.as_ref().map_or(destination, |a| a.destination),
+            id: self.id,
+            sni: self.offer.as_ref().and_then(|o| o.sni.as_deref()),
+            negotiated: self.negotiated(),
+        }
     }
 
     /// The connection is over.
@@ -254,7 +283,7 @@ impl Record {
             site: &self.site.0,
             sni: self.offer.as_ref().and_then(|o| o.sni.as_deref()).unwrap_or_default(),
             peer: self.peer.to_string(),
-            direct_peer: self.peer.to_string(),
+            direct_peer: self.announced.as_ref().map_or(&self.peer, |a| &a.direct).to_string(),
             version: facts.map_or("", |n| n.version.as_str()),
             group: facts.and_then(|n| n.group).map(|g| g.to_string()).unwrap_or_default(),
             key_exchange: self.key_exchange(),

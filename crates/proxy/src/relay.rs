@@ -439,7 +439,8 @@ impl End for Stream {
 }
 
 impl Downstream {
-    fn socket(&self) -> &Socket {
+    /// The socket below.
+    pub(crate) fn socket(&self) -> &Socket {
         match self {
             Downstream::Tls(tls) => &tls.socket,
             Downstream::Plain(socket) => socket,

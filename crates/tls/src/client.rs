@@ -102,7 +102,10 @@ impl Client {
         let versions: Vec<_> = spec.versions.iter().map(|version| version.to_rustls()).collect();
         let mut template = template(provider, &versions, &verifier)?;
         template.alpn_protocols = spec.alpn;
-        dress(&mut template, spec.identity.as_deref());
+        template.cert_decompressors = decompressors(CertificateCompression::all());
+        if let Some(identity) = &spec.identity {
+            compress(&mut template, identity);
+        }
         let wanted = |scheme: &SignatureScheme| match &spec.schemes {
             Some(schemes) => schemes.contains(&SchemeId((*scheme).into())),
             None => true,
@@ -262,18 +265,16 @@ fn template(
         .with_custom_certificate_verifier(Arc::clone(verifier))
         .with_no_client_auth();
     template.resumption = Resumption::disabled();
-    template.cert_decompressors = decompressors(CertificateCompression::all());
+    template.cert_decompressors = Vec::new();
     template.cert_compressors = Vec::new();
     Ok(template)
 }
 
-/// Shows this certificate in the forms that were prepared for it.
-fn dress(template: &mut ClientConfig, identity: Option<&Identity>) {
-    if let Some(identity) = identity {
-        let forms = identity.compressed_forms();
-        template.cert_compressors = forms.finders.clone();
-        template.cert_compression_cache = Arc::clone(&forms.cache);
-    }
+/// Our chain goes out in the forms that were made of it beforehand.
+fn compress(template: &mut ClientConfig, identity: &Identity) {
+    let forms = identity.compressed_forms();
+    template.cert_compressors = forms.finders.clone();
+    template.cert_compression_cache = Arc::clone(&forms.cache);
 }
 
 fn verifier(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {

@@ -69,7 +69,6 @@ const LATER: &[Later] = &[
     flat("connection_timeout"),
     flat("openssl_dir"),
     key("listener", "http3"),
-    key("listener", "proxy_protocol"),
     key("site", "protocol"),
     key("site", "acme"),
     key("site", "authorize"),
@@ -78,7 +77,6 @@ const LATER: &[Later] = &[
     key("policy", "report_only"),
     key("policy", "exempt"),
     key("policy", "refuse"),
-    key("upstream", "send_proxy"),
 ];
 
 /// A reserved key of a section.

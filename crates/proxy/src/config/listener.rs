@@ -30,6 +30,7 @@ pub(super) struct Draft {
     pub(super) plain: Found<bool>,
     pub(super) limits: Limits,
     pub(super) deny: Vec<IpNet>,
+    pub(super) proxy_protocol: Vec<IpNet>,
     pub(super) policy: Option<policy::Written>,
     pub(super) http: http_listener::Draft,
 }
@@ -50,6 +51,7 @@ impl Draft {
             plain: self.plain.value,
             limits: self.limits,
             deny: self.deny,
+            proxy_protocol: self.proxy_protocol,
             policy: self.policy.map(|written| written.over(policy::LEAST)),
         }
     }
@@ -73,6 +75,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Draft {
     let (limits, requests) = limits(&mut listener, mode);
     let http = http_listener::read(&mut listener, requests);
     let deny = listener.list_or_empty("deny", network);
+    let proxy_protocol = proxy_protocol(&mut listener);
     let policy = policy::read(&mut listener);
     if let Some(policy) = &policy {
         policy.explain(&mut listener);
@@ -85,9 +88,27 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Draft {
         plain,
         limits,
         deny: deny.into_iter().map(|found| found.value).collect(),
+        proxy_protocol,
         policy,
         http,
     }
+}
+
+/// `{ from = [NETWORK, ...] }`: from there a header must come, from elsewhere none is read.
+fn proxy_protocol(listener: &mut Reader<'_>) -> Vec<IpNet> {
+    let Some(origin) = listener.origin_of("proxy_protocol") else {
+        return Vec::new();
+    };
+    let errors = listener.errors();
+    let mut introduced = listener.table("proxy_protocol", "listener.proxy_protocol");
+    let from = introduced.list_or_empty("from", network);
+    if from.is_empty() && introduced.errors() == errors {
+        let fault = Fault::whole(origin, "proxy_protocol is taken from nobody");
+        introduced
+            .error(fault.hint("proxy_protocol = { from = [\"10.0.0.0/8\"] }, the networks of your load balancers"));
+    }
+    introduced.finish();
+    from.into_iter().map(|found| found.value).collect()
 }
 
 fn listen(listener: &mut Reader<'_>, origin: &Origin) -> Vec<Found<Address>> {

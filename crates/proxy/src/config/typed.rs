@@ -40,8 +40,8 @@ pub(super) fn collect(source: &Source, report: &mut Report) -> Given {
     for typed in set {
         given.place(typed, report);
     }
-    given.certificates(report);
     given.target_tls(report);
+    given.certificates(report);
     given
 }
 
@@ -152,7 +152,11 @@ impl Given {
             }
             return;
         }
-        match pairs((typed.take("cert"), typed.take("key")), None, "--target-cert") {
+        let passphrase = match typed.peek("cert") {
+            Some(_) => self.passphrase_for_both(),
+            None => None,
+        };
+        match pairs((typed.take("cert"), typed.take("key")), passphrase, "--target-cert") {
             Ok(files) => files.into_iter().for_each(|files| typed.push("certificates", files)),
             Err(fault) => report.error("", fault),
         }
@@ -162,6 +166,22 @@ impl Given {
         };
         let origin = table.origin.clone();
         self.served.sub_table("target", &origin).set("tls", table);
+    }
+
+    /// The passphrase of all keys, which need not be the site's.
+    fn passphrase_for_both(&mut self) -> Option<Value> {
+        let Some(Value {
+            kind: Kind::Table(certificates),
+            ..
+        }) = self.served.peek_mut("certificates")
+        else {
+            return None;
+        };
+        let passphrase = certificates.take("passphrase_file")?;
+        if certificates.peek("cert").is_some() {
+            certificates.set("passphrase_file", passphrase.clone());
+        }
+        Some(passphrase)
     }
 
     /// The tree of the one listener, site and target.

@@ -7,7 +7,7 @@ use super::{
     upstream_http,
     values::{self, positive_duration},
 };
-use crate::plan::{ServerPlan, UpstreamPlan};
+use crate::plan::{Opening, ServerPlan, UpstreamPlan};
 
 mod balance;
 mod health;
@@ -72,6 +72,7 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
     let tls = tls::read(&mut upstream, &servers);
     let health = health::read(&mut upstream);
     let retries = upstream.value("retries", |value| values::count(0..=MOST_RETRIES, value));
+    let opening = upstream.value("send_proxy", send_proxy);
     if retries.is_none() {
         // each server once
         let others = servers.len().saturating_sub(1);
@@ -84,6 +85,7 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
         balance,
         tls,
         health,
+        opening: opening.map_or(Opening::None, |found| found.value),
         connect_timeout,
         http: http.plan,
         retries: retries.map(|found| found.value),
@@ -92,6 +94,18 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
         name,
         plan,
         of_requests: http.standing,
+    }
+}
+
+/// A version of the PROXY protocol.
+fn send_proxy(value: &Value) -> Result<Opening, Fault> {
+    match value.kind {
+        Kind::Integer(2) => Ok(Opening::ProxyV2),
+        Kind::Integer(1) => {
+            let fault = value.fault("1 is not spoken");
+            Err(fault.hint("version 1 cannot tell of TLS; whoever reads it mostly reads version 2 too: send_proxy = 2"))
+        }
+        _ => Err(value.fault(format!("must be 2, not {value}"))),
     }
 }
 

@@ -252,7 +252,7 @@ impl Forward {
                 });
             }
             let deadline = Instant::now() + upstream.plan.connect_timeout;
-            match Box::pin(pick.server.connect(core, deadline)).await {
+            match Box::pin(pick.server.connect(core, deadline, &[])).await {
                 Ok(stream) => {
                     return Ok(Lease {
                         stream,

@@ -2,6 +2,7 @@
 pub(crate) mod accept;
 pub(crate) mod bind;
 pub(crate) mod gate;
+pub(crate) mod introduction;
 
 use crate::{
     metrics::{Label, Metrics},
@@ -60,6 +61,12 @@ impl Listener {
 }
 
 impl Listener {
+    /// Whoever connects from there speaks for others, and says for whom before anything else.
+    pub(crate) fn is_announced_by(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.plan.proxy_protocol.iter().any(|net| net.contains(&address))
+    }
+
     /// The operator's list says no.
     pub(crate) fn denies(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

@@ -71,7 +71,14 @@ impl Materials<'_> {
             let pair = pair.map_err(|fault| (format!("certificates[{index}]"), named(fault)))?;
             identities.push(pair);
         }
-        let files = tls.certificates.iter().flat_map(|files| [&files.chain, &files.key]);
+        let made = tls
+            .certificates
+            .iter()
+            .cloned()
+            .zip(identities.iter().cloned().map(Some));
+        self.identities.extend(made);
+        let files = tls.certificates.iter();
+        let files = files.flat_map(|files| [&files.chain, &files.key].into_iter().chain(&files.passphrase));
         let prints = prints.into_iter().chain(files.filter_map(|path| self.seen.of(path)));
         let prints = prints.collect();
         let client = Client::for_origin(OriginSpec {

@@ -207,6 +207,7 @@ mod tests {
                 balance: balance.clone(),
                 tls: None,
                 health: None,
+                opening: crate::plan::Opening::None,
                 connect_timeout: Duration::from_secs(1),
                 retries: None,
                 http: UpstreamHttpPlan::default(),

@@ -1,5 +1,5 @@
 //! What the control thread does for upstreams: asks servers how they are, and looks their names up. No data core waits for it.
-use super::{Server, Stream, Upstream, server::Dialler};
+use super::{Server, Stream, Upstream, opening, server::Dialler};
 use crate::{core::Shared, failure::describe, plan::HealthPlan};
 use std::{
     cell::RefCell,
@@ -94,7 +94,7 @@ async fn keep_checking(held: Held, place: usize) {
             return;
         };
         let server = Arc::clone(&upstream.servers[place]);
-        let result = check(&server, &plan).await;
+        let result = check(&server, &plan, &opening::of_ours(upstream.plan.opening)).await;
         if let Some(healthy) = streak.judge(result.is_ok(), &plan) {
             let is_new = server.found(healthy);
             held.0
@@ -144,10 +144,10 @@ fn tell(upstream: &Upstream, server: &Server, result: &Result<(), String>) {
     }
 }
 
-async fn check(server: &Server, plan: &HealthPlan) -> Result<(), String> {
+async fn check(server: &Server, plan: &HealthPlan, opening: &[u8]) -> Result<(), String> {
     let scratch = RefCell::new(vec![0; SCRATCH]);
     let deadline = Instant::now() + plan.timeout;
-    let mut stream = server.dial(Dialler::Check(&scratch), deadline).await?;
+    let mut stream = server.dial(Dialler::Check(&scratch), deadline, opening).await?;
     let Some(path) = &plan.path else { return Ok(()) };
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: portcullis-health\r\nAccept: */*\r\nConnection: close\r\n\r\n",

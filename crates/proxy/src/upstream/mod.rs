@@ -1,11 +1,13 @@
 //! Upstreams: which server is next, and a connection to it.
 mod balance;
 mod health;
+mod opening;
 mod server;
 mod stream;
 
 pub(crate) use balance::Key;
 pub(crate) use health::attend;
+pub(crate) use opening::Told;
 pub(crate) use server::Server;
 pub(crate) use stream::Stream;
 
@@ -83,8 +85,10 @@ impl Upstream {
         Some(Pick { server })
     }
 
-    /// Connects to the server whose turn it is, or to the first after it that answers.
-    pub(crate) async fn connect(&self, core: &Core, key: Key<'_>) -> Result<(Stream, Pick), Failure> {
+    /// Connects to the server whose turn it is for a client, or to the first after it that answers, and tells it what
+    /// the upstream's plan says.
+    pub(crate) async fn connect(&self, core: &Core, told: &Told<'_>) -> Result<(Stream, Pick), Failure> {
+        let (key, opening) = (self.key_of(told.peer), opening::of(self.plan.opening, told));
         let mut tried = Vec::new();
         let mut problem = None;
         for _ in 0..=self.plan.retries.unwrap_or(self.servers.len()) {
@@ -92,7 +96,7 @@ impl Upstream {
                 break;
             };
             let deadline = Instant::now() + self.plan.connect_timeout;
-            match pick.server.connect(core, deadline).await {
+            match pick.server.connect(core, deadline, &opening).await {
                 Ok(stream) => return Ok((stream, pick)),
                 Err(failure) => problem = Some(failure),
             }
@@ -107,7 +111,7 @@ impl Upstream {
     }
 
     /// What a connection of this peer is told from others by, where only its address can tell.
-    pub(crate) fn key_of(&self, peer: &Peer) -> Key<'static> {
+    fn key_of(&self, peer: &Peer) -> Key<'static> {
         match (&self.plan.balance, peer) {
             (Balance::Hash(HashOn::Source), Peer::Ip(address)) => Key::Source(address.ip()),
             _ => Key::Any,

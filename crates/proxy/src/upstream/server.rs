@@ -129,9 +129,10 @@ impl Server {
         }
     }
 
-    /// A connection to it by the deadline, with its TLS handshake done and judged. A failure makes it rest.
-    pub(crate) async fn connect(&self, core: &Core, deadline: Instant) -> Result<Stream, Failure> {
-        match self.dial(Dialler::Core(core), deadline).await {
+    /// A connection to it by the deadline, with its TLS handshake done and judged. A failure makes it rest. What stands
+    /// in `opening` goes out first of all, before TLS.
+    pub(crate) async fn connect(&self, core: &Core, deadline: Instant, opening: &[u8]) -> Result<Stream, Failure> {
+        match self.dial(Dialler::Core(core), deadline, opening).await {
             Ok(stream) => {
                 self.rests_until.store(0, Relaxed);
                 if let Some(facts) = stream.negotiated() {
@@ -281,14 +282,20 @@ impl Server {
     }
 
     /// A connection by the deadline, or why there is none.
-    pub(super) async fn dial(&self, dialler: Dialler<'_>, deadline: Instant) -> Result<Stream, String> {
-        let dialled = dialler.within(deadline, self.dial_until(dialler, deadline)).await;
+    pub(super) async fn dial(&self, dialler: Dialler<'_>, deadline: Instant, opening: &[u8]) -> Result<Stream, String> {
+        let dialled = self.dial_until(dialler, deadline, opening);
+        let dialled = dialler.within(deadline, dialled).await;
         dialled.unwrap_or_else(|| Err("timed out".into()))
     }
 
-    async fn dial_until(&self, dialler: Dialler<'_>, deadline: Instant) -> Result<Stream, String> {
+    async fn dial_until(&self, dialler: Dialler<'_>, deadline: Instant, opening: &[u8]) -> Result<Stream, String> {
         let socket = self.target.connect(dialler, deadline).await;
-        let socket = socket.map_err(|error| describe(&error).into_owned())?;
+        let mut socket = socket.map_err(|error| describe(&error).into_owned())?;
+        let mut said = 0;
+        while said < opening.len() {
+            let more = poll_fn(|cx| socket.poll_write(cx, &opening[said..])).await;
+            said += more.map_err(|error| describe(&error).into_owned())?;
+        }
         let open = Open::new(&self.counts.open);
         let Some(tls) = &self.tls else {
             return Ok(Stream::plain(socket, open));

@@ -1,5 +1,6 @@
 //! What is said of mistakes: all at once, each with its place.
 use crate::kit::Case;
+use portcullis_proxy::plan::Certificates;
 
 /// Every problem of a case, one line each, without hints.
 fn errors(case: &Case) -> Vec<String> {
@@ -410,6 +411,8 @@ fn mistakes_about_an_upstream_are_told_with_what_to_write() {
             "health = { path = '/', status = [42] }",
             "health.status must be from 100 to 599, not 42",
         ),
+        ("send_proxy = 1", "send_proxy 1 is not spoken"),
+        ("send_proxy = true", "send_proxy must be 2, not true"),
         ("health = true", "health must be a table, not true or false"),
     ];
     for (line, said) in table {
@@ -463,4 +466,47 @@ fn flags_about_the_target_need_tls_towards_it() {
         .try_into()
         .expect("one error");
     assert!(error.contains("--target-key: a key without a certificate"), "{error}");
+}
+
+#[test]
+fn a_proxy_header_is_taken_from_somebody() {
+    let with = |line: &str| [GOOD_LISTENER, line, "\n", GOOD_SITE, GOOD_UPSTREAM].concat();
+    for (line, said) in [
+        ("proxy_protocol = {}", "proxy_protocol is taken from nobody"),
+        ("proxy_protocol = { from = [] }", "proxy_protocol is taken from nobody"),
+        (
+            "proxy_protocol = { from = ['lb'] }",
+            "proxy_protocol.from \"lb\" is no network",
+        ),
+        (
+            "proxy_protocol = true",
+            "proxy_protocol must be a table, not true or false",
+        ),
+    ] {
+        let [error] = errors(&Case::file(&with(line))).try_into().expect("one error");
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn one_passphrase_opens_the_keys_of_both_sides() {
+    let both = "--cert a --target-tls --target-cert b --passphrase-file p";
+    for (line, site, target) in [
+        (both, Some(true), true),
+        ("--plain --target-tls --target-cert b --passphrase-file p", None, true),
+        (
+            "--cert a --target-tls --target-ca c --passphrase-file p",
+            Some(true),
+            false,
+        ),
+    ] {
+        let plan = Case::flags(line).good().plan;
+        let of_site = match &plan.sites[0].certificates {
+            Certificates::Files(files) => Some(files.iter().all(|files| files.passphrase.is_some())),
+            Certificates::SelfSigned | Certificates::None => None,
+        };
+        let tls = plan.upstreams[0].tls.as_ref().expect("it was asked for");
+        let of_target = tls.certificates.iter().any(|files| files.passphrase.is_some());
+        assert_eq!((of_site, of_target), (site, target), "{line}");
+    }
 }

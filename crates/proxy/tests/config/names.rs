@@ -163,6 +163,11 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
     ),
     ("listener", "limits = { idle = '1s' }", "limits = { idle = '2s' }"),
     ("listener", "deny = ['10.0.0.0/8']", "deny = ['10.0.0.0/9']"),
+    (
+        "listener",
+        "proxy_protocol = { from = ['10.0.0.0/8'] }",
+        "proxy_protocol = { from = ['10.0.0.0/9'] }",
+    ),
     ("listener", "policy = 'prefer'", "policy = 'require'"),
     (
         "listener",
@@ -346,6 +351,7 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "balance = { hash = 'source' }",
     ),
     ("upstream", "retries = 0", "retries = 1"),
+    ("upstream", "", "send_proxy = 2"),
     ("upstream", "tls = {}", "tls = { server_name = 'a' }"),
     ("upstream", "tls = { ca = 'a' }", "tls = { ca = 'b' }"),
     (
@@ -461,11 +467,6 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
     ("", "openssl_dir = 'a'", "\"openssl_dir\""),
     ("listener", "mode = 'passthrough'", "mode \"passthrough\""),
     ("listener", "http3 = false", "\"http3\""),
-    (
-        "listener",
-        "proxy_protocol = { from = ['10.0.0.0/8'] }",
-        "\"proxy_protocol\"",
-    ),
     ("site", "protocol = 'postgres'", "\"protocol\""),
     ("site", "refuse = 'page'", "\"refuse\""),
     ("site", "acme = 'NAME'", "\"acme\""),
@@ -479,7 +480,6 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
     ("site", "policy = { report_only = true }", "\"policy.report_only\""),
     ("site", "policy = { exempt = [] }", "\"policy.exempt\""),
     ("site", "policy = { refuse = 'page' }", "\"policy.refuse\""),
-    ("upstream", "send_proxy = 2", "\"send_proxy\""),
 ];
 
 /// Keys inside a section that is refused as a whole, with what must be refused.

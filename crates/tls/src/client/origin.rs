@@ -1,6 +1,7 @@
 //! A client for carrying data: what an upstream connection offers, and what it must come to.
-use super::{Client, Trust, template, verifier};
+use super::{Client, Trust, compress, template, verifier};
 use crate::{
+    compression::{CertificateCompression, decompressors},
     identity::{Certificate, Identity},
     negotiated::{Authentication, Negotiated, Version},
     policy::{Policy, RuleName, Stance},
@@ -74,11 +75,12 @@ impl Client {
         let versions: Vec<_> = versions.iter().map(|version| version.to_rustls()).collect();
         let mut template = template(provider, &versions, &verifier).map_err(OriginError::Settings)?;
         template.alpn_protocols = spec.alpn;
-        match (spec.settings.certificate_compression, spec.identities.as_slice()) {
-            // the forms stand ready for one chain
-            (true, [only]) => super::dress(&mut template, Some(only)),
-            (true, _) => {}
-            (false, _) => template.cert_decompressors = Vec::new(),
+        if spec.settings.certificate_compression {
+            template.cert_decompressors = decompressors(CertificateCompression::all());
+            // the forms are of one chain, and which of several is shown only the server decides
+            if let [identity] = spec.identities.as_slice() {
+                compress(&mut template, identity);
+            }
         }
         if let Some(key_log) = spec.key_log {
             template.key_log = key_log;

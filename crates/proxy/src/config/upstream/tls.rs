@@ -90,7 +90,7 @@ fn need_a_name(tls: &mut Reader<'_>, servers: &[ServerPlan], origin: &Origin) {
     }
 }
 
-/// `[{ chain = FILE, key = FILE }, ...]`; without a key the chain's file holds it too.
+/// `[{ chain = FILE, key = FILE, passphrase_file = FILE }, ...]`; without a key the chain's file holds it too.
 fn certificates(tls: &mut Reader<'_>) -> Vec<CertificateFiles> {
     let Some(value) = tls.take("certificates") else {
         return Vec::new();
