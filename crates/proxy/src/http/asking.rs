@@ -26,6 +26,8 @@ use tokio::time::Instant;
 pub(crate) enum Understood {
     Whole(Box<Asking>),
     Partial,
+    /// Beyond `limits.head_size` or `limits.fields`: 431.
+    TooLong,
 }
 
 /// A request of an HTTP/1.1 client.
@@ -79,7 +81,6 @@ pub(crate) struct View<'a> {
     pub(crate) fields: &'a [Field<'a>],
     pub(crate) hop: Hop<'a>,
     pub(crate) upgrade: Option<&'a [u8]>,
-    pub(crate) expects_continue: bool,
     pub(crate) framing: &'a Framing,
 }
 
@@ -87,9 +88,16 @@ impl Visit {
     /// Reads a request from the front of `bytes`, and decides about it.
     pub(crate) fn understand(&self, bytes: &[u8]) -> Result<Understood, Bad> {
         let mut fields = [NO_FIELD; MAX_FIELDS];
+        let limits = &self.http.limits;
         let Some(head) = http1::request(bytes, &mut fields)? else {
-            return Ok(Understood::Partial);
+            return match bytes.len() > limits.head_size {
+                true => Ok(Understood::TooLong),
+                false => Ok(Understood::Partial),
+            };
         };
+        if head.length > limits.head_size || head.fields.len() > limits.fields {
+            return Ok(Understood::TooLong);
+        }
         let view = View::of(&head);
         let (way, record) = self.decide(&view);
         Ok(Understood::Whole(Box::new(Asking {
@@ -158,7 +166,6 @@ impl<'a> View<'a> {
             fields: head.fields,
             hop: head.hop,
             upgrade: head.upgrade,
-            expects_continue: head.expects_continue,
             framing: &head.framing,
         }
     }

@@ -67,11 +67,6 @@ impl Told {
         }
     }
 
-    /// Whether the peer's forwarded fields are believed.
-    pub(crate) fn is_trusted(&self) -> bool {
-        self.is_trusted
-    }
-
     /// `https` or `http`, as the connection is.
     pub(crate) fn scheme(&self) -> &'static str {
         self.scheme

@@ -105,6 +105,12 @@ impl Connection<'_> {
                 match self.visit.understand(self.client.inbox.bytes()) {
                     Ok(Understood::Whole(asking)) => return Ok(Next::Request(asking)),
                     Ok(Understood::Partial) => {}
+                    Ok(Understood::TooLong) => {
+                        return Ok(self.refused(
+                            431,
+                            "the head of its request is beyond limits.head_size or limits.fields",
+                        ));
+                    }
                     Err(bad) => return Ok(self.refused(bad.status(), bad.to_string())),
                 }
             }

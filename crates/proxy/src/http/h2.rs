@@ -86,7 +86,11 @@ async fn answer(request: Request<Incoming>, visit: &Rc<Visit>) -> Response<Answe
     let mut room = [NO_FIELD; MAX_FIELDS];
     let framing = framing(&parts.headers, &body);
     let _under_way = UnderWay::new(visit);
-    let (way, mut record) = match view(&parts, (&mut room, cookie.as_deref()), &framing) {
+    let (way, mut record) = match view(
+        (&parts, visit.http.limits.fields),
+        (&mut room, cookie.as_deref()),
+        &framing,
+    ) {
         Ok(view) => visit.decide(&view),
         Err(status) => return whole(&visit.refusal(status)),
     };
@@ -167,7 +171,7 @@ fn whole(reply: &Reply) -> Response<Answered> {
 
 /// A request as its rules see it, or the status that refuses it.
 fn view<'a>(
-    parts: &'a Parts,
+    (parts, most_fields): (&'a Parts, usize),
     (room, cookie): (&'a mut Fields<'a>, Option<&'a [u8]>),
     framing: &'a Framing,
 ) -> Result<View<'a>, u16> {
@@ -181,7 +185,7 @@ fn view<'a>(
         .filter(|(name, _)| *name != header::HOST && *name != header::COOKIE);
     let others = others.map(|(name, value)| (name.as_str(), value.as_bytes()));
     for (name, value) in others.chain(cookie.map(|cookie| ("cookie", cookie))) {
-        *room.get_mut(count).ok_or(431_u16)? = Field { name, value };
+        *room.get_mut(count).filter(|_| count < most_fields).ok_or(431_u16)? = Field { name, value };
         count += 1;
     }
     let (path, query) = (parts.uri.path(), parts.uri.query());
@@ -197,7 +201,6 @@ fn view<'a>(
         fields: &room[..count],
         hop: Hop::default(),
         upgrade: None,
-        expects_continue: false,
         framing,
     })
 }

@@ -1,5 +1,4 @@
 //! Requests: which route takes them, what is done to their fields, where they go, and what we answer by ourselves.
-#![allow(dead_code, reason = "what the driver of http calls comes before the driver")]
 
 pub(crate) mod access;
 pub(crate) mod answer;

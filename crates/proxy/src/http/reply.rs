@@ -22,11 +22,6 @@ pub(crate) enum Manner {
 }
 
 impl Reply {
-    /// With one more field.
-    pub(crate) fn put(&mut self, name: &str, value: &[u8]) {
-        self.fields.push((name.into(), value.into()));
-    }
-
     /// Its HTTP/1.1 form; to HEAD without the body.
     pub(crate) fn write(&self, out: &mut Vec<u8>, manner: Manner, is_head: bool) {
         write::status_line(out, self.status);

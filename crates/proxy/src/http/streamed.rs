@@ -9,6 +9,7 @@ use super::{
     patience::{Patience, Wait},
     pool::Lease,
     record::RequestRecord,
+    rules::passes_in_trailers,
     visit::Visit,
     watch::{Held, UnderWay},
 };
@@ -115,7 +116,8 @@ impl Upload {
                 name: name.as_str(),
                 value: value.as_bytes(),
             });
-            write::last_chunk(origin.next_piece(), fields);
+            let passing = fields.filter(|field| passes_in_trailers(field.name));
+            write::last_chunk(origin.next_piece(), passing);
         }
     }
 }
@@ -245,7 +247,7 @@ impl Sink for ToStream<'_> {
     fn end(&mut self, framing: &Framing) {
         let Some(chunks) = framing.trailers() else { return };
         let mut trailers = HeaderMap::new();
-        for field in chunks.trailers() {
+        for field in chunks.trailers().filter(|field| passes_in_trailers(field.name)) {
             let name = HeaderName::from_bytes(field.name.as_bytes());
             if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(field.value)) {
                 trailers.append(name, value);

@@ -5,14 +5,14 @@ use portcullis_wire::proxy_header::{Extension, Header, LONGEST, Progress, ProxyH
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
-    let len = u16::try_from(rest.len()).unwrap().to_be_bytes();
+    let len = u16::try_from(rest.len()).expect("a short header").to_be_bytes();
     [SIGNATURE, &[command, family], &len, rest].concat()
 }
 
 fn proxied(source: &str, destination: &str) -> Progress {
     Progress::Whole(Header::Proxied {
-        source: source.parse().unwrap(),
-        destination: destination.parse().unwrap(),
+        source: source.parse().expect("an address"),
+        destination: destination.parse().expect("an address"),
     })
 }
 
