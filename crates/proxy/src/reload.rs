@@ -4,6 +4,7 @@ use crate::{
     admin::{Admin, Serving},
     clock, config,
     control::{Command, Control, notice},
+    core::Order,
     doors::Doors,
     key_log,
     log::Files,
@@ -72,6 +73,7 @@ pub(crate) fn refresh(control: &Control) {
     let rebuilt = snapshot.rebuilt(&old);
     snapshot.take_over(shared, half_the_files());
     shared.live.swap(snapshot);
+    shared.order_all(|| Order::Changed);
     let result = if failed == 0 {
         RefreshResult::Applied
     } else {
@@ -120,6 +122,7 @@ async fn switch(
     snapshot.tell_of_worries(&shared.books.metrics);
     shared.books.log.switch(&loaded.plan.log, files);
     shared.live.swap(snapshot);
+    shared.order_all(|| Order::Changed);
     doors.listen(shared, fresh);
     admin.apply(serving, shared, commands);
     control.loaded = loaded;

@@ -8,14 +8,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+mod access;
+mod action;
 mod address;
 mod certificates;
 mod check;
 mod client_auth;
+mod condition;
 mod document;
 mod environment;
 pub mod flags;
 mod footing;
+mod headers;
+mod http_listener;
 mod key_log;
 mod later;
 mod listener;
@@ -23,13 +28,17 @@ mod named;
 mod names;
 mod policy;
 mod process;
+mod rate;
 mod reader;
 mod report;
+mod route;
+mod service;
 mod settings;
 mod site;
 mod tree;
 mod typed;
 mod upstream;
+mod upstream_http;
 mod values;
 
 use reader::{Place, Reader};

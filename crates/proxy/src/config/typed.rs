@@ -40,6 +40,7 @@ pub(super) fn collect(source: &Source, report: &mut Report) -> Given {
     for typed in set {
         given.place(typed, report);
     }
+    given.target_tls(report);
     given.certificates(report);
     given
 }
@@ -109,7 +110,11 @@ impl Given {
             return;
         };
         let self_signed = typed.take("self_signed").filter(|value| value.kind == Kind::Bool(true));
-        let files = pairs((typed.take("cert"), typed.take("key")), typed.take("passphrase_file"));
+        let files = pairs(
+            (typed.take("cert"), typed.take("key")),
+            typed.take("passphrase_file"),
+            "--cert",
+        );
         let value = match (self_signed, files) {
             (None, Ok(None)) => return,
             (None, Ok(Some(files))) => files,
@@ -127,6 +132,56 @@ impl Given {
         };
         let origin = value.origin.clone();
         self.served.sub_table("site", &origin).set("certificates", value);
+    }
+
+    /// TLS towards the target, where it was switched on.
+    fn target_tls(&mut self, report: &mut Report) {
+        let Some(Value {
+            kind: Kind::Table(mut typed),
+            origin,
+        }) = self.served.take("target_tls")
+        else {
+            return;
+        };
+        let switched = typed.take("on");
+        if switched.as_ref().is_none_or(|value| value.kind != Kind::Bool(true)) {
+            let stray = typed.into_entries().into_iter().next();
+            if let Some((_, value)) = stray {
+                let fault = Fault::whole(value.origin, "means nothing without TLS towards the target");
+                report.error("", fault.hint("give --target-tls too"));
+            }
+            return;
+        }
+        let passphrase = match typed.peek("cert") {
+            Some(_) => self.passphrase_for_both(),
+            None => None,
+        };
+        match pairs((typed.take("cert"), typed.take("key")), passphrase, "--target-cert") {
+            Ok(files) => files.into_iter().for_each(|files| typed.push("certificates", files)),
+            Err(fault) => report.error("", fault),
+        }
+        let table = Value {
+            kind: Kind::Table(typed),
+            origin: switched.map_or(origin, |value| value.origin),
+        };
+        let origin = table.origin.clone();
+        self.served.sub_table("target", &origin).set("tls", table);
+    }
+
+    /// The passphrase of all keys, which need not be the site's.
+    fn passphrase_for_both(&mut self) -> Option<Value> {
+        let Some(Value {
+            kind: Kind::Table(certificates),
+            ..
+        }) = self.served.peek_mut("certificates")
+        else {
+            return None;
+        };
+        let passphrase = certificates.take("passphrase_file")?;
+        if certificates.peek("cert").is_some() {
+            certificates.set("passphrase_file", passphrase.clone());
+        }
+        Some(passphrase)
     }
 
     /// The tree of the one listener, site and target.
@@ -196,7 +251,11 @@ fn switch(texts: &[String], origin: Origin) -> Result<Value, Fault> {
 }
 
 /// Certificates and keys in pairs; without keys each file holds both. One passphrase opens all keys.
-fn pairs((chains, keys): (Option<Value>, Option<Value>), passphrase: Option<Value>) -> Result<Option<Value>, Fault> {
+fn pairs(
+    (chains, keys): (Option<Value>, Option<Value>),
+    passphrase: Option<Value>,
+    flag: &str,
+) -> Result<Option<Value>, Fault> {
     let items = |value: Option<Value>| match value {
         Some(Value {
             kind: Kind::Array(items),
@@ -211,7 +270,7 @@ fn pairs((chains, keys): (Option<Value>, Option<Value>), passphrase: Option<Valu
             (None, Some(passphrase)) => Fault::whole(passphrase.origin, "a passphrase without a certificate"),
             (None, None) => return Ok(None),
         };
-        return Err(alone.hint("give --cert FILE before it"));
+        return Err(alone.hint(format!("give {flag} FILE before it")));
     };
     if keys_origin.is_some() && keys.len() != chains.len() {
         let message = format!("{} certificates, but {} keys", chains.len(), keys.len());
