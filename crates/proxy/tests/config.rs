@@ -1,4 +1,6 @@
 //! Configuration as a user meets it: what files, flags and variables mean, and what is said of mistakes.
+#[path = "config/forms.rs"]
+mod forms;
 #[path = "config/kit.rs"]
 mod kit;
 #[path = "config/mistakes.rs"]

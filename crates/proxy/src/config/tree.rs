@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Integer(i64),
     Float(f64),
     Bool(bool),
+    /// JSON's and YAML's word for nothing: no key takes it.
+    Null,
 }
 
 /// Keys and values in the order in which they were written.
@@ -69,7 +71,11 @@ impl Value {
 
     /// A fault that continues the name of its key: `must be a string`.
     pub(super) fn fault(&self, complaint: impl Into<String>) -> Fault {
-        Fault::of_key(self.origin.clone(), complaint)
+        let fault = Fault::of_key(self.origin.clone(), complaint);
+        match self.kind {
+            Kind::Null => fault.hint("leave the key out"),
+            _ => fault,
+        }
     }
 
     /// A fault that says everything itself: `unknown group "x"`.
@@ -88,6 +94,7 @@ impl Kind {
             Kind::Integer(_) => "an integer",
             Kind::Float(_) => "a number",
             Kind::Bool(_) => "true or false",
+            Kind::Null => "null",
         }
     }
 }
@@ -194,6 +201,7 @@ impl fmt::Display for Kind {
             Kind::Integer(number) => number.fmt(f),
             Kind::Float(number) => write!(f, "{number:?}"),
             Kind::Bool(is) => is.fmt(f),
+            Kind::Null => f.write_str("null"),
             Kind::Array(items) => {
                 let items: Vec<String> = items.iter().map(Value::to_string).collect();
                 write!(f, "[{}]", items.join(", "))
