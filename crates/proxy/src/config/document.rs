@@ -1,9 +1,6 @@
 //! A file's text becomes a tree: TOML, or JSON or YAML where the file's name says so.
 use super::{Origin, Problem, json, toml_form, tree::Table, yaml};
-use std::{fs::File, io::Read, path::Path};
-
-/// A hundred thousand sites take less; more is another file's name.
-const LONGEST_FILE: u64 = 16 << 20;
+use std::path::Path;
 
 /// Deeper than any configuration goes, and far from the end of any stack.
 pub(super) const DEEPEST: usize = 64;
@@ -19,11 +16,6 @@ enum Form {
     Yaml,
 }
 
-/// Reads a file into a tree; otherwise everything that is wrong with its text.
-pub(super) fn read(path: &Path) -> Result<Table, Vec<Problem>> {
-    parse(&text(path)?, path)
-}
-
 /// Parses a text; `path` only names it, and its extension says in which form it is.
 pub(super) fn parse(text: &str, path: &Path) -> Result<Table, Vec<Problem>> {
     // RFC 8259 8.1 lets a reader pass over a byte order mark, as YAML and TOML have it anyway.
@@ -34,28 +26,6 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Table, Vec<Problem>> {
         Form::Json => json::parse(source),
         Form::Yaml => yaml::parse(source),
     }
-}
-
-fn text(path: &Path) -> Result<String, Vec<Problem>> {
-    let problem = |line: usize, message: String| {
-        let origin = Origin::File(path.to_owned(), line);
-        vec![Problem {
-            origin,
-            message,
-            hint: None,
-        }]
-    };
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes));
-    read.map_err(|error| problem(0, format!("cannot be read: {error}")))?;
-    if bytes.len() as u64 > LONGEST_FILE {
-        return Err(problem(0, format!("is larger than {} MiB", LONGEST_FILE >> 20)));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
-        problem(line, "not UTF-8 text".into())
-    })
 }
 
 impl Form {

@@ -65,7 +65,9 @@ impl Value {
     pub(super) fn text(&self) -> Result<&str, Fault> {
         match &self.kind {
             Kind::String(text) => Ok(text),
-            other => Err(self.fault(format!("must be a string, not {}", other.describe()))),
+            other => Err(self
+                .fault(format!("must be a string, not {}", other.describe()))
+                .wanting_text()),
         }
     }
 
@@ -125,6 +127,17 @@ impl Table {
             .iter()
             .find(|(have, _)| have == key)
             .map(|(_, value)| value)
+    }
+
+    /// Changes a key.
+    pub(super) fn peek_mut(&mut self, key: &str) -> Option<&mut Value> {
+        let entry = self.entries.iter_mut().find(|(have, _)| have == key);
+        entry.map(|(_, value)| value)
+    }
+
+    /// Its values, in order.
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
+        self.entries.iter_mut().map(|(_, value)| value)
     }
 
     /// The table under a key, made if it is missing.
@@ -188,8 +201,12 @@ impl Table {
 }
 
 impl fmt::Display for Value {
+    /// What a `file:` holds may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)
+        match self.origin.content_of() {
+            Some(written) => f.write_str(&quoted(written)),
+            None => self.kind.fmt(f),
+        }
     }
 }
 

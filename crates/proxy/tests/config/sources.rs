@@ -407,7 +407,7 @@ fn files_that_cannot_be_read_are_told_by_name() {
     let endless = vec![b'#'; (16 << 20) + 1];
     assert_eq!(
         load("large.toml", Some(&endless)),
-        "large.toml: is larger than 16 MiB\n"
+        "large.toml: cannot be read: larger than 16 MiB\n"
     );
 }
 
