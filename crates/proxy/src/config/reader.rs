@@ -271,6 +271,8 @@ impl<'r> Reader<'r> {
             report,
             ..
         } = self;
+        #[cfg(test)]
+        report.asked.extend(asked.iter().map(|key| (place.section, *key)));
         for (key, value) in table.into_entries() {
             let shown = quoted(&joined(&place.within, &key));
             let fault = match later::key_of(place.section, &key) {

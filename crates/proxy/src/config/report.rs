@@ -102,6 +102,9 @@ pub(super) struct Report {
     unfilled: Vec<(String, Problem)>,
     /// What files held, and how it is written: `file:PATH`.
     concealed: Vec<(String, String)>,
+    /// Every key that a reader took, with its section: the reference must have it.
+    #[cfg(test)]
+    pub(super) asked: std::collections::BTreeSet<(&'static str, &'static str)>,
 }
 
 /// Each suggestion looks at every name: a file of 10,000 slips must not cost the square of its size.
