@@ -256,7 +256,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 SWITCH,
                 Is("false"),
                 (
-                    "no TLS; warned of where the address is not a loopback one; its one site has neither names nor certificates",
+                    "no TLS; warned of where the address is not a loopback one; the site behind it has neither names nor certificates",
                     "plain = false",
                 ),
             ),
@@ -292,7 +292,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "whole number, or `\"auto\"`",
                 Is("\"auto\""),
                 (
-                    "open at once; `auto` is half the file limit, 0 none; a full listener waits in accept",
+                    "open at once; `auto` is half the file limit, 0 any; a full listener waits in accept",
                     "limits = { connections = 20000 }",
                 ),
             ),
@@ -318,13 +318,19 @@ pub(super) const SECTIONS: &[Section] = &[
                 "hello",
                 LIMIT,
                 Is("\"10s\""),
-                ("until the ClientHello is whole", "limits = { hello = \"5s\" }"),
+                (
+                    "from accept until the ClientHello is whole",
+                    "limits = { hello = \"5s\" }",
+                ),
             ),
             key(
                 "handshake",
                 LIMIT,
                 Is("\"10s\""),
-                ("until the handshake is done", "limits = { handshake = \"5s\" }"),
+                (
+                    "from accept until the handshake is done",
+                    "limits = { handshake = \"5s\" }",
+                ),
             ),
             key(
                 "idle",
@@ -464,7 +470,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "list of groups",
                 PROFILE,
                 (
-                    "offered key exchanges, the dearest first",
+                    "key exchanges, the best first",
                     "tls = { groups = [\"X25519MLKEM768\", \"X25519\"] }",
                 ),
             ),

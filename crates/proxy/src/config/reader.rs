@@ -1,6 +1,6 @@
 //! Reading a table: keys are taken out one by one, every problem is kept, and what is left over is unknown.
 use super::{
-    Explained, Origin, later,
+    Explained, Origin, later, reference,
     report::{Fault, Found, Report, did_you_mean, problem},
     tree::{Kind, Table, Value, bare_or_quoted, quoted},
 };
@@ -278,10 +278,11 @@ impl<'r> Reader<'r> {
             let fault = match later::key_of(place.section, &key) {
                 Some(later) => Fault::whole(value.origin, format!("{shown} is not in this version"))
                     .maybe_hint(later.hint.map(str::to_owned)),
-                None => Fault::whole(value.origin, format!("unknown key {shown}")).maybe_hint(did_you_mean(
-                    &key,
-                    asked.iter().copied().chain(later::keys_of(place.section)),
-                )),
+                None => {
+                    let near = asked.iter().copied().chain(later::keys_of(place.section));
+                    let hint = did_you_mean(&key, near).or_else(|| reference::elsewhere(&key, place.section));
+                    Fault::whole(value.origin, format!("unknown key {shown}")).maybe_hint(hint)
+                }
             };
             report.errors.push(problem(&place.subject, "", fault));
         }

@@ -8,12 +8,14 @@ pub(super) struct Section {
     /// As its reader calls it: `site.tls`.
     pub(super) name: &'static str,
     /// The table at the top of the file where its examples stand: empty, `listener`, `site` or `upstream`.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests load the examples"))]
     pub(super) table: &'static str,
     /// Its heading.
     pub(super) title: &'static str,
     /// One line about it.
     pub(super) means: &'static str,
     /// Lines that must stand in other tables before an example loads: table and line.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only tests load the examples"))]
     pub(super) beside: &'static [(&'static str, &'static str)],
     /// Its keys.
     pub(super) keys: &'static [Key],
@@ -41,6 +43,17 @@ pub(super) enum Default {
     Is(&'static str),
     /// Words in Markdown; none where there is nothing to say.
     Says(&'static str),
+}
+
+/// Where a key stands that is none of a section's: `it is a key of [[listener]]`.
+pub(super) fn elsewhere(key: &str, section: &str) -> Option<String> {
+    let has_it = |other: &&Section| other.name != section && other.keys.iter().any(|have| have.name == key);
+    let mut titles = SECTIONS.iter().filter(has_it).map(|section| match section.name {
+        "" => "it stands at the top of the file".to_owned(),
+        _ => format!("it is a key of {}", section.title.replace('`', "")),
+    });
+    // What stands in several places is a common word, which says little of what was meant.
+    titles.next().filter(|_| titles.next().is_none())
 }
 
 /// All of it as Markdown.
@@ -71,7 +84,7 @@ pub fn markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Loaded, Origin, Reading, Source, document, plan, report::Report};
+    use crate::config::{Loaded, Origin, Source, document, plan, report::Report};
     use std::{collections::BTreeSet, path::Path};
 
     const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
