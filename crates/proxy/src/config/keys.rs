@@ -1,5 +1,9 @@
 //! THE TABLE of the keys of a file, from which the reference is made. A test says which keys the readers take that
 //! stand nowhere here, which of these nobody takes, and which default is another; every example is loaded.
+//!
+//! A new key gets one entry in the section that its reader names, a new section one `Section`; its examples are lines
+//! of the table at the top of the file that it belongs to, with what they need elsewhere in `beside`.
+//! `UPDATE_DOCS=1 cargo test -p portcullis-proxy --lib reference` writes the page.
 use super::reference::{Default, Key, Section};
 use Default::{Is, Says};
 
