@@ -1,6 +1,6 @@
 //! `headers = { request = { set, add, remove }, response = { ... }, security = true }`.
 use super::{
-    reader::{Reader, not_yet},
+    reader::Reader,
     report::{Fault, Found},
     tree::{Kind, Value, quoted},
     values,
@@ -98,7 +98,7 @@ pub(super) fn named_values<T>(
     owner.explain_table(key, shown, origin);
     let mut good = Vec::new();
     for (name, value) in table.into_entries() {
-        match not_yet(&value).and_then(|()| parse(&name, &value)) {
+        match parse(&name, &value) {
             Ok(meaning) => good.push(Found::new(meaning, value.origin)),
             Err(fault) => owner.fault(key, fault),
         }
