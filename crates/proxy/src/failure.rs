@@ -20,6 +20,8 @@ pub enum Stage {
     Connect,
     /// Bytes flow.
     Relay,
+    /// A request is under way.
+    Request,
 }
 
 /// How a connection ended.
@@ -61,6 +63,7 @@ impl Stage {
             Stage::Policy => "policy",
             Stage::Connect => "connect",
             Stage::Relay => "relay",
+            Stage::Request => "request",
         }
     }
 }
@@ -118,7 +121,7 @@ pub(crate) fn describe(error: &io::Error) -> Cow<'static, str> {
         io::ErrorKind::ConnectionRefused => "connection refused".into(),
         io::ErrorKind::BrokenPipe => "closed while we wrote".into(),
         io::ErrorKind::TimedOut => "timed out".into(),
-        io::ErrorKind::UnexpectedEof => "closed in the middle".into(),
+        io::ErrorKind::UnexpectedEof if error.get_ref().is_none() => "closed in the middle".into(),
         _ => error.to_string().into(),
     }
 }

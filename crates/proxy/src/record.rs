@@ -13,7 +13,7 @@ use portcullis_tls::{
     negotiated::{ClientCertificate, Negotiated},
     policy::Policy,
 };
-use portcullis_wire::{Escaped, GroupId, Hello};
+use portcullis_wire::{Escaped, GroupId, Hello, SchemeId};
 use serde::Serialize;
 use std::{
     fmt,
@@ -81,6 +81,8 @@ struct Offer {
 struct Upstream {
     name: Label,
     server: Arc<str>,
+    /// What its TLS came to, kept small: a group, its class, and a signature.
+    facts: Option<(Option<GroupId>, &'static str, Option<SchemeId>)>,
 }
 
 enum Ending {
@@ -89,6 +91,16 @@ enum Ending {
     /// It never said a word: counted, not logged.
     Silent,
     Over(Result<(), Failure>),
+}
+
+impl Peer {
+    /// Its address, where it has one.
+    pub(crate) fn address(&self) -> Option<std::net::IpAddr> {
+        match self {
+            Peer::Ip(address) => Some(address.ip()),
+            Peer::Unix => None,
+        }
+    }
 }
 
 impl fmt::Display for Peer {
@@ -120,6 +132,16 @@ impl Record {
             ending: Ending::Running(Stage::Accept),
             books,
         }
+    }
+
+    /// Its number in the log.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The name that its client asked for.
+    pub(crate) fn sni(&self) -> Option<&str> {
+        self.offer.as_ref()?.sni.as_deref()
     }
 
     /// When the connection was accepted: every deadline counts from here.
@@ -161,10 +183,11 @@ impl Record {
         self.refused_client = Some(Box::new(certificate));
     }
 
-    pub(crate) fn connected(&mut self, upstream: &Label, server: &Arc<str>) {
+    pub(crate) fn connected(&mut self, upstream: &Label, server: &Arc<str>, facts: Option<&Negotiated>) {
         self.upstream = Some(Upstream {
             name: upstream.clone(),
             server: server.clone(),
+            facts: facts.map(|facts| (facts.group, facts.key_exchange().as_str(), facts.signature)),
         });
     }
 
@@ -218,6 +241,7 @@ impl Record {
         let facts = self.negotiated();
         let client = facts.and_then(|n| n.client.as_deref());
         let client = client.or(self.refused_client.as_deref());
+        let origin = self.upstream.as_ref().and_then(|u| u.facts);
         let failure = self.failure();
         let alert = |pick: fn(&Failure) -> Option<portcullis_wire::alert::Alert>| {
             failure.and_then(pick).map(|a| a.to_string()).unwrap_or_default()
@@ -269,6 +293,12 @@ impl Record {
             bytes_out: self.bytes.outward,
             upstream: self.upstream.as_ref().map_or("", |u| &u.name.0),
             upstream_server: self.upstream.as_ref().map_or("", |u| &u.server),
+            upstream_group: origin
+                .and_then(|(group, ..)| group)
+                .map(|g| g.to_string())
+                .unwrap_or_default(),
+            upstream_key_exchange: origin.map_or("", |(_, class, _)| class),
+            upstream_signature: origin.and_then(|(.., s)| s).map(|s| s.to_string()).unwrap_or_default(),
             duration_us: self.began.elapsed().as_micros() as u64,
             outcome: self.outcome().as_str(),
             stage: failure.map_or("", |f| f.stage.as_str()),
@@ -347,6 +377,9 @@ struct Line<'a> {
     bytes_out: u64,
     upstream: &'a str,
     upstream_server: &'a str,
+    upstream_group: String,
+    upstream_key_exchange: &'static str,
+    upstream_signature: String,
     duration_us: u64,
     outcome: &'static str,
     stage: &'static str,
@@ -364,29 +397,30 @@ impl Line<'_> {
                 line.push('\n');
                 line
             }
-            LogFormat::Text => self.text(),
+            LogFormat::Text => text_line(self, &self.ts, self.event),
         }
     }
 
-    /// The same fields for people: what is empty is left out.
-    fn text(&self) -> String {
-        use serde_json::Value;
-        let Ok(Value::Object(fields)) = serde_json::to_value(self) else {
-            unreachable!("a struct serializes to an object")
+}
+
+/// The same fields for people: what is empty is left out.
+pub(crate) fn text_line(fields: &impl Serialize, ts: &str, event: &str) -> String {
+    use serde_json::Value;
+    let Ok(Value::Object(fields)) = serde_json::to_value(fields) else {
+        unreachable!("a struct serializes to an object")
+    };
+    let mut line = format!("{ts} info {event}");
+    for (name, value) in fields.iter().skip(2) {
+        let shown = match value {
+            Value::String(s) if s.is_empty() => continue,
+            Value::String(s) if !needs_quotes(s) => s.clone(),
+            Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+            value => value.to_string(),
         };
-        let mut line = format!("{} info connection", self.ts);
-        for (name, value) in fields.iter().skip(2) {
-            let shown = match value {
-                Value::String(s) if s.is_empty() => continue,
-                Value::String(s) if !needs_quotes(s) => s.clone(),
-                Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
-                value => value.to_string(),
-            };
-            line.push_str(&format!(" {name}={shown}"));
-        }
-        line.push('\n');
-        line
+        line.push_str(&format!(" {name}={shown}"));
     }
+    line.push('\n');
+    line
 }
 
 #[cfg(test)]
@@ -488,13 +522,15 @@ mod tests {
                 group: Some(GroupId(0x11ec)),
                 retry: false,
                 cipher: portcullis_wire::CipherId(0x1301),
-                signature: Some(portcullis_wire::SchemeId(0x0905)),
+                signature: Some(SchemeId(0x0905)),
                 authentication: portcullis_tls::negotiated::Authentication::Pq,
                 client_authentication: portcullis_tls::negotiated::ClientAuthentication::None,
                 client: None,
                 resumed: false,
                 alpn: None,
             };
+            record.books.metrics.upstream_health(&Label::from("up"), &"h:1".into(), true);
+            record.books.metrics.upstream_handshake(&Label::from("up"), &facts);
             record.negotiated_as(facts);
             record.bytes = Bytes { inward: 1, outward: 2 };
             let (site, upstream, metrics) = (Label::from("shop"), Label::from("up"), &record.books.metrics);

@@ -14,6 +14,7 @@ use std::{
 };
 
 mod admin;
+mod balance;
 mod certificates;
 mod clients;
 mod cores;
@@ -22,6 +23,7 @@ mod hello;
 mod key_log;
 mod limits;
 mod negotiation;
+mod origin;
 mod relay;
 mod reload;
 mod resumption;

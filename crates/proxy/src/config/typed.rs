@@ -41,6 +41,7 @@ pub(super) fn collect(source: &Source, report: &mut Report) -> Given {
         given.place(typed, report);
     }
     given.certificates(report);
+    given.target_tls(report);
     given
 }
 
@@ -109,7 +110,7 @@ impl Given {
             return;
         };
         let self_signed = typed.take("self_signed").filter(|value| value.kind == Kind::Bool(true));
-        let files = pairs(typed.take("cert"), typed.take("key"));
+        let files = pairs(typed.take("cert"), typed.take("key"), "--cert");
         let value = match (self_signed, files) {
             (None, Ok(None)) => return,
             (None, Ok(Some(files))) => files,
@@ -127,6 +128,36 @@ impl Given {
         };
         let origin = value.origin.clone();
         self.served.sub_table("site", &origin).set("certificates", value);
+    }
+
+    /// TLS towards the target, where it was switched on.
+    fn target_tls(&mut self, report: &mut Report) {
+        let Some(Value {
+            kind: Kind::Table(mut typed),
+            origin,
+        }) = self.served.take("target_tls")
+        else {
+            return;
+        };
+        let switched = typed.take("on");
+        if switched.as_ref().is_none_or(|value| value.kind != Kind::Bool(true)) {
+            let stray = typed.into_entries().into_iter().next();
+            if let Some((_, value)) = stray {
+                let fault = Fault::whole(value.origin, "means nothing without TLS towards the target");
+                report.error("", fault.hint("give --target-tls too"));
+            }
+            return;
+        }
+        match pairs(typed.take("cert"), typed.take("key"), "--target-cert") {
+            Ok(files) => files.into_iter().for_each(|files| typed.push("certificates", files)),
+            Err(fault) => report.error("", fault),
+        }
+        let table = Value {
+            kind: Kind::Table(typed),
+            origin: switched.map_or(origin, |value| value.origin),
+        };
+        let origin = table.origin.clone();
+        self.served.sub_table("target", &origin).set("tls", table);
     }
 
     /// The tree of the one listener, site and target.
@@ -196,7 +227,7 @@ fn switch(texts: &[String], origin: Origin) -> Result<Value, Fault> {
 }
 
 /// Certificates and keys in pairs; without keys each file holds both.
-fn pairs(chains: Option<Value>, keys: Option<Value>) -> Result<Option<Value>, Fault> {
+fn pairs(chains: Option<Value>, keys: Option<Value>, flag: &str) -> Result<Option<Value>, Fault> {
     let items = |value: Option<Value>| match value {
         Some(Value {
             kind: Kind::Array(items),
@@ -207,7 +238,10 @@ fn pairs(chains: Option<Value>, keys: Option<Value>) -> Result<Option<Value>, Fa
     let ((chains, chains_origin), (keys, keys_origin)) = (items(chains), items(keys));
     let Some(origin) = chains_origin else {
         return match keys_origin {
-            Some(origin) => Err(Fault::whole(origin, "a key without a certificate").hint("give --cert FILE before it")),
+            Some(origin) => {
+                let fault = Fault::whole(origin, "a key without a certificate");
+                Err(fault.hint(format!("give {flag} FILE before it")))
+            }
             None => Ok(None),
         };
     };

@@ -387,3 +387,94 @@ fn values_are_taken_up_to_their_edges_and_no_further() {
         assert_eq!(errors(&Case::file(&at(line))).len(), 1, "{line}");
     }
 }
+
+#[test]
+fn mistakes_about_an_upstream_are_told_with_what_to_write() {
+    let table = [
+        ("tls = true", "tls must be a table, not true or false"),
+        ("tls = { retry = true }", "unknown key \"tls.retry\""),
+        (
+            "tls = { groups = ['X25519'], policy = 'require' }",
+            "policy requires a quantum-safe key exchange, but tls offers none",
+        ),
+        (
+            "tls = { versions = ['1.2'], policy = { authentication = 'require' } }",
+            "policy requires quantum-safe authentication, but tls offers no ML-DSA signature",
+        ),
+        (
+            "tls = { policy = { client_authentication = 'require' } }",
+            "policy.client_authentication means nothing towards an upstream",
+        ),
+        ("tls = { server_name = '*.a' }", "\"*.a\" is no DNS name"),
+        ("tls = { certificates = [{ key = 'a' }] }", "a certificate has no chain"),
+        ("balance = 'roundrobin'", "unknown balance \"roundrobin\""),
+        ("balance = {}", "balance has neither hash nor sticky"),
+        (
+            "balance = { hash = 'source', sticky = 'cookie' }",
+            "balance has hash and sticky",
+        ),
+        ("balance = { hash = 'header:' }", "\"header:\" is nothing to hash"),
+        ("retries = -1", "retries must be from 0 to 100, not -1"),
+        ("health = { path = 'healthz' }", "\"healthz\" is no path"),
+        (
+            "health = { status = [200] }",
+            "health.status means nothing without health.path",
+        ),
+        (
+            "health = { path = '/', status = [42] }",
+            "health.status must be from 100 to 599, not 42",
+        ),
+        ("health = true", "health must be a table, not true or false"),
+    ];
+    for (line, said) in table {
+        let text = [GOOD_LISTENER, GOOD_SITE, GOOD_UPSTREAM, line, "\n"].concat();
+        let [error] = errors(&Case::file(&text)).try_into().expect("one error");
+        assert!(
+            error.starts_with("portcullis.toml:") && error.contains("upstream \"b\""),
+            "{error}"
+        );
+        assert!(error.contains(said), "{line}: {error}");
+    }
+    let unix = "[upstream.b]\nservers = ['unix:a']\ntls = {}\n";
+    let [error] = errors(&Case::file(&[GOOD_LISTENER, GOOD_SITE, unix].concat()))
+        .try_into()
+        .expect("one error");
+    assert!(
+        error.contains("tls has no server_name, and unix:a has none either"),
+        "{error}"
+    );
+    for (balance, what) in [
+        ("{ hash = 'header:X' }", "header"),
+        ("{ hash = 'uri' }", "uri"),
+        ("{ sticky = 'cookie' }", "cookie"),
+    ] {
+        let text = [GOOD_LISTENER, GOOD_SITE, GOOD_UPSTREAM, "balance = ", balance, "\n"].concat();
+        let [error] = errors(&Case::file(&text)).try_into().expect("one error");
+        assert!(
+            error.contains(&format!("upstream \"b\" balances by {what}, which a tcp site has not")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn flags_about_the_target_need_tls_towards_it() {
+    for flag in [
+        "--target-ca a",
+        "--target-name a",
+        "--target-cert a",
+        "--target-policy require",
+    ] {
+        let [error] = errors(&Case::flags(&format!("--plain {flag}")))
+            .try_into()
+            .expect("one error");
+        assert!(
+            error.contains("means nothing without TLS towards the target"),
+            "{error}"
+        );
+    }
+    let [error] = errors(&Case::flags("--plain --target-tls --target-key a"))
+        .try_into()
+        .expect("one error");
+    assert!(error.contains("--target-key: a key without a certificate"), "{error}");
+}
