@@ -178,7 +178,7 @@ fn site(out: &mut String, picture: &SitePicture) {
         picture.upstream,
         picture.servers.join(", ")
     );
-    if let Some(tls) = &picture.upstream_tls {
+    for tls in &picture.upstream_tls {
         towards(out, tls);
     }
     for (index, each) in picture.certificates.iter().enumerate() {

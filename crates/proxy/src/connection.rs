@@ -5,17 +5,20 @@ use crate::{
     downstream::{TlsStream, tls_failure},
     failure::{Failure, Outcome, Stage},
     farewell,
+    http::{self, visit::Visit},
     listener::{
         Listener,
         accept::{Accepted, Attachable, Handshaking},
         introduction::introduce,
     },
     peek::{self, NoHello, Peeked},
+    plan::{HttpListenerPlan, Mode},
     recall::Recall,
     record::Record,
     relay::{Downstream, Idle, relay},
-    site::Site,
+    site::{Service, Site},
     socket::Socket,
+    upstream::Upstream,
 };
 use portcullis_tls::{
     failure::Fault,
@@ -50,9 +53,17 @@ pub(crate) async fn run(core: Rc<Core>, socket: Attachable, accepted: Accepted) 
     drop(kept);
 }
 
+/// A client that was let in, and what it needs of its listener from here on.
+struct Admitted {
+    down: Downstream,
+    site: Arc<Site>,
+    idle: Option<Duration>,
+    http: Arc<HttpListenerPlan>,
+}
+
 /// From the first byte to the last.
 async fn begin(
-    core: &Core,
+    core: &Rc<Core>,
     mut socket: Socket,
     (listener, mut handshaking): (Arc<Listener>, Option<Handshaking>),
     record: &mut Record,
@@ -69,8 +80,6 @@ async fn begin(
     drop(handshaking);
     Ok(serve(core, admitted, record).await?)
 }
-
-type Admitted = (Downstream, Arc<Site>, Option<Duration>);
 
 /// Everything before the first application byte: hello, site, handshake, policy.
 async fn admit(
@@ -99,7 +108,7 @@ async fn admit(
         )
         .await);
     };
-    let (site, idle) = (site.clone(), limits.idle);
+    let (site, idle, http) = (site.clone(), limits.idle, listener.http.clone());
     record.routed(&site);
     record.reach(Stage::Handshake);
     if !listener.gate.handshakes.admits(std::time::Instant::now()) {
@@ -114,7 +123,8 @@ async fn admit(
     let stream = handshake(core, (socket, hello, bytes), &site, (for_all, record))
         .await
         .map_err(NoHello::Failed)?;
-    Ok((Downstream::Tls(stream), site, idle))
+    let down = Downstream::Tls(stream);
+    Ok(Admitted { down, site, idle, http })
 }
 
 /// The handshake under a deadline, its facts in the record, and the policy's word on them.
@@ -250,29 +260,63 @@ fn told_by(choice: &Choice, failure: Failure, (core, site, record): (&Core, &Sit
     }
 }
 
-/// After admission: connect, tell who asked, relay.
-async fn serve(core: &Core, (down, site, idle): Admitted, record: &mut Record) -> Result<(), Failure> {
+/// After admission: what the site does.
+async fn serve(core: &Rc<Core>, admitted: Admitted, record: &mut Record) -> Result<(), Failure> {
+    let Admitted { down, site, idle, http } = admitted;
+    match &site.service {
+        Service::Tcp(upstream) => tcp(core, (down, idle), (&site, upstream), record).await,
+        Service::Http(_) => {
+            let visit = Visit::new(core, (http, Some(site.clone())), (record, &down));
+            requests(down, visit, record).await
+        }
+    }
+}
+
+/// Connects, tells who asked, relays.
+async fn tcp(
+    core: &Core,
+    (down, idle): (Downstream, Option<Duration>),
+    (site, upstream): (&Site, &Upstream),
+    record: &mut Record,
+) -> Result<(), Failure> {
     record.reach(Stage::Connect);
-    let recall = Recall::of(core, &down, &site, record);
+    let recall = Recall::of(core, &down, site, record);
     // on the heap, as the handshake before it, and the pick is held until the relay is over
     let told = record.told(down.socket().local_address());
-    let (up, pick) = Box::pin(site.upstream.connect(core, &told)).await?;
-    record.connected(&site.upstream.name, &pick.server.name, up.negotiated());
+    let (up, pick) = Box::pin(upstream.connect(core, &told)).await?;
+    record.connected(&upstream.name, &pick.server.name, up.negotiated());
     core.admitted(up.socket(), record);
     record.reach(Stage::Relay);
     let idle = idle.map(|limit| Idle::new(limit, &core.wheel));
     relay((down, up), (idle, recall), &mut record.bytes, |read| core.scratch(read)).await
 }
 
-/// A listener without TLS: its one site, at once.
-async fn plain(core: &Core, socket: Socket, listener: Arc<Listener>, record: &mut Record) -> Result<(), Failure> {
+/// Request after request.
+async fn requests(down: Downstream, visit: Visit, record: &mut Record) -> Result<(), Failure> {
+    record.reach(Stage::Request);
+    let visit = Rc::new(visit);
+    let ended = http::serve(down, visit.clone()).await;
+    record.bytes = visit.bytes.get();
+    ended
+}
+
+/// A listener without TLS: its one site at once, or requests by their hosts.
+async fn plain(core: &Rc<Core>, socket: Socket, listener: Arc<Listener>, record: &mut Record) -> Result<(), Failure> {
     record.reach(Stage::Route);
+    let (idle, http) = (listener.plan.limits.idle, listener.http.clone());
+    if listener.plan.mode == Mode::Http {
+        let redirect = listener.redirect;
+        drop(listener);
+        let down = Downstream::Plain(socket);
+        let visit = Visit::new(core, (http, None), (record, &down)).redirecting(redirect);
+        return requests(down, visit, record).await;
+    }
     let site = listener.sites.nameless().cloned();
     let site = site.ok_or_else(|| Failure::refused(Stage::Route, Fault::Operator, "no site on this listener"))?;
     record.routed(&site);
-    let idle = listener.plan.limits.idle;
     drop(listener);
-    serve(core, (Downstream::Plain(socket), site, idle), record).await
+    let down = Downstream::Plain(socket);
+    serve(core, Admitted { down, site, idle, http }, record).await
 }
 
 /// A hello that no configuration fits: the right alert, and the reason in metrics and record.

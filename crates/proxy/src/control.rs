@@ -3,15 +3,15 @@
 use crate::{
     admin::Admin,
     clock, config,
-    config::Loaded,
-    core::Shared,
+    config::{Loaded, Reading},
+    core::{Order, Shared},
     doors::{Doors, Fresh},
     log::Files,
     material::SelfSigned,
     reload::{refresh, reload},
     start::{ReloadError, Shutdown, StartError, system},
     upstream,
-    watch::{Change, Print, Seen, Watch, Watched},
+    watch::{Change, Seen, Watch, Watched},
 };
 use std::{
     io,
@@ -39,8 +39,8 @@ pub(crate) struct Control {
     pub(crate) config: config::Source,
     /// What runs, as it was loaded.
     pub(crate) loaded: Loaded,
-    /// What the configuration's file held when it was last read, whatever came of it.
-    pub(crate) attempted: Option<Print>,
+    /// What the configuration was last read from, whatever came of it.
+    pub(crate) attempted: Reading,
     /// What the files held that it named, if it was rejected.
     pub(crate) rejected: Arc<Seen>,
     pub(crate) self_signed: Option<SelfSigned>,
@@ -182,10 +182,12 @@ impl Control {
     /// What the configuration was read from, where that is wanted, and all that it names.
     fn watched(&self) -> Watched {
         let snapshot = self.shared.live.load();
-        let file = self.config.file.as_ref().filter(|_| snapshot.plan.watch);
         Watched {
-            rejected: file.map(|_| Arc::clone(&self.rejected)).unwrap_or_default(),
-            configuration: file.and_then(|file| Some((file.clone(), self.attempted?))),
+            rejected: match snapshot.plan.watch {
+                true => Arc::clone(&self.rejected),
+                false => Arc::default(),
+            },
+            configuration: snapshot.plan.watch.then(|| self.attempted.clone()),
             files: Arc::clone(&snapshot.kept.seen),
         }
     }
@@ -234,6 +236,7 @@ impl Control {
         );
         sleep(plan.delay).await;
         doors.close_all(&self.shared).await;
+        self.shared.order_all(|| Order::WindDown);
         let end = Instant::now() + plan.grace;
         select! {
             () = sleep_until(end) => {}

@@ -22,6 +22,8 @@ pub enum Stage {
     Connect,
     /// Bytes flow.
     Relay,
+    /// A request is under way.
+    Request,
 }
 
 /// How a connection ended.
@@ -64,6 +66,7 @@ impl Stage {
             Stage::Policy => "policy",
             Stage::Connect => "connect",
             Stage::Relay => "relay",
+            Stage::Request => "request",
         }
     }
 }

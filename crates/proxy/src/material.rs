@@ -1,9 +1,11 @@
 //! Reading what a plan names: certificates, keys, client CAs. Control thread only.
 use crate::{
     config::{Explained, Origin, Problem},
+    http::answer::Pages,
     plan::{CertificateFiles, Certificates, ClientAuthPlan, SitePlan},
     watch::{Print, Seen},
 };
+use bytes::Bytes;
 use portcullis_tls::{
     identity::{self, Identity, IdentityError},
     server::ClientAuth,
@@ -23,7 +25,7 @@ mod origin;
 pub(crate) use origin::Outfit;
 
 /// A certificate file beyond this is none: an ML-DSA-87 chain of ten with its key is 150 kB.
-const MAX_FILE: u64 = 4 * 1024 * 1024;
+pub(crate) const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// A chain and key as PEM, made in memory.
 pub struct PemPair {
@@ -46,6 +48,7 @@ pub(crate) struct Kept {
     outlived: HashSet<CertificateFiles>,
     client_auth: HashMap<String, ClientAuth>,
     secrets: HashMap<PathBuf, Arc<SharedSecret>>,
+    pages: HashMap<PathBuf, Bytes>,
     outfits: HashMap<String, Arc<Outfit>>,
     made: Option<Vec<Arc<Identity>>>,
     /// What runs on its last good state.
@@ -82,6 +85,7 @@ pub(crate) struct Materials<'a> {
     outlived: HashSet<CertificateFiles>,
     client_auth: HashMap<String, ClientAuth>,
     secrets: HashMap<PathBuf, Arc<SharedSecret>>,
+    pages: HashMap<PathBuf, Bytes>,
     outfits: HashMap<String, Arc<Outfit>>,
     system_roots: Option<Arc<origin::SystemRoots>>,
     made: Option<Vec<Arc<Identity>>>,
@@ -107,6 +111,7 @@ impl<'a> Materials<'a> {
             outlived: HashSet::new(),
             client_auth: HashMap::new(),
             secrets: HashMap::new(),
+            pages: HashMap::new(),
             outfits: HashMap::new(),
             system_roots: None,
             made: broken.kept().and_then(|kept| kept.made.clone()),
@@ -167,11 +172,34 @@ impl<'a> Materials<'a> {
         Some(secret)
     }
 
+    /// The pages that an http site answers errors with.
+    pub(crate) fn pages(&mut self, site: &SitePlan) -> Pages {
+        let mut pages = Vec::new();
+        for (status, path) in site.service.pages() {
+            let page = match self.of(path) {
+                Ok(content) => Some(Bytes::copy_from_slice(&content)),
+                Err((message, hint)) => {
+                    let last = self.broken.kept().and_then(|kept| kept.pages.get(path)).cloned();
+                    let state = (last.is_some(), self.is_new(path));
+                    self.unusable(site, "errors", (format!("error page {message}"), hint), state);
+                    last
+                }
+            };
+            if let Some(page) = page {
+                self.pages.insert(path.clone(), page.clone());
+                pages.push((status, path.as_path(), page));
+            }
+        }
+        Pages::new(pages)
+    }
+
     /// Whether a file that a site names besides its certificates is not what it was.
     pub(crate) fn others_changed(&self, site: &SitePlan) -> bool {
         let clients = site.client_auth.iter();
         let clients = clients.flat_map(|plan| [&plan.ca].into_iter().chain(&plan.crl));
-        let mut others = clients.chain(&site.resumption.secret_file);
+        let mut others = clients
+            .chain(&site.resumption.secret_file)
+            .chain(site.service.pages().map(|(_, path)| path));
         others.any(|path| self.is_new(path))
     }
 
@@ -205,6 +233,7 @@ impl<'a> Materials<'a> {
             outlived: self.outlived,
             client_auth: self.client_auth,
             secrets: self.secrets,
+            pages: self.pages,
             outfits: self.outfits,
             made: self.made,
             failed: self.failed,
@@ -421,13 +450,68 @@ fn plain(error: &io::Error) -> String {
 
 /// A file's content, within reason; it may be a key.
 pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    read_up_to(MAX_FILE, path)
+}
+
+/// The same with a limit in bytes.
+pub(crate) fn read_up_to(limit: u64, path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = File::open(path)?;
     // Room for all of it beforehand: growing would leave copies of a key behind.
-    let len = file.metadata()?.len().min(MAX_FILE);
+    let len = file.metadata()?.len().min(limit);
     let mut content = Zeroizing::new(Vec::with_capacity(len as usize + 1));
-    file.take(MAX_FILE + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_FILE {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB"));
+    file.take(limit + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > limit {
+        let message = format!("larger than {} MiB", limit >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Loaded, Source, load_text},
+        http::answer::Reader,
+    };
+
+    fn loaded(page: &Path) -> Loaded {
+        let text = format!(
+            "[[listener]]\nlisten = ['127.0.0.1:1']\nplain = true\nmode = 'http'\n[[site]]\nerrors = {{ 502 = '{}' }}\nupstream = 'b'\n[upstream.b]\nservers = ['h:1']\n",
+            page.display()
+        );
+        load_text(&Source::default(), &text).expect("a good file")
+    }
+
+    fn page(pages: &Pages) -> String {
+        let reader = Reader {
+            accept: b"",
+            request_id: "",
+        };
+        String::from_utf8_lossy(&pages.error(502, reader).body).into_owned()
+    }
+
+    #[test]
+    fn an_error_page_that_is_gone_stays_as_it_was_and_is_a_problem_at_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("502.html");
+        let loaded = loaded(&file);
+        let site = &loaded.plan.sites[0];
+        let mut first = Materials::new(&loaded.explained, None, Broken::Refuses);
+        first.pages(site);
+        let problem = first.problems.pop().map(|problem| problem.to_string());
+        let expected = format!(
+            "portcullis.toml:6: site \"default\": error page {}: no such file",
+            file.display()
+        );
+        assert_eq!(problem.unwrap_or_default().lines().next(), Some(expected.as_str()));
+        std::fs::write(&file, "back soon").unwrap();
+        let mut second = Materials::new(&loaded.explained, None, Broken::Refuses);
+        assert_eq!(page(&second.pages(site)), "back soon");
+        let kept = second.kept();
+        std::fs::remove_file(&file).unwrap();
+        let mut third = Materials::new(&loaded.explained, None, Broken::Keeps(&kept));
+        assert_eq!(page(&third.pages(site)), "back soon");
+        assert!(third.problems.is_empty() && third.failed[0].is_news && third.others_changed(site));
+    }
 }

@@ -24,6 +24,9 @@ const SECONDS: [f64; 11] = [0.00025, 0.0005, 0.001, 0.002, 0.004, 0.016, 0.064, 
 /// Buckets of handshake bytes: a resumption to an ML-DSA-87 chain with intermediates; 14,600 is ten segments.
 const BYTES: [f64; 8] = [1024.0, 2048.0, 4096.0, 8192.0, 14600.0, 20480.0, 40960.0, 81920.0];
 
+/// Buckets of a request's time: a millisecond, a fast local backend, up to a minute, the default limit of a slow one.
+const REQUEST_SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 4.0, 15.0, 60.0];
+
 /// Every metric of one running proxy.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -34,6 +37,8 @@ pub(crate) struct Metrics {
     handshake_bytes: Family<ByteLabels, Histogram>,
     policy: Family<PolicyLabels, Counter>,
     bytes: Family<SiteByteLabels, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Family<SiteLabel, Histogram>,
     upstream_open: Family<UpstreamLabel, Gauge>,
     upstream_failures: Family<UpstreamLabel, Counter>,
     upstream_handshakes: Family<OriginLabels, Counter>,
@@ -83,6 +88,7 @@ labels! {
     ByteLabels { direction: &'static str, key_exchange: &'static str, authentication: &'static str }
     PolicyLabels { site: Label, scope: &'static str, rule: &'static str, decision: &'static str }
     SiteByteLabels { site: Label, direction: &'static str, key_exchange: &'static str }
+    RequestLabels { site: Label, method: &'static str, status: u16 }
     UpstreamLabel { upstream: Label }
     ServerLabels { upstream: Label, server: Label }
     OriginLabels { upstream: Label, group: &'static str, key_exchange: &'static str, authentication: &'static str }
@@ -90,6 +96,22 @@ labels! {
     CertificateLabels { site: Label, algorithm: &'static str, index: usize }
     ListLabels { site: Label, index: usize }
     ResultLabel { result: &'static str }
+}
+
+/// Counts a site's requests.
+pub(crate) struct Requests {
+    site: Label,
+    count: Family<RequestLabels, Counter>,
+    seconds: Histogram,
+}
+
+impl Requests {
+    /// A request is over; status 0: it was never answered.
+    pub(crate) fn count(&self, method: &'static str, status: u16, took: Duration) {
+        let site = self.site.clone();
+        self.count.get_or_create(&RequestLabels { site, method, status }).inc();
+        self.seconds.observe(took.as_secs_f64());
+    }
 }
 
 /// What a reload came to.
@@ -119,6 +141,8 @@ impl Metrics {
             handshake_bytes: Family::new_with_constructor(|| Histogram::new(BYTES)),
             policy: Family::default(),
             bytes: Family::default(),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
             upstream_open: Family::default(),
             upstream_failures: Family::default(),
             upstream_handshakes: Family::default(),
@@ -137,6 +161,17 @@ impl Metrics {
         };
         metrics.register();
         metrics
+    }
+
+    /// The counts of a site's requests.
+    pub(crate) fn requests(&self, site: &Label) -> Arc<Requests> {
+        Arc::new(Requests {
+            site: site.clone(),
+            count: self.requests.clone(),
+            seconds: self
+                .request_seconds
+                .get_or_create_owned(&SiteLabel { site: site.clone() }),
+        })
     }
 
     /// The text of `/metrics`.
@@ -344,6 +379,17 @@ impl Metrics {
             .inc();
     }
 
+    /// A route's rule decided on a request.
+    pub(crate) fn request_policy(&self, site: &Label, rule: &'static str, decision: &'static str) {
+        let labels = PolicyLabels {
+            site: site.clone(),
+            scope: "request",
+            rule,
+            decision,
+        };
+        self.policy.get_or_create(&labels).inc();
+    }
+
     fn register(&mut self) {
         let r = &mut self.registry;
         r.register(
@@ -370,6 +416,17 @@ impl Metrics {
         );
         r.register("portcullis_policy", "Decisions of the policy", self.policy.clone());
         r.register("portcullis_bytes", "Application bytes relayed", self.bytes.clone());
+        r.register(
+            "portcullis_requests",
+            "Requests that ended, by how they were answered",
+            self.requests.clone(),
+        );
+        r.register_with_unit(
+            "portcullis_request_duration",
+            "From a request's head to the end of its answer",
+            Unit::Seconds,
+            self.request_seconds.clone(),
+        );
         r.register(
             "portcullis_upstream_connections_open",
             "Connections open to upstreams now",

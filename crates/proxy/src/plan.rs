@@ -8,6 +8,14 @@ use portcullis_tls::{
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+mod http;
+
+pub use http::{
+    AccessPlan, ActionPlan, ConditionPlan, EditsPlan, FieldPlan, ForwardPlan, HeadersPlan, HostPlan, HttpLimits,
+    HttpListenerPlan, HttpPlan, PathPlan, Piece, RatePer, RatePlan, RedirectPlan, RespondPlan, RewritePlan, RoutePlan,
+    ServicePlan, UpstreamHttp, UpstreamHttpPlan,
+};
+
 /// Everything a configuration says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
@@ -122,6 +130,8 @@ pub struct ShutdownPlan {
 pub enum Mode {
     /// Terminates TLS and relays bytes.
     Tcp,
+    /// Terminates TLS and serves requests.
+    Http,
 }
 
 impl Mode {
@@ -129,6 +139,7 @@ impl Mode {
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::Tcp => "tcp",
+            Mode::Http => "http",
         }
     }
 }
@@ -140,8 +151,10 @@ pub struct ListenerPlan {
     pub name: String,
     /// Its addresses.
     pub listen: Vec<Address>,
-    /// Its mode.
+    /// The mode of its sites that say none.
     pub mode: Mode,
+    /// What concerns its http sites.
+    pub http: HttpListenerPlan,
     /// No TLS in.
     pub plain: bool,
     /// Its limits.
@@ -167,7 +180,7 @@ pub struct Limits {
     pub hello: Option<Duration>,
     /// From accept until the handshake ends.
     pub handshake: Option<Duration>,
-    /// A connection without a byte either way ends; None: never.
+    /// A tcp connection without a byte either way ends; None: never.
     pub idle: Option<Duration>,
 }
 
@@ -194,8 +207,8 @@ pub struct SitePlan {
     pub client_auth: Option<ClientAuthPlan>,
     /// What it admits.
     pub policy: Policy,
-    /// Index of its upstream.
-    pub upstream: usize,
+    /// What is behind it.
+    pub service: ServicePlan,
 }
 
 /// Resumption of a site's sessions.
@@ -248,6 +261,8 @@ pub struct ClientAuthPlan {
     pub lists: Lists,
     /// `optional` admits who shows no certificate even where only some are allowed.
     pub anonymous: bool,
+    /// What the upstreams of an http site are told of it.
+    pub forward: ForwardPlan,
 }
 
 /// An upstream.
@@ -267,8 +282,21 @@ pub struct UpstreamPlan {
     pub opening: Opening,
     /// For one connect, the TLS handshake included.
     pub connect_timeout: Duration,
-    /// Other servers tried when a connect fails; None: all of them.
+    /// What requests to it are like.
+    pub http: UpstreamHttpPlan,
+    /// Other servers tried when a connect fails, and how often a request that is safe to repeat is sent again; None:
+    /// all servers, and [`UpstreamPlan::REPEATS`].
     pub retries: Option<usize>,
+}
+
+impl UpstreamPlan {
+    /// One for a connection that went stale, one for a server that just died.
+    pub const REPEATS: usize = 2;
+
+    /// How often a request that is safe to repeat is sent again.
+    pub fn repeats(&self) -> usize {
+        self.retries.unwrap_or(UpstreamPlan::REPEATS)
+    }
 }
 
 /// What a server is told before the first byte.

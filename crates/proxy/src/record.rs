@@ -103,6 +103,16 @@ enum Ending {
     Over(Result<(), Failure>),
 }
 
+impl Peer {
+    /// Its address, where it has one.
+    pub(crate) fn address(&self) -> Option<std::net::IpAddr> {
+        match self {
+            Peer::Ip(address) => Some(address.ip()),
+            Peer::Unix => None,
+        }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -133,6 +143,16 @@ impl Record {
             ending: Ending::Running(Stage::Accept),
             books,
         }
+    }
+
+    /// Its number in the log.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The name that its client asked for.
+    pub(crate) fn sni(&self) -> Option<&str> {
+        self.offer.as_ref()?.sni.as_deref()
     }
 
     /// When the connection was accepted: every deadline counts from here.
@@ -406,29 +426,29 @@ impl Line<'_> {
                 line.push('\n');
                 line
             }
-            LogFormat::Text => self.text(),
+            LogFormat::Text => text_line(self, &self.ts, self.event),
         }
     }
+}
 
-    /// The same fields for people: what is empty is left out.
-    fn text(&self) -> String {
-        use serde_json::Value;
-        let Ok(Value::Object(fields)) = serde_json::to_value(self) else {
-            unreachable!("a struct serializes to an object")
+/// The same fields for people: what is empty is left out.
+pub(crate) fn text_line(fields: &impl Serialize, ts: &str, event: &str) -> String {
+    use serde_json::Value;
+    let Ok(Value::Object(fields)) = serde_json::to_value(fields) else {
+        unreachable!("a struct serializes to an object")
+    };
+    let mut line = format!("{ts} info {event}");
+    for (name, value) in fields.iter().skip(2) {
+        let shown = match value {
+            Value::String(s) if s.is_empty() => continue,
+            Value::String(s) if !needs_quotes(s) => s.clone(),
+            Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+            value => value.to_string(),
         };
-        let mut line = format!("{} info connection", self.ts);
-        for (name, value) in fields.iter().skip(2) {
-            let shown = match value {
-                Value::String(s) if s.is_empty() => continue,
-                Value::String(s) if !needs_quotes(s) => s.clone(),
-                Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
-                value => value.to_string(),
-            };
-            line.push_str(&format!(" {name}={shown}"));
-        }
-        line.push('\n');
-        line
+        line.push_str(&format!(" {name}={shown}"));
     }
+    line.push('\n');
+    line
 }
 
 #[cfg(test)]

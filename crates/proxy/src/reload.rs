@@ -2,8 +2,10 @@
 //! And the one way to other files under the same configuration: what is good is taken, what is not stays as it was.
 use crate::{
     admin::{Admin, Serving},
-    clock, config,
+    clock,
+    config::{self, Reading},
     control::{Command, Control, notice},
+    core::Order,
     doors::Doors,
     key_log,
     log::Files,
@@ -11,7 +13,6 @@ use crate::{
     metrics::{RefreshResult, ReloadResult},
     snapshot::{Ground, Snapshot},
     start::{StartError, half_the_files},
-    watch::Print,
 };
 use std::{sync::Arc, time::Instant};
 use tokio::sync::mpsc;
@@ -23,8 +24,6 @@ pub(crate) async fn reload(
     admin: (&mut Serving, &mpsc::UnboundedSender<Command>),
 ) -> Result<(), StartError> {
     let began = Instant::now();
-    // before it is read: a change in between is found by the next look
-    control.attempted = control.config.file.as_deref().map(Print::now);
     control.rejected = Arc::default();
     let result = switch(control, doors, admin).await;
     let metrics = &control.shared.books.metrics;
@@ -72,6 +71,7 @@ pub(crate) fn refresh(control: &Control) {
     let rebuilt = snapshot.rebuilt(&old);
     snapshot.take_over(shared, half_the_files());
     shared.live.swap(snapshot);
+    shared.order_all(|| Order::Changed);
     let result = if failed == 0 {
         RefreshResult::Applied
     } else {
@@ -93,7 +93,8 @@ async fn switch(
     (serving, commands): (&mut Serving, &mpsc::UnboundedSender<Command>),
 ) -> Result<(), StartError> {
     let shared = &Arc::clone(&control.shared);
-    let loaded = config::load(&control.config).map_err(StartError::Config)?;
+    control.attempted = Reading::default();
+    let loaded = config::load_noting(&control.config, &mut control.attempted).map_err(StartError::Config)?;
     let old = shared.live.full();
     let ground = Ground {
         tickets: &shared.tickets,
@@ -120,6 +121,7 @@ async fn switch(
     snapshot.tell_of_worries(&shared.books.metrics);
     shared.books.log.switch(&loaded.plan.log, files);
     shared.live.swap(snapshot);
+    shared.order_all(|| Order::Changed);
     doors.listen(shared, fresh);
     admin.apply(serving, shared, commands);
     control.loaded = loaded;

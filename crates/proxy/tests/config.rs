@@ -1,4 +1,12 @@
 //! Configuration as a user meets it: what files, flags and variables mean, and what is said of mistakes.
+#[path = "config/filled.rs"]
+mod filled;
+#[path = "config/forms.rs"]
+mod forms;
+#[path = "config/http.rs"]
+mod http;
+#[path = "config/include.rs"]
+mod include;
 #[path = "config/kit.rs"]
 mod kit;
 #[path = "config/mistakes.rs"]
@@ -15,7 +23,7 @@ mod sources;
 mod spec;
 
 use kit::Case;
-use portcullis_proxy::plan::{Address, CertificateFiles, Certificates, Limits, Mode};
+use portcullis_proxy::plan::{Address, CertificateFiles, Certificates, Limits, Mode, ServicePlan};
 use portcullis_tls::profile::Profile;
 use std::{path::PathBuf, time::Duration};
 
@@ -77,7 +85,8 @@ fn a_file_becomes_the_plan_it_describes() {
     assert_eq!(site.profile, Profile::Modern);
     let groups: Vec<String> = site.tls.groups.iter().map(ToString::to_string).collect();
     assert_eq!(groups, ["X25519MLKEM768", "X25519"]);
-    assert_eq!((site.listeners.as_slice(), site.upstream), ([0].as_slice(), 0));
+    assert_eq!(site.listeners.as_slice(), [0]);
+    assert_eq!(site.service, ServicePlan::Tcp(0));
     let [server] = plan.upstreams[0].servers.as_slice() else {
         panic!("one server")
     };

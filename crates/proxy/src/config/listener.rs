@@ -1,17 +1,21 @@
 //! `[[listener]]`: where connections come in, and how many.
 use super::{
-    Origin, address, named, policy,
+    Origin, address, http_listener, named, policy,
     reader::Reader,
     report::{Fault, Found},
     tree::{Kind, Table, Value, quoted},
     values::{self, Word, network, time_limit},
 };
-use crate::plan::{Address, Limits, ListenerPlan, Mode};
+use crate::{
+    http::limits,
+    plan::{Address, Limits, ListenerPlan, Mode},
+};
 use ipnet::IpNet;
 
-const MODES: &[(&str, Word<Mode>)] = &[
+/// The modes of listeners and sites.
+pub(super) const MODES: &[(&str, Word<Mode>)] = &[
     ("tcp", Word::Is(Mode::Tcp)),
-    ("http", Word::Later),
+    ("http", Word::Is(Mode::Http)),
     ("passthrough", Word::Later),
 ];
 
@@ -28,6 +32,7 @@ pub(super) struct Draft {
     pub(super) deny: Vec<IpNet>,
     pub(super) proxy_protocol: Vec<IpNet>,
     pub(super) policy: Option<policy::Written>,
+    pub(super) http: http_listener::Draft,
 }
 
 impl Draft {
@@ -42,6 +47,7 @@ impl Draft {
             name: self.name.value,
             listen: self.listen.into_iter().map(|found| found.value).collect(),
             mode: self.mode,
+            http: self.http.plan,
             plain: self.plain.value,
             limits: self.limits,
             deny: self.deny,
@@ -66,7 +72,8 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Draft {
     let mode = |value: &Value| values::word("mode", MODES, value);
     let mode = listener.value_or("mode", Kind::String("tcp".into()), mode).value;
     let plain = listener.value_or("plain", Kind::Bool(false), values::switch);
-    let limits = limits(&mut listener);
+    let (limits, requests) = limits(&mut listener, mode);
+    let http = http_listener::read(&mut listener, requests);
     let deny = listener.list_or_empty("deny", network);
     let proxy_protocol = proxy_protocol(&mut listener);
     let policy = policy::read(&mut listener);
@@ -83,6 +90,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Draft {
         deny: deny.into_iter().map(|found| found.value).collect(),
         proxy_protocol,
         policy,
+        http,
     }
 }
 
@@ -111,11 +119,11 @@ fn listen(listener: &mut Reader<'_>, origin: &Origin) -> Vec<Found<Address>> {
     listener.list_or_empty("listen", address::listen)
 }
 
-fn limits(listener: &mut Reader<'_>) -> Limits {
+fn limits(listener: &mut Reader<'_>, mode: Mode) -> (Limits, http_listener::Limits) {
     let mut limits = listener.table("limits", "listener.limits");
     let text = |text: &str| Kind::String(text.to_owned());
     let count = |value: &Value| values::count(0..=MOST_CONNECTIONS, value);
-    let limits_read = Limits {
+    let mut limits_read = Limits {
         // "auto" is half the file limit, which only the machine knows.
         connections: limits
             .value_or("connections", text("auto"), |value| {
@@ -126,9 +134,22 @@ fn limits(listener: &mut Reader<'_>) -> Limits {
         handshakes_per_second: limits.value_or("handshakes_per_second", Kind::Integer(0), count).value,
         hello: limits.value_or("hello", text("10s"), time_limit).value,
         handshake: limits.value_or("handshake", text("10s"), time_limit).value,
-        // A tcp connection may be silent for days; TCP keep-alive finds dead peers (SPEC 4, idle).
-        idle: limits.value_or("idle", text("off"), time_limit).value,
+        idle: None,
     };
+    let mut requests = http_listener::limits(&mut limits, mode);
+    let usual = match mode {
+        // A tcp connection may be silent for days; TCP keep-alive finds dead peers (SPEC 4, idle).
+        Mode::Tcp => text("off"),
+        Mode::Http => http_listener::seconds(limits::IDLE),
+    };
+    let is_written = limits.has("idle");
+    let idle = limits.value_or("idle", usual, time_limit).value;
+    if is_written || mode == Mode::Tcp {
+        limits_read.idle = idle;
+    }
+    if is_written || mode == Mode::Http {
+        requests.plan.idle = idle;
+    }
     limits.finish();
-    limits_read
+    (limits_read, requests)
 }

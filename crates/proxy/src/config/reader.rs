@@ -1,6 +1,6 @@
 //! Reading a table: keys are taken out one by one, every problem is kept, and what is left over is unknown.
 use super::{
-    Explained, Origin, later,
+    Explained, Origin, later, reference,
     report::{Fault, Found, Report, did_you_mean, problem},
     tree::{Kind, Table, Value, bare_or_quoted, quoted},
 };
@@ -161,6 +161,19 @@ impl<'r> Reader<'r> {
         })
     }
 
+    /// The default of a key that does not stand, without a word of it.
+    pub(super) fn untold<T>(
+        &mut self,
+        key: &'static str,
+        default: Kind,
+        parse: impl Fn(&Value) -> Result<T, Fault>,
+    ) -> T {
+        let explaining = std::mem::replace(&mut self.explaining, Explaining::Nothing);
+        let value = self.value_or(key, default, parse).value;
+        self.explaining = explaining;
+        value
+    }
+
     /// The good items of a list, if it stands.
     pub(super) fn list<T>(
         &mut self,
@@ -177,8 +190,8 @@ impl<'r> Reader<'r> {
         self.explain_taken(key, &value);
         let mut good = Vec::with_capacity(items.len());
         for item in items {
-            match not_yet(item).and_then(|()| parse(item)) {
-                Ok(meaning) => good.push(Found {
+            match understood(item, &parse) {
+                Ok((meaning, _)) => good.push(Found {
                     value: meaning,
                     origin: item.origin.clone(),
                 }),
@@ -276,17 +289,27 @@ impl<'r> Reader<'r> {
             report,
             ..
         } = self;
+        #[cfg(test)]
+        report.asked.extend(asked.iter().map(|key| (place.section, *key)));
         for (key, value) in table.into_entries() {
             let shown = quoted(&joined(&place.within, &key));
             let fault = match later::key_of(place.section, &key) {
                 Some(later) => Fault::whole(value.origin, format!("{shown} is not in this version"))
                     .maybe_hint(later.hint.map(str::to_owned)),
-                None => Fault::whole(value.origin, format!("unknown key {shown}")).maybe_hint(did_you_mean(
-                    &key,
-                    asked.iter().copied().chain(later::keys_of(place.section)),
-                )),
+                None => {
+                    let near = asked.iter().copied().chain(later::keys_of(place.section));
+                    let hint = did_you_mean(&key, near).or_else(|| reference::elsewhere(&key, place.section));
+                    Fault::whole(value.origin, format!("unknown key {shown}")).maybe_hint(hint)
+                }
             };
             report.errors.push(problem(&place.subject, "", fault));
+        }
+    }
+
+    /// Keeps a table whose keys the user chose for `check --explain`.
+    pub(super) fn explain_table(&mut self, key: &str, shown: String, origin: Origin) {
+        if self.explaining == Explaining::EachValue {
+            self.explain(key, shown, origin);
         }
     }
 
@@ -302,9 +325,9 @@ impl<'r> Reader<'r> {
         value: &Value,
         parse: impl Fn(&Value) -> Result<T, Fault>,
     ) -> Option<Found<T>> {
-        match not_yet(value).and_then(|()| parse(value)) {
-            Ok(meaning) => {
-                self.explain_taken(key, value);
+        match understood(value, parse) {
+            Ok((meaning, read)) => {
+                self.explain_taken(key, read.as_ref().unwrap_or(value));
                 Some(Found {
                     value: meaning,
                     origin: value.origin.clone(),
@@ -318,17 +341,38 @@ impl<'r> Reader<'r> {
     }
 }
 
-/// Values of a file that a later version takes from elsewhere.
-fn not_yet(value: &Value) -> Result<(), Fault> {
-    match &value.kind {
-        Kind::String(text) if matches!(value.origin, Origin::File(..)) => {
-            let form = if text.contains("${") { "${NAME}" } else { "file:PATH" };
-            if !text.contains("${") && !text.starts_with("file:") {
-                return Ok(());
-            }
-            Err(value.fault(format!("{value}: a value of the form {form} is not in this version")))
-        }
-        _ => Ok(()),
+/// A value as its key takes it, and what it was read as where that is not how it stands: what came from elsewhere has no
+/// quotes to leave out, and `${WORKERS}` is a number where the key wants one.
+fn understood<T>(value: &Value, parse: impl Fn(&Value) -> Result<T, Fault>) -> Result<(T, Option<Value>), Fault> {
+    let fault = match parse(value) {
+        Ok(meaning) => return Ok((meaning, None)),
+        Err(fault) => fault,
+    };
+    let Some(kind) = unquoted(value) else {
+        return Err(fault);
+    };
+    let read = Value {
+        kind,
+        origin: value.origin.clone(),
+    };
+    match parse(&read) {
+        Ok(meaning) => Ok((meaning, Some(read))),
+        Err(other) if other.wants_text() => Err(fault),
+        Err(other) => Err(other),
+    }
+}
+
+/// What a text would be without its quotes, if it is not text then.
+fn unquoted(value: &Value) -> Option<Kind> {
+    let text = value.text().ok().filter(|_| value.origin.is_fetched_whole())?;
+    let number = || text.parse().ok().filter(|number: &f64| number.is_finite());
+    match text {
+        "true" => Some(Kind::Bool(true)),
+        "false" => Some(Kind::Bool(false)),
+        _ => match text.parse() {
+            Ok(number) => Some(Kind::Integer(number)),
+            Err(_) => number().map(Kind::Float),
+        },
     }
 }
 

@@ -4,6 +4,7 @@ use super::{
     reader::{Place, Reader},
     report::{Fault, Found},
     tree::{Kind, Table, Value, quoted},
+    upstream_http,
     values::{self, positive_duration},
 };
 use crate::plan::{Opening, ServerPlan, UpstreamPlan};
@@ -21,6 +22,8 @@ const MOST_RETRIES: usize = 100;
 pub(super) struct Draft {
     pub(super) name: Found<String>,
     pub(super) plan: UpstreamPlan,
+    /// The keys that say something of requests.
+    pub(super) of_requests: Vec<(&'static str, Origin)>,
 }
 
 /// Reads every upstream.
@@ -62,7 +65,9 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
     let connect_timeout = timeouts
         .value_or("connect", Kind::String("2s".into()), positive_duration)
         .value;
+    let of_requests = upstream_http::Timeouts::read(&mut timeouts);
     timeouts.finish();
+    let http = upstream_http::read(&mut upstream, of_requests);
     let balance = balance::read(&mut upstream);
     let tls = tls::read(&mut upstream, &servers);
     let health = health::read(&mut upstream);
@@ -82,9 +87,14 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
         health,
         opening: opening.map_or(Opening::None, |found| found.value),
         connect_timeout,
+        http: http.plan,
         retries: retries.map(|found| found.value),
     };
-    Draft { name, plan }
+    Draft {
+        name,
+        plan,
+        of_requests: http.standing,
+    }
 }
 
 /// A version of the PROXY protocol.

@@ -1,11 +1,14 @@
 //! Scalars: words, switches, numbers, durations, paths, names and networks, each parsed once.
 use super::{
-    Origin,
     report::{Fault, did_you_mean},
     tree::{Kind, Value, quoted},
 };
 use ipnet::IpNet;
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// What a word means.
 #[derive(Clone, Copy, Debug)]
@@ -119,22 +122,71 @@ pub(super) fn time_limit(value: &Value) -> Result<Option<Duration>, Fault> {
     }
 }
 
+/// `"64MiB"`: a whole number and a unit.
+pub(super) fn size(value: &Value) -> Result<u64, Fault> {
+    let text = match &value.kind {
+        Kind::String(text) => text,
+        Kind::Integer(number) => {
+            let fault = value.fault(format!("{number} has no unit"));
+            return Err(fault.hint(format!("write it as \"{number}B\", or with KiB, MiB, GiB or TiB")));
+        }
+        _ => return Err(value.fault(format!("must be a size like \"64KiB\", not {value}"))),
+    };
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let bytes = ["B", "KiB", "MiB", "GiB", "TiB"]
+        .iter()
+        .position(|known| *known == unit);
+    let bytes = bytes.map(|power| 1u64 << (10 * power));
+    let Some((number, unit)) = number.parse::<u64>().ok().zip(bytes) else {
+        let fault = value.fault(format!("{value} is not a size"));
+        return Err(fault.hint("a whole number and its unit: \"512B\", \"64KiB\", \"64MiB\" or \"1GiB\""));
+    };
+    let size = number.checked_mul(unit).filter(|size| i64::try_from(*size).is_ok());
+    size.ok_or_else(|| value.fault(format!("{value} is too large")))
+}
+
+/// A limit in bytes: `"off"` and 0 are None.
+pub(super) fn size_limit(value: &Value) -> Result<Option<u64>, Fault> {
+    match &value.kind {
+        Kind::Integer(0) => Ok(None),
+        Kind::String(text) if text == "off" => Ok(None),
+        _ => Ok(Some(size(value)?).filter(|size| *size > 0)),
+    }
+}
+
+/// A size within bounds.
+pub(super) fn size_within(range: RangeInclusive<usize>, value: &Value) -> Result<usize, Fault> {
+    let bytes = size(value)?;
+    let is_in_range = |size: &usize| range.contains(size);
+    usize::try_from(bytes).ok().filter(is_in_range).ok_or_else(|| {
+        value.fault(format!(
+            "must be from {} to {} bytes, not {value}",
+            range.start(),
+            range.end()
+        ))
+    })
+}
+
 /// A file, relative to the file that names it or to the current folder.
 pub(super) fn path(value: &Value) -> Result<PathBuf, Fault> {
     let text = value.text()?;
     if text.is_empty() {
         return Err(value.fault("must name a file, not \"\""));
     }
+    if let Some(written) = value.origin.content_of() {
+        let path = quoted(written.trim_start_matches("file:"));
+        let fault = value.fault("names a file itself, and file: stands for what a file holds");
+        return Err(fault.hint(format!("write {path}")));
+    }
     Ok(based(value, text))
 }
 
 /// A path relative to where it is written.
 pub(super) fn based(value: &Value, text: &str) -> PathBuf {
-    match &value.origin {
-        Origin::File(file, _) => file
-            .parent()
-            .map_or_else(|| PathBuf::from(text), |folder| folder.join(text)),
-        _ => PathBuf::from(text),
+    match value.origin.file().and_then(Path::parent) {
+        Some(folder) => folder.join(text),
+        None => PathBuf::from(text),
     }
 }
 
@@ -231,6 +283,7 @@ fn flaw_of_dns_name(text: &str) -> Option<(&'static str, Option<&'static str>)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Origin;
 
     fn text(text: &str) -> Value {
         Value::string(text, Origin::Default)
@@ -267,6 +320,36 @@ mod tests {
             "3651d",
         ] {
             assert!(duration(&text(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_need_a_whole_number_and_a_unit() {
+        let good = [
+            ("0B", 0),
+            ("512B", 512),
+            ("64KiB", 65_536),
+            ("1MiB", 1 << 20),
+            ("2GiB", 2 << 30),
+            ("1TiB", 1 << 40),
+        ];
+        for (written, bytes) in good {
+            assert_eq!(size(&text(written)).ok(), Some(bytes), "{written}");
+        }
+        for bad in [
+            "",
+            "64",
+            "KiB",
+            "64 KiB",
+            "-1B",
+            "1.5MiB",
+            "64kib",
+            "64M",
+            "64MB",
+            "9999999TiB",
+            "99999999999999999999B",
+        ] {
+            assert!(size(&text(bad)).is_err(), "{bad}");
         }
     }
 

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::{
         metrics::Metrics,
-        plan::{HashOn, UpstreamPlan},
+        plan::{HashOn, UpstreamHttpPlan, UpstreamPlan},
     };
     use std::{collections::HashMap, time::Duration};
 
@@ -210,6 +210,7 @@ mod tests {
                 opening: crate::plan::Opening::None,
                 connect_timeout: Duration::from_secs(1),
                 retries: None,
+                http: UpstreamHttpPlan::default(),
             };
             let metrics = Metrics::new();
             let servers = (0..weights.len()).map(|place| Arc::new(Server::new(&plan, place, &metrics)));

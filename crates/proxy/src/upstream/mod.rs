@@ -20,7 +20,7 @@ use crate::{
     record::Peer,
 };
 use arc_swap::ArcSwapOption;
-use balance::Turns;
+use balance::{Standing, Turns};
 use portcullis_tls::failure::Fault;
 use std::sync::{
     Arc,
@@ -103,6 +103,11 @@ impl Upstream {
             tried.push(pick.server.place());
         }
         Err(problem.unwrap_or_else(|| Failure::failed(Stage::Connect, Fault::Upstream, "upstream has no server")))
+    }
+
+    /// Nothing is known against one of its servers at least.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.servers.iter().any(|server| server.standing() <= Standing::Backup)
     }
 
     /// What a connection of this peer is told from others by, where only its address can tell.

@@ -1,5 +1,6 @@
 //! Ten thousand sites load, with work that grows as the file does.
 use crate::kit::Case;
+use portcullis_proxy::plan::ServicePlan;
 
 fn sites(count: usize, upstream: &str) -> Case {
     let mut text = "[[listener]]\nname = 'web'\nlisten = ['127.0.0.1:1']\n".to_owned();
@@ -18,7 +19,8 @@ fn ten_thousand_sites_are_told_in_proportion() {
         let loaded = sites(count, "u").good();
         assert_eq!((loaded.plan.sites.len(), loaded.plan.upstreams.len()), (count, count));
         let last = loaded.plan.sites.last().expect("a site");
-        assert_eq!((last.upstream, last.names.len()), (count - 1, 2));
+        assert_eq!(last.service, ServicePlan::Tcp(count - 1));
+        assert_eq!(last.names.len(), 2);
         loaded.explained.len()
     };
     let (one, two, many) = (told(1), told(2), told(10_000));
@@ -30,4 +32,21 @@ fn ten_thousand_slips_are_all_told_and_only_the_first_are_guessed_at() {
     let problems = sites(10_000, "w").bad();
     let (hints, errors): (Vec<&str>, Vec<&str>) = problems.lines().partition(|line| line.starts_with("  hint"));
     assert_eq!((errors.len(), hints.len()), (10_000, 100));
+}
+
+#[test]
+fn ten_thousand_sites_load_in_every_form() {
+    let site = |at: usize| {
+        format!("{{\"names\": [\"s{at}.example.com\"],\n\"certificates\": \"self-signed\", \"upstream\": \"b\"}}")
+    };
+    let sites: Vec<String> = (0..10_000).map(site).collect();
+    let text = format!(
+        "{{\"listener\": [{{\"listen\": [\"127.0.0.1:1\"]}}],\n\"upstream\": {{\"b\": {{\"servers\": [\"127.0.0.1:2\"]}}}},\n\"site\": [{}]}}",
+        sites.join(",\n")
+    );
+    // JSON is YAML as well.
+    for name in ["a.json", "a.yaml"] {
+        let loaded = Case::named(name, &text).good();
+        assert_eq!(loaded.plan.sites.len(), 10_000, "{name}");
+    }
 }
