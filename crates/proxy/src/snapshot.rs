@@ -269,6 +269,7 @@ impl SiteBuild<'_> {
             policy,
             tls,
             audiences: self.plan.audiences.clone(),
+            protocol: self.plan.protocol,
             upstream: upstream.clone(),
         });
         self.made.push((policy, listener.plain, site.clone()));
@@ -282,7 +283,7 @@ impl SiteBuild<'_> {
             policy,
             identities: self.certificates.to_vec(),
             client_auth: self.client_auth.cloned(),
-            alpn: Vec::new(),
+            alpn: self.plan.alpn.iter().map(|name| name.clone().into_bytes()).collect(),
             resumption: self.resumption.clone(),
             key_log: self.key_log.cloned(),
         };

@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod client_hello;
+pub mod postgres;
 pub mod record;
 pub mod registry;
 pub mod server_hello;

@@ -22,6 +22,7 @@ mod hello;
 mod key_log;
 mod limits;
 mod negotiation;
+mod postgres;
 mod relay;
 mod reload;
 mod resumption;

@@ -74,7 +74,6 @@ const LATER: &[Later] = &[
     key("listener", "proxy_protocol"),
     key("listener", "trusted_proxies"),
     hinted("site", "mode", "set the mode on the listener"),
-    key("site", "protocol"),
     hinted("site", "route", "a tcp site has `upstream` itself"),
     key("site", "acme"),
     key("site", "authorize"),

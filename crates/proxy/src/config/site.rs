@@ -7,10 +7,13 @@ use super::{
     reader::Reader,
     report::{Fault, Found},
     settings,
-    tree::{Table, quoted},
-    values::{self, server_name},
+    tree::{Table, Value, quoted},
+    values::{self, Word, server_name},
 };
-use crate::plan::{Certificates, SitePlan};
+use crate::plan::{Certificates, Protocol, SitePlan};
+use portcullis_wire::postgres;
+
+const PROTOCOLS: &[(&str, Word<Protocol>)] = &[("postgres", Word::Is(Protocol::Postgres))];
 
 /// A site, and where the parts stand that its neighbours may collide with.
 pub(super) struct Draft {
@@ -58,6 +61,9 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     footing.check_names(&mut site, &names);
     let tls = site.table("tls", "site.tls");
     let tls = settings::read(if speaks_tls { tls } else { tls.silent() });
+    let protocol = site.value("protocol", |value| values::word("protocol", PROTOCOLS, value));
+    let protocol = protocol.map_or_else(Protocol::default, |found| found.value);
+    let alpn = tls.alpn.unwrap_or_else(|| usual_alpn(&mut site, protocol));
     let errors = site.errors();
     let client_auth = client_auth::read(&mut site, &certificates.value);
     let client_auth_is_good = site.errors() == errors;
@@ -86,6 +92,8 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
         audiences,
         profile: tls.profile.value,
         tls: tls.settings,
+        alpn,
+        protocol,
         resumption: tls.resumption,
         client_auth,
         policy: policy.comes_to,
@@ -97,6 +105,18 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
         names,
         is_default,
         origin,
+    }
+}
+
+/// What a protocol's clients ask for by ALPN; libpq refuses direct TLS without it.
+fn usual_alpn(site: &mut Reader<'_>, protocol: Protocol) -> Vec<String> {
+    match protocol {
+        Protocol::Any => Vec::new(),
+        Protocol::Postgres => {
+            let shown = Value::strings([postgres::ALPN], Origin::Default).to_string();
+            site.explain("tls.alpn", shown, Origin::Default);
+            vec![postgres::ALPN.to_owned()]
+        }
     }
 }
 

@@ -202,6 +202,8 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "tls = { resumption = { tickets = 1 } }",
         "tls = { resumption = { tickets = 0 } }",
     ),
+    ("site", "tls = { alpn = ['mqtt'] }", "tls = { alpn = ['mqtt', 'x'] }"),
+    ("site", "tls = { alpn = ['postgresql'] }", "protocol = 'postgres'"),
     (
         "site",
         "tls = { resumption = { cache = 1 } }",
@@ -353,7 +355,6 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
     ),
     ("listener", "trusted_proxies = []", "\"trusted_proxies\""),
     ("site", "mode = 'tcp'", "\"mode\""),
-    ("site", "protocol = 'postgres'", "\"protocol\""),
     ("site", "refuse = 'page'", "\"refuse\""),
     ("site", "acme = 'NAME'", "\"acme\""),
     ("site", "authorize = { wasm = 'a' }", "\"authorize\""),

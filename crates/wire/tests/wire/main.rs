@@ -6,6 +6,7 @@ mod corpus;
 mod escaped;
 mod forge;
 mod names;
+mod postgres;
 mod random;
 mod registry;
 mod server_hello;
