@@ -113,6 +113,7 @@ install_here() {
   need_here curl curl
   need_here python3 python3
   need_here chromium chromium
+  need_here ip iproute2
 }
 
 [ "$(id -u)" = 0 ] || fail 'needs root, for debootstrap and chroot'
