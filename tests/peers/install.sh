@@ -66,13 +66,13 @@ install_neighbours() {
 # The web frameworks of examples/, in the versions that stand there.
 install_python() {
   local sum
-  sum=$(cat "$examples"/*/requirements.txt | sha256sum)
+  sum=$(cat "$here/requirements.txt" "$examples"/*/requirements.txt | sha256sum)
   [ "$(cat "$peers/python/.complete" 2>/dev/null)" != "$sum" ] || return 0
   say "installing the requirements of examples/ in $peers/python"
   rm -rf "$peers/python"
   python3 -c 'import ensurepip' 2>/dev/null || need_venv
   quiet python3 -m venv "$peers/python"
-  local file wanted=()
+  local file wanted=(-r "$here/requirements.txt")
   for file in "$examples"/*/requirements.txt; do wanted+=(-r "$file"); done
   quiet "$peers/python/bin/pip" install "${wanted[@]}"
   echo "$sum" >"$peers/python/.complete"
@@ -114,6 +114,7 @@ install_here() {
   need_here python3 python3
   need_here chromium chromium
   need_here ip iproute2
+  need_here systemd-analyze systemd
 }
 
 [ "$(id -u)" = 0 ] || fail 'needs root, for debootstrap and chroot'

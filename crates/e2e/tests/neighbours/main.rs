@@ -7,6 +7,7 @@ use portcullis_e2e::peers::{Home, folder};
 use serde_json::Value;
 use std::{os::unix::fs::symlink, thread, time::Duration};
 
+mod deploy;
 mod library;
 mod page;
 mod place;

@@ -63,15 +63,18 @@ impl Place {
                         assert!(finished.all().contains(line), "no {line:?}: {}", finished.all());
                     }
                 }
-                Kind::Serves => {
-                    let process = Process::spawn(self.command(&block.commands));
-                    for line in &block.says {
-                        process.line(line);
-                    }
-                    self.serving.push((block.commands.clone(), process));
-                }
+                Kind::Serves => self.serve(&block.commands, &block.says),
             }
         }
+    }
+
+    /// Commands that run on, once they have said this.
+    pub(crate) fn serve(&mut self, commands: &str, says: &[impl AsRef<str>]) {
+        let process = Process::spawn(self.command(commands));
+        for line in says {
+            process.line(line.as_ref());
+        }
+        self.serving.push((commands.to_owned(), process));
     }
 
     /// Commands that end well.
@@ -150,12 +153,17 @@ fn examples() -> PathBuf {
 
 /// The page of an example.
 pub(crate) fn page(example: &str) -> String {
-    let file = examples().join(example).join("README.md");
+    text(example, "README.md")
+}
+
+/// A file of an example.
+pub(crate) fn text(example: &str, file: &str) -> String {
+    let file = examples().join(example).join(file);
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 /// A path in the peers' root, as programs there see it.
-fn inside(path: &Path) -> PathBuf {
+pub(crate) fn inside(path: &Path) -> PathBuf {
     let root = folder().join("trixie");
     Path::new("/").join(path.strip_prefix(root).expect("it lies in the root"))
 }
@@ -171,7 +179,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Servers that give up root must get there too.
-fn open_to_all(path: &Path) {
+pub(crate) fn open_to_all(path: &Path) {
     let all = fs::Permissions::from_mode(0o777);
     fs::set_permissions(path, all).expect("our own file");
 }
