@@ -97,6 +97,13 @@ fn redis_and_a_subscriber_that_hears_nothing_for_long() {
     let publish = "redis-cli --tls --cacert pki/ca.pem -h localhost -p 6380 publish meters after-a-while";
     assert_eq!(place.run(publish).stdout.trim(), "1", "still subscribed");
     subscriber.line("after-a-while");
+    // what the page says of names: a certificate for another one will do
+    place.run("portcullis cert server --issuer pki/ca-mldsa65.pem --name elsewhere.example --file elsewhere --out pki");
+    let elsewhere = "portcullis serve --listen 127.0.0.1:6390 --target 127.0.0.1:6379 --admin off \
+                     --cert pki/elsewhere.pem --key pki/elsewhere.key";
+    place.serve(elsewhere, &["started"]);
+    let ping = "redis-cli --tls --cacert pki/ca.pem --sni localhost -h localhost -p 6390 ping";
+    assert_eq!(place.run(ping).stdout.trim(), "PONG");
 }
 
 #[test]
@@ -125,12 +132,34 @@ fn postgres_by_direct_tls_and_by_request() {
     let records = connections(&place);
     let protocols: Vec<&Value> = records.iter().filter(served).map(|record| &record["alpn"]).collect();
     assert_eq!(protocols, ["postgresql", "postgresql"], "by direct TLS, and by request");
-    let waits = format!(
-        "PGPASSWORD='correct horse' psql 'host=localhost user=app dbname=postgres sslmode=verify-full \
-         sslrootcert=pki/ca.pem sslnegotiation=direct' -c 'select pg_sleep({}), 42'",
-        SILENCE.as_secs()
+    let psql = |before: &str, query: &str| {
+        let direct =
+            "host=localhost user=app dbname=postgres sslmode=verify-full sslrootcert=pki/ca.pem sslnegotiation=direct";
+        place.run(&format!(
+            "export PGPASSWORD='correct horse'; {before} psql '{direct}' -c '{query}'"
+        ))
+    };
+    let waited = psql("", &format!("select pg_sleep({}), 42", SILENCE.as_secs()));
+    assert!(waited.stdout.contains("42"), "{}", waited.all());
+    let bound = place.run(
+        "! PGPASSWORD='correct horse' psql 'host=localhost user=app dbname=postgres sslmode=require \
+         sslrootcert=pki/ca.pem channel_binding=require' -c 'select 1'",
     );
-    assert!(place.run(&waits).stdout.contains("42"));
+    assert!(bound.stderr.contains("channel binding"), "{}", bound.all());
+    // Ctrl-C: psql asks in the clear, nobody listens, and the query runs to its end
+    let interrupted = psql(
+        "! timeout --signal INT 2",
+        "create table ran as select pg_sleep(4) is null as slept",
+    );
+    assert!(
+        interrupted.all().contains("Cancel request sent"),
+        "{}",
+        interrupted.all()
+    );
+    let rows = psql("", "select count(*) + 41 from ran");
+    assert!(rows.stdout.contains("42"), "{}", rows.all());
+    let refused = |record: &Value| record["error"] == "a postgresql cancel request in the clear";
+    assert!(connections(&place).iter().any(refused));
 }
 
 /// One of its clients is to be refused.
