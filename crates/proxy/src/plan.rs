@@ -179,6 +179,16 @@ pub enum Protocol {
     Postgres,
 }
 
+impl Protocol {
+    /// `any` or `postgres`
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Any => "any",
+            Protocol::Postgres => "postgres",
+        }
+    }
+}
+
 /// A site.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SitePlan {

@@ -128,6 +128,8 @@ fn postgres_by_direct_tls_and_by_request() {
         return;
     };
     follow_postgres(&mut place);
+    let check = place.run("portcullis check").stdout;
+    assert!(check.contains("protocol      postgres, ALPN postgresql"), "{check}");
     let served = |record: &&Value| record["outcome"] == "ok";
     let records = connections(&place);
     let protocols: Vec<&Value> = records.iter().filter(served).map(|record| &record["alpn"]).collect();
