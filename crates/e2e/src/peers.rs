@@ -32,8 +32,8 @@ pub enum Home {
     Here,
     /// This machine's browser, with its own TLS.
     Browser,
-    /// A tool of this machine that speaks no TLS.
-    System,
+    /// A shell or a formatter of this machine, which speaks no TLS.
+    Tool,
 }
 
 /// A program of a home, ready to be run.
@@ -67,7 +67,7 @@ impl Peer {
     /// The command, to be completed with arguments.
     pub fn command(&self) -> Command {
         match self.home {
-            Home::Here | Home::Browser | Home::System => Command::new(self.program),
+            Home::Here | Home::Browser | Home::Tool => Command::new(self.program),
             Home::Node => Command::new(self.folder.join("node/bin").join(self.program)),
             Home::Python => Command::new(self.folder.join("python/bin").join(self.program)),
             Home::Trixie | Home::Postgres => {
@@ -154,7 +154,7 @@ impl Peer {
                     return Err(format!("not on OpenSSL 3.0: {version}"));
                 }
             }
-            Home::Browser | Home::System => {
+            Home::Browser | Home::Tool => {
                 let found = Command::new(program).arg("--version").output();
                 found.map_err(|error| format!("{error}; {install}"))?;
             }
