@@ -22,8 +22,7 @@ const STARTUP: &[u8] = b"\0\0\0\x17\0\x03\0\0user\0agent-7\0\0";
 fn database() -> Stage {
     Stage::set(Manner::Echo, |pki, front| {
         let certificates = certificates(&both(pki));
-        let web =
-            format!("[[site]]\nname = \"web\"\nnames = [\"other.test\"]\n{certificates}\nupstream = \"back\"");
+        let web = format!("[[site]]\nname = \"web\"\nnames = [\"other.test\"]\n{certificates}\nupstream = \"back\"");
         front.site("protocol = \"postgres\"").more(&web)
     })
 }
