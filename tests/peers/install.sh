@@ -2,7 +2,8 @@
 # The stacks that crates/e2e/tests/{peers,neighbours}.rs speak to: a Debian trixie root (OpenSSL 3.5, curl 8.14, Python
 # 3.13, PostgreSQL 17, Redis, Mosquitto) for a chroot, Node 24 from PyPI, what the folders of examples/ ask of pip and npm,
 # and Debian's Chromium. Debian bookworm's own OpenSSL 3.0 and curl are the classical world; they come with the machine.
-# Needs root. The first run takes some minutes, the next ones seconds. The last line printed is the folder.
+# Shells and formatters read our completions and manual pages. Needs root. The first run takes some minutes, the next
+# ones seconds. The last line printed is the folder.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -115,6 +116,10 @@ install_here() {
   need_here chromium chromium
   need_here ip iproute2
   need_here systemd-analyze systemd
+  need_here man man-db
+  need_here groff groff
+  need_here zsh zsh
+  need_here fish fish
 }
 
 [ "$(id -u)" = 0 ] || fail 'needs root, for debootstrap and chroot'
