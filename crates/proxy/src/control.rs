@@ -11,7 +11,7 @@ use crate::{
     plan::Address,
     reload::{refresh, reload},
     start::{ReloadError, Shutdown, StartError, system},
-    watch::{Change, Print, Watch, Watched},
+    watch::{Change, Print, Seen, Watch, Watched},
 };
 use std::{
     io, mem,
@@ -41,6 +41,8 @@ pub(crate) struct Control {
     pub(crate) loaded: Loaded,
     /// What the configuration's file held when it was last read, whatever came of it.
     pub(crate) attempted: Option<Print>,
+    /// What the files held that it named, if it was rejected.
+    pub(crate) rejected: Arc<Seen>,
     pub(crate) self_signed: Option<SelfSigned>,
     pub(crate) cores: Vec<JoinHandle<()>>,
     pub(crate) writer: JoinHandle<()>,
@@ -188,6 +190,7 @@ impl Control {
         let snapshot = self.shared.live.load();
         let file = self.config.file.as_ref().filter(|_| snapshot.plan.watch);
         Watched {
+            rejected: file.map(|_| Arc::clone(&self.rejected)).unwrap_or_default(),
             configuration: file.and_then(|file| Some((file.clone(), self.attempted?))),
             files: Arc::clone(&snapshot.kept.seen),
         }

@@ -139,6 +139,7 @@ pub fn start(source: Source, shutdown: Shutdown) -> Result<Running, StartError> 
         config: source.config,
         loaded,
         attempted,
+        rejected: Arc::default(),
         self_signed,
         cores,
         writer,
@@ -179,7 +180,7 @@ fn assemble(
         previous: None,
         broken: Broken::Refuses,
     };
-    let snapshot = Snapshot::build(loaded, &ground).map_err(StartError::Config)?;
+    let snapshot = Snapshot::build(loaded, &ground).map_err(|unbuilt| StartError::Config(unbuilt.problems))?;
     let cores = loaded.plan.workers.unwrap_or_else(cores);
     let doors = Doors::default();
     let fresh = doors.bind(&snapshot, cores)?;
@@ -200,17 +201,15 @@ fn assemble(
 /// What a build would come to, for `check`: everything but the sockets.
 pub fn inspect(loaded: &Loaded, self_signed: Option<&SelfSigned>) -> Result<Snapshot, Vec<Problem>> {
     let (tickets, metrics) = (Tickets::new(), Metrics::new());
-    Snapshot::build(
-        loaded,
-        &Ground {
-            tickets: &tickets,
-            metrics: &metrics,
-            self_signed,
-            key_log: None,
-            previous: None,
-            broken: Broken::Refuses,
-        },
-    )
+    let ground = Ground {
+        tickets: &tickets,
+        metrics: &metrics,
+        self_signed,
+        key_log: None,
+        previous: None,
+        broken: Broken::Refuses,
+    };
+    Snapshot::build(loaded, &ground).map_err(|unbuilt| unbuilt.problems)
 }
 
 /// What it is asked is answered by the control thread within milliseconds, a reload within the time that its files

@@ -44,9 +44,9 @@ pub(crate) struct Seen(HashMap<PathBuf, Print>);
 /// What is no longer as it was read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Change {
-    /// The configuration itself.
+    /// The configuration itself, or what one that was rejected names.
     Configuration,
-    /// Something that it names.
+    /// Something that the one that runs names.
     Files,
 }
 
@@ -54,6 +54,8 @@ pub(crate) enum Change {
 #[derive(Clone)]
 pub(crate) struct Watched {
     pub(crate) configuration: Option<(PathBuf, Print)>,
+    /// What was read for one that was rejected: it may come before the files that it names.
+    pub(crate) rejected: Arc<Seen>,
     pub(crate) files: Arc<Seen>,
 }
 
@@ -153,7 +155,7 @@ impl Look {
         let mut stamps = HashMap::with_capacity(watched.files.0.len());
         let mut changed = Vec::new();
         let mut look = |path: &Path, read: Print| {
-            let known = self.stamps.remove(path);
+            let known = stamps.get(path).copied().or_else(|| self.stamps.remove(path));
             let (stamp, print) = now(path, known);
             if let Some(stamp) = stamp {
                 stamps.insert(path.to_owned(), (stamp, print));
@@ -163,7 +165,11 @@ impl Look {
             }
             print != read
         };
-        let configuration = watched.configuration.iter().any(|(path, read)| look(path, *read));
+        let mut configuration = false;
+        let itself = watched.configuration.iter().map(|(path, read)| (path, read));
+        for (path, read) in itself.chain(&watched.rejected.0) {
+            configuration |= look(path, *read);
+        }
         for (path, read) in &watched.files.0 {
             look(path, *read);
         }
@@ -230,6 +236,7 @@ mod tests {
         seen.note(path, Print::now(path));
         Watched {
             configuration: None,
+            rejected: Arc::default(),
             files: Arc::new(seen),
         }
     }
@@ -253,6 +260,23 @@ mod tests {
             let due = (round == RESTLESS).then_some(Change::Files);
             assert_eq!(look.verdict(), due, "round {round}");
         }
+    }
+
+    #[test]
+    fn what_a_rejected_configuration_names_is_a_change_of_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("absent"), folder.path().join("other"));
+        fs::write(&other, "old").unwrap();
+        let watched = Watched {
+            rejected: watched(&path).files,
+            ..watched(&other)
+        };
+        fs::write(&other, "new").unwrap();
+        let mut look = Look::default().again(&watched).again(&watched);
+        assert_eq!(look.verdict(), Some(Change::Files));
+        fs::write(&path, "it came").unwrap();
+        look = look.again(&watched).again(&watched);
+        assert_eq!(look.verdict(), Some(Change::Configuration));
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Given {
             return;
         };
         let self_signed = typed.take("self_signed").filter(|value| value.kind == Kind::Bool(true));
-        let files = pairs(typed.take("cert"), typed.take("key"));
+        let files = pairs((typed.take("cert"), typed.take("key")), typed.take("passphrase_file"));
         let value = match (self_signed, files) {
             (None, Ok(None)) => return,
             (None, Ok(Some(files))) => files,
@@ -195,8 +195,8 @@ fn switch(texts: &[String], origin: Origin) -> Result<Value, Fault> {
     }
 }
 
-/// Certificates and keys in pairs; without keys each file holds both.
-fn pairs(chains: Option<Value>, keys: Option<Value>) -> Result<Option<Value>, Fault> {
+/// Certificates and keys in pairs; without keys each file holds both. One passphrase opens all keys.
+fn pairs((chains, keys): (Option<Value>, Option<Value>), passphrase: Option<Value>) -> Result<Option<Value>, Fault> {
     let items = |value: Option<Value>| match value {
         Some(Value {
             kind: Kind::Array(items),
@@ -206,10 +206,12 @@ fn pairs(chains: Option<Value>, keys: Option<Value>) -> Result<Option<Value>, Fa
     };
     let ((chains, chains_origin), (keys, keys_origin)) = (items(chains), items(keys));
     let Some(origin) = chains_origin else {
-        return match keys_origin {
-            Some(origin) => Err(Fault::whole(origin, "a key without a certificate").hint("give --cert FILE before it")),
-            None => Ok(None),
+        let alone = match (keys_origin, passphrase) {
+            (Some(origin), _) => Fault::whole(origin, "a key without a certificate"),
+            (None, Some(passphrase)) => Fault::whole(passphrase.origin, "a passphrase without a certificate"),
+            (None, None) => return Ok(None),
         };
+        return Err(alone.hint("give --cert FILE before it"));
     };
     if keys_origin.is_some() && keys.len() != chains.len() {
         let message = format!("{} certificates, but {} keys", chains.len(), keys.len());
@@ -222,6 +224,9 @@ fn pairs(chains: Option<Value>, keys: Option<Value>) -> Result<Option<Value>, Fa
         let (mut table, origin) = (Table::default(), chain.origin.clone());
         table.push("chain", chain);
         keys.next().into_iter().for_each(|key| table.push("key", key));
+        if let Some(passphrase) = &passphrase {
+            table.push("passphrase_file", passphrase.clone());
+        }
         Value {
             kind: Kind::Table(table),
             origin,
