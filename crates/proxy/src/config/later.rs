@@ -68,7 +68,6 @@ const LATER: &[Later] = &[
     flat("connection_timeout"),
     flat("openssl_dir"),
     key("listener", "http3"),
-    key("site", "protocol"),
     key("site", "acme"),
     key("site", "authorize"),
     key("site", "cache"),
