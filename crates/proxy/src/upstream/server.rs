@@ -433,7 +433,7 @@ async fn tcp(address: SocketAddr) -> io::Result<Socket> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Balance, Opening};
+    use crate::plan::{Balance, Opening, UpstreamHttpPlan};
 
     #[test]
     fn a_name_that_vanishes_keeps_its_last_addresses() {
@@ -450,6 +450,7 @@ mod tests {
             health: None,
             opening: Opening::None,
             connect_timeout: Duration::from_secs(1),
+            http: UpstreamHttpPlan::default(),
             retries: None,
         };
         let server = Server::new(&plan, 0, &Metrics::new());
