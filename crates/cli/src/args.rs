@@ -1,5 +1,5 @@
 //! The command line: what may be typed, and what it means. No I/O.
-use crate::cert::args::Cert;
+use crate::{cert::args::Cert, import::Guest};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use portcullis_proxy::config::flags::{FLAGS, Flag, Meaning, Shape};
 use portcullis_tls::policy::Stance;
@@ -30,6 +30,9 @@ pub(crate) enum Command {
     /// Make and look at certificates, ML-DSA and classical
     #[command(subcommand)]
     Cert(Cert),
+    /// Print the configuration of another proxy as one of ours
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(Import),
     #[command(flatten)]
     Later(Later),
 }
@@ -102,6 +105,20 @@ pub(crate) struct Selftest {
     quic: bool,
 }
 
+/// Flags of `import`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Import {
+    /// Whose configuration it is
+    #[arg(value_enum)]
+    pub(crate) guest: Guest,
+    /// Its file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Exit 1 if anything could not be carried over
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
 /// Flags of `groups`.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Groups {
@@ -153,8 +170,6 @@ pub(crate) enum Later {
     Completions(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Man(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Import(Anything),
 }
 
 /// Whatever follows a command that cannot run.
@@ -226,7 +241,6 @@ impl Later {
             Later::Bench(_) => "bench",
             Later::Completions(_) => "completions",
             Later::Man(_) => "man",
-            Later::Import(_) => "import",
         }
     }
 }
@@ -451,6 +465,14 @@ const CHECK_EXAMPLES: &str = "Examples:
   portcullis check
   portcullis check -c portcullis.toml --strict
   portcullis check --cert both.pem --groups DEFAULT:-X25519 --explain";
+
+const IMPORT_EXAMPLES: &str = "What could not be carried over is told with its line, and stands as a comment in its place.
+
+Examples:
+  portcullis import nginx /etc/nginx/nginx.conf > portcullis.toml
+  portcullis import nginx /etc/nginx/sites-available/default
+  portcullis import rpxy config.toml > portcullis.toml
+  portcullis check -c portcullis.toml --no-files";
 
 const SELFTEST_EXAMPLES: &str = "Examples:
   portcullis selftest -c portcullis.toml

@@ -11,6 +11,7 @@ mod check;
 mod demo;
 mod exit;
 mod groups;
+mod import;
 mod running;
 mod say;
 mod selftest;
@@ -87,6 +88,14 @@ fn run(command: Command) -> Exit {
             ask_running(&wish.admin, ask)
         }
         Command::Cert(command) => cert::run(command),
+        Command::Import(wish) => {
+            let strictness = if wish.strict {
+                import::Strictness::Strict
+            } else {
+                import::Strictness::Lenient
+            };
+            import::run(wish.guest, &wish.file, strictness)
+        }
         Command::Reload(admin) => ask_running(&admin, Ask::Reload),
         Command::Drain(admin) => ask_running(&admin, Ask::Drain),
         // `parse` has refused them

@@ -58,7 +58,6 @@ fn commands_and_flags_of_a_later_version_are_refused_by_name() {
         ("bench", "bench"),
         ("completions bash", "completions"),
         ("man", "man"),
-        ("import --help", "import"),
         ("check --diff", "check --diff"),
         ("selftest localhost:1 --quic", "selftest --quic"),
     ];
