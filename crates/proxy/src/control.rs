@@ -3,14 +3,14 @@
 use crate::{
     admin::Admin,
     clock, config,
-    config::Loaded,
+    config::{Loaded, Reading},
     core::Shared,
     doors::{Doors, Fresh},
     log::Files,
     material::SelfSigned,
     reload::{refresh, reload},
     start::{ReloadError, Shutdown, StartError, system},
-    watch::{Change, Print, Watch, Watched},
+    watch::{Change, Watch, Watched},
 };
 use std::{
     io,
@@ -38,8 +38,8 @@ pub(crate) struct Control {
     pub(crate) config: config::Source,
     /// What runs, as it was loaded.
     pub(crate) loaded: Loaded,
-    /// What the configuration's file held when it was last read, whatever came of it.
-    pub(crate) attempted: Option<Print>,
+    /// What the configuration was last read from, whatever came of it.
+    pub(crate) attempted: Reading,
     pub(crate) self_signed: Option<SelfSigned>,
     pub(crate) cores: Vec<JoinHandle<()>>,
     pub(crate) writer: JoinHandle<()>,
@@ -175,9 +175,8 @@ impl Control {
     /// What the configuration was read from, where that is wanted, and all that it names.
     fn watched(&self) -> Watched {
         let snapshot = self.shared.live.load();
-        let file = self.config.file.as_ref().filter(|_| snapshot.plan.watch);
         Watched {
-            configuration: file.and_then(|file| Some((file.clone(), self.attempted?))),
+            configuration: snapshot.plan.watch.then(|| self.attempted.clone()),
             files: Arc::clone(&snapshot.kept.seen),
         }
     }

@@ -19,7 +19,7 @@ use std::{
 use zeroize::Zeroizing;
 
 /// A certificate file beyond this is none: an ML-DSA-87 chain of ten with its key is 150 kB.
-const MAX_FILE: u64 = 4 * 1024 * 1024;
+pub(crate) const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// A chain and key as PEM, made in memory.
 pub struct PemPair {
@@ -375,13 +375,19 @@ fn plain(error: &io::Error) -> String {
 
 /// A file's content, within reason; it may be a key.
 pub(crate) fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    read_up_to(MAX_FILE, path)
+}
+
+/// The same with a limit in bytes.
+pub(crate) fn read_up_to(limit: u64, path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let file = File::open(path)?;
     // Room for all of it beforehand: growing would leave copies of a key behind.
-    let len = file.metadata()?.len().min(MAX_FILE);
+    let len = file.metadata()?.len().min(limit);
     let mut content = Zeroizing::new(Vec::with_capacity(len as usize + 1));
-    file.take(MAX_FILE + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_FILE {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 4 MiB"));
+    file.take(limit + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > limit {
+        let message = format!("larger than {} MiB", limit >> 20);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
     Ok(content)
 }

@@ -2,7 +2,8 @@
 //! And the one way to other files under the same configuration: what is good is taken, what is not stays as it was.
 use crate::{
     admin::{Admin, Serving},
-    clock, config,
+    clock,
+    config::{self, Reading},
     control::{Command, Control, notice},
     doors::Doors,
     key_log,
@@ -11,7 +12,6 @@ use crate::{
     metrics::{RefreshResult, ReloadResult},
     snapshot::{Ground, Snapshot},
     start::{StartError, half_the_files},
-    watch::Print,
 };
 use std::{sync::Arc, time::Instant};
 use tokio::sync::mpsc;
@@ -23,8 +23,6 @@ pub(crate) async fn reload(
     admin: (&mut Serving, &mpsc::UnboundedSender<Command>),
 ) -> Result<(), StartError> {
     let began = Instant::now();
-    // before it is read: a change in between is found by the next look
-    control.attempted = control.config.file.as_deref().map(Print::now);
     let result = switch(control, doors, admin).await;
     let metrics = &control.shared.books.metrics;
     match &result {
@@ -92,7 +90,8 @@ async fn switch(
     (serving, commands): (&mut Serving, &mpsc::UnboundedSender<Command>),
 ) -> Result<(), StartError> {
     let shared = &Arc::clone(&control.shared);
-    let loaded = config::load(&control.config).map_err(StartError::Config)?;
+    control.attempted = Reading::default();
+    let loaded = config::load_noting(&control.config, &mut control.attempted).map_err(StartError::Config)?;
     let old = shared.live.full();
     let ground = Ground {
         tickets: &shared.tickets,

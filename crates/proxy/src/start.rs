@@ -1,7 +1,7 @@
 //! `start(Source, Shutdown) -> Running`: the whole public API, shared by the binary and the tests.
 use crate::{
     clock,
-    config::{self, Loaded, Problem},
+    config::{self, Loaded, Problem, Reading},
     control::{self, Command, Control},
     core::{self, Shared},
     doors::{AddressError, Doors},
@@ -11,7 +11,6 @@ use crate::{
     metrics::{Label, Metrics, ReloadResult},
     record::Books,
     snapshot::{Ground, Live, Snapshot},
-    watch::Print,
 };
 use portcullis_tls::{negotiated::Negotiated, tickets::Tickets};
 use std::{
@@ -105,9 +104,8 @@ pub struct Running {
 
 /// Loads, builds, binds and starts; nothing runs unless all of it does.
 pub fn start(source: Source, shutdown: Shutdown) -> Result<Running, StartError> {
-    // before it is read: a change in between is found by the first look
-    let attempted = source.config.file.as_deref().map(Print::now);
-    let loaded = config::load(&source.config).map_err(StartError::Config)?;
+    let mut attempted = Reading::default();
+    let loaded = config::load_noting(&source.config, &mut attempted).map_err(StartError::Config)?;
     let metrics = Arc::new(Metrics::new());
     let output = source.output.unwrap_or_else(|| Box::new(io::stdout()));
     let files = Files::open(&loaded.plan)?;

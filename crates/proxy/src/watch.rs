@@ -3,11 +3,15 @@
 //! Polling sees every way in which files are replaced (renames, a symbolic link of a folder above, a write in
 //! place, network file systems) and needs no help from the kernel. A file is read only when its stamp is new, or so
 //! young that a second write might have left the same stamp.
-use crate::{clock, material::read};
+use crate::{
+    clock,
+    config::{LONGEST_FILE, Reading, matches},
+    material::{MAX_FILE, read_up_to},
+};
 use std::{
     collections::HashMap,
     fs,
-    hash::{DefaultHasher, Hasher},
+    hash::{DefaultHasher, Hash, Hasher},
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -53,7 +57,7 @@ pub(crate) enum Change {
 /// What is to be looked at: the configuration where it is watched, and all that was read for it.
 #[derive(Clone)]
 pub(crate) struct Watched {
-    pub(crate) configuration: Option<(PathBuf, Print)>,
+    pub(crate) configuration: Option<Reading>,
     pub(crate) files: Arc<Seen>,
 }
 
@@ -98,9 +102,11 @@ impl Print {
         }
     }
 
-    /// Of a file as it is now.
-    pub(crate) fn now(path: &Path) -> Print {
-        Print::of(&read(path))
+    /// Of the files that match a pattern.
+    fn of_matches(paths: &[PathBuf]) -> Print {
+        let mut hasher = DefaultHasher::new();
+        paths.hash(&mut hasher);
+        Print::Content(paths.len(), hasher.finish())
     }
 }
 
@@ -152,9 +158,9 @@ impl Look {
     fn again(mut self, watched: &Watched) -> Look {
         let mut stamps = HashMap::with_capacity(watched.files.0.len());
         let mut changed = Vec::new();
-        let mut look = |path: &Path, read: Print| {
+        let mut look = |path: &Path, read: Print, limit: u64| {
             let known = self.stamps.remove(path);
-            let (stamp, print) = now(path, known);
+            let (stamp, print) = now(path, known, limit);
             if let Some(stamp) = stamp {
                 stamps.insert(path.to_owned(), (stamp, print));
             }
@@ -163,9 +169,19 @@ impl Look {
             }
             print != read
         };
-        let configuration = watched.configuration.iter().any(|(path, read)| look(path, *read));
+        let mut configuration = false;
+        for (path, read) in watched.configuration.iter().flat_map(|reading| &reading.files) {
+            configuration |= look(path, *read, LONGEST_FILE);
+        }
         for (path, read) in &watched.files.0 {
-            look(path, *read);
+            look(path, *read, MAX_FILE);
+        }
+        for (pattern, matched) in watched.configuration.iter().flat_map(|reading| &reading.patterns) {
+            let found = matches(pattern);
+            if found != *matched {
+                configuration = true;
+                changed.push((PathBuf::from(pattern), Print::of_matches(&found)));
+            }
         }
         changed.sort_by(|a, b| a.0.cmp(&b.0));
         Look {
@@ -192,14 +208,14 @@ impl Look {
 }
 
 /// What a file holds, read only if its stamp may hide a change.
-fn now(path: &Path, known: Option<(Stamp, Print)>) -> (Option<Stamp>, Print) {
+fn now(path: &Path, known: Option<(Stamp, Print)>, limit: u64) -> (Option<Stamp>, Print) {
     let stamp = match fs::metadata(path) {
         Ok(metadata) => Stamp::of(&metadata),
         Err(error) => return (None, Print::Unreadable(error.kind())),
     };
     let print = match known {
         Some((before, print)) if before == stamp && !stamp.is_young(clock::unix_now()) => print,
-        _ => Print::now(path),
+        _ => Print::of(&read_up_to(limit, path)),
     };
     (Some(stamp), print)
 }
@@ -227,7 +243,7 @@ mod tests {
 
     fn watched(path: &Path) -> Watched {
         let mut seen = Seen::default();
-        seen.note(path, Print::now(path));
+        seen.note(path, Print::of(&read_up_to(MAX_FILE, path)));
         Watched {
             configuration: None,
             files: Arc::new(seen),

@@ -1,4 +1,10 @@
 //! Configuration as a user meets it: what files, flags and variables mean, and what is said of mistakes.
+#[path = "config/filled.rs"]
+mod filled;
+#[path = "config/forms.rs"]
+mod forms;
+#[path = "config/include.rs"]
+mod include;
 #[path = "config/kit.rs"]
 mod kit;
 #[path = "config/mistakes.rs"]

@@ -18,7 +18,7 @@ pub(super) fn groups(list: &str) -> Groups {
         groups.take(word);
     }
     let is_safe = |name: &&str| Group::by_name(name).is_ok_and(|group| group.class.is_quantum_safe());
-    if !groups.offered.is_empty() && !groups.offered.iter().any(|name| is_safe(name)) {
+    if !groups.offered.is_empty() && !groups.offered.iter().any(is_safe) {
         let hybrids: Vec<&str> = usual().filter(is_safe).collect();
         let why = format!(
             "no post-quantum group stands in it: {} stand before it now",

@@ -141,7 +141,7 @@ fn anonymous(auth: &mut Reader<'_>, mode: Option<&Found<Mode>>) -> bool {
 
 /// A file says its mode; on the command line a CA file alone means optional.
 fn mode_left_out(auth: &mut Reader<'_>, origin: &Origin, ca: Option<&Found<PathBuf>>) -> Option<Found<Mode>> {
-    if matches!(origin, Origin::File(..)) {
+    if origin.file().is_some() {
         let fault = Fault::whole(origin.clone(), "client_auth has no mode");
         auth.error(fault.hint("mode = \"required\", \"optional\" or \"none\""));
         return None;

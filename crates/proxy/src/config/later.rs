@@ -45,7 +45,6 @@ const LATER: &[Later] = &[
         "ledger",
         "leave it out: metrics and the access log count every connection",
     ),
-    hinted("", "include", "keep everything in one file until then"),
     key("", "acme"),
     flat("listen"),
     flat("target"),

@@ -16,25 +16,36 @@ mod document;
 mod environment;
 pub mod flags;
 mod footing;
+mod include;
+mod json;
 mod key_log;
 mod later;
 mod listener;
 mod named;
 mod names;
+mod origin;
 mod policy;
 mod process;
 mod reader;
+mod reading;
 mod report;
 mod settings;
 mod site;
+mod substitute;
+mod toml_form;
 mod tree;
 mod typed;
 mod upstream;
 mod values;
+mod yaml;
+mod yaml_scalar;
 
+pub use origin::{Origin, Via};
 use reader::{Place, Reader};
+pub(crate) use reading::{LONGEST_FILE, Reading, matches};
 use report::{Fault, Report};
-use tree::{Table, Value};
+use substitute::Substituting;
+use tree::{Kind, Table, Value};
 
 /// The file that is read when nothing names one.
 pub const USUAL_FILE: &str = "portcullis.toml";
@@ -70,19 +81,6 @@ pub struct Explained {
     pub value: String,
     /// Where it came from.
     pub origin: Origin,
-}
-
-/// Where a value stands.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
-    /// `--listen`
-    Flag(String),
-    /// `PORTCULLIS_LISTEN`
-    Environment(String),
-    /// `portcullis.toml:14`; line 0 is the file as a whole.
-    File(PathBuf, usize),
-    /// The default.
-    Default,
 }
 
 /// One thing wrong, or worth saying: where, what, and what to do.
@@ -136,52 +134,64 @@ impl Source {
     }
 }
 
-/// Reads and checks everything. The only I/O is reading the file itself.
+/// Reads and checks everything. The only I/O is reading the file, what it includes, and what `file:` names.
 pub fn load(source: &Source) -> Result<Loaded, Vec<Problem>> {
+    load_noting(source, &mut Reading::default())
+}
+
+/// The same, and what was read for it, whatever came of it.
+pub(crate) fn load_noting(source: &Source, reading: &mut Reading) -> Result<Loaded, Vec<Problem>> {
     let file = source.file.clone().or_else(|| source.named_file());
-    understand(
-        source,
-        file.as_deref().map_or_else(|| Ok(Table::default()), document::read),
-    )
+    understand(source, reading, |reading, report| match &file {
+        Some(file) => include::read(file, &source.environment, (reading, report)),
+        None => Some(Table::default()),
+    })
 }
 
 /// The same for a file whose text is at hand; `source.file` only names it.
 pub fn load_text(source: &Source, text: &str) -> Result<Loaded, Vec<Problem>> {
     let file = source.file.as_deref().unwrap_or(Path::new(USUAL_FILE));
-    understand(source, document::parse(text, file))
+    understand(source, &mut Reading::default(), |reading, report| {
+        include::follow(text, file, &source.environment, (reading, report))
+    })
 }
 
-fn understand(source: &Source, document: Result<Table, Vec<Problem>>) -> Result<Loaded, Vec<Problem>> {
+fn understand(
+    source: &Source,
+    reading: &mut Reading,
+    document: impl FnOnce(&mut Reading, &mut Report) -> Option<Table>,
+) -> Result<Loaded, Vec<Problem>> {
     let mut report = Report::default();
     let mut given = typed::collect(source, &mut report);
     let key_log = given.key_log.take();
     let key_log = key_log.and_then(|named| key_log::read(&named, &source.environment, &mut report));
-    let plan = match document {
-        Ok(document) => {
-            let tree = joined(document, given, &mut report);
-            let plan = plan(tree, &source.environment, &mut report);
-            Some(Plan { key_log, ..plan })
-        }
-        Err(problems) => {
-            report.errors.extend(problems);
-            None
-        }
-    };
-    let Report {
-        mut errors,
-        mut notices,
-        explained,
-        ..
-    } = report;
-    errors.sort_by(|a, b| a.origin.cmp(&b.origin));
-    notices.sort_by(|a, b| a.origin.cmp(&b.origin));
+    let plan = document(reading, &mut report).map(|document| {
+        let document = filled(document, &source.environment, (reading, &mut report));
+        let tree = joined(document, given, &mut report);
+        let plan = plan(tree, &source.environment, &mut report);
+        Plan { key_log, ..plan }
+    });
+    let report = report.finish();
     match plan {
-        Some(plan) if errors.is_empty() => Ok(Loaded {
+        Some(plan) if report.errors.is_empty() => Ok(Loaded {
             plan,
-            notices,
-            explained,
+            notices: report.notices,
+            explained: report.explained,
         }),
-        _ => Err(errors),
+        _ => Err(report.errors),
+    }
+}
+
+/// A table with what its values name.
+fn filled(table: Table, environment: &[(String, String)], to: (&mut Reading, &mut Report)) -> Table {
+    let mut value = Value {
+        kind: Kind::Table(table),
+        origin: Origin::Default,
+    };
+    substitute::value(&mut value, &mut Substituting::new(environment, to.0, to.1));
+    match value.kind {
+        Kind::Table(table) => table,
+        _ => unreachable!("a table stays one"),
     }
 }
 
@@ -192,13 +202,25 @@ pub fn admin(source: &Source) -> Result<Option<AdminPlan>, Vec<Problem>> {
     let given = typed::collect(source, &mut report);
     let is_typed = source.flags.iter().any(|(name, _)| name == "admin");
     let file = source.file.as_deref().filter(|_| !is_typed);
-    let mut tree = file.map_or_else(|| Ok(Table::default()), document::read)?;
+    let (mut reading, mut tree) = (Reading::default(), Table::default());
+    if let Some(file) = file {
+        let document = include::read(file, &source.environment, (&mut reading, &mut report));
+        let Some(mut document) = document else {
+            return Err(report.finish().errors);
+        };
+        document
+            .take("admin")
+            .into_iter()
+            .for_each(|admin| tree.push("admin", admin));
+    }
+    tree = filled(tree, &source.environment, (&mut reading, &mut report));
     tree.overlay(given.process);
     let admin = process::admin(&mut Reader::new(tree, Place::root(), &mut report), &source.environment);
-    if report.errors.is_empty() {
+    let errors = report.finish().errors;
+    if errors.is_empty() {
         Ok(admin.map(|admin| admin.value))
     } else {
-        Err(report.errors)
+        Err(errors)
     }
 }
 
@@ -257,17 +279,6 @@ fn plan(tree: Table, environment: &[(String, String)], report: &mut Report) -> P
         listeners: listeners.into_iter().map(listener::Draft::into_plan).collect(),
         sites: sites.into_iter().map(|site| site.plan).collect(),
         upstreams: upstreams.into_iter().map(|upstream| upstream.plan).collect(),
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::Flag(name) | Origin::Environment(name) => f.write_str(name),
-            Origin::File(path, 0) => path.display().fmt(f),
-            Origin::File(path, line) => write!(f, "{}:{line}", path.display()),
-            Origin::Default => f.write_str("default"),
-        }
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) fn tables(root: &mut Reader<'_>, key: &'static str) -> Vec<(Table, Or
     };
     let no_list = |value: &Value| {
         let fault = value.fault(format!("must be a list of tables, not {}", value.kind.describe()));
-        fault.hint(format!("begin each with [[{key}]]"))
+        fault.hint(format!("begin each with [[{key}]], or write a list in JSON and YAML"))
     };
     let Kind::Array(items) = value.kind else {
         root.fault(key, no_list(&value));

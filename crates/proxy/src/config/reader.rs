@@ -172,7 +172,7 @@ impl<'r> Reader<'r> {
         self.explain_taken(key, &value);
         let mut good = Vec::with_capacity(items.len());
         for item in items {
-            match not_yet(item).and_then(|()| parse(item)) {
+            match understood(item, &parse) {
                 Ok(meaning) => good.push(Found {
                     value: meaning,
                     origin: item.origin.clone(),
@@ -297,7 +297,7 @@ impl<'r> Reader<'r> {
         value: &Value,
         parse: impl Fn(&Value) -> Result<T, Fault>,
     ) -> Option<Found<T>> {
-        match not_yet(value).and_then(|()| parse(value)) {
+        match understood(value, parse) {
             Ok(meaning) => {
                 self.explain_taken(key, value);
                 Some(Found {
@@ -313,17 +313,32 @@ impl<'r> Reader<'r> {
     }
 }
 
-/// Values of a file that a later version takes from elsewhere.
-fn not_yet(value: &Value) -> Result<(), Fault> {
-    match &value.kind {
-        Kind::String(text) if matches!(value.origin, Origin::File(..)) => {
-            let form = if text.contains("${") { "${NAME}" } else { "file:PATH" };
-            if !text.contains("${") && !text.starts_with("file:") {
-                return Ok(());
-            }
-            Err(value.fault(format!("{value}: a value of the form {form} is not in this version")))
-        }
-        _ => Ok(()),
+/// A value as its key takes it. What came from elsewhere has no quotes to leave out: `${WORKERS}` is a number where
+/// the key wants one.
+fn understood<T>(value: &Value, parse: impl Fn(&Value) -> Result<T, Fault>) -> Result<T, Fault> {
+    parse(value).or_else(|fault| {
+        let Some(kind) = unquoted(value) else {
+            return Err(fault);
+        };
+        let value = Value {
+            kind,
+            origin: value.origin.clone(),
+        };
+        parse(&value).map_err(|other| if other.wants_text() { fault } else { other })
+    })
+}
+
+/// What a text would be without its quotes, if it is not text then.
+fn unquoted(value: &Value) -> Option<Kind> {
+    let text = value.text().ok().filter(|_| value.origin.is_fetched_whole())?;
+    let number = || text.parse().ok().filter(|number: &f64| number.is_finite());
+    match text {
+        "true" => Some(Kind::Bool(true)),
+        "false" => Some(Kind::Bool(false)),
+        _ => match text.parse() {
+            Ok(number) => Some(Kind::Integer(number)),
+            Err(_) => number().map(Kind::Float),
+        },
     }
 }
 

@@ -1,5 +1,8 @@
 //! Faults as readers find them, problems as people read them, and where all of them are kept.
-use super::{Explained, Origin, Problem, tree::quoted};
+use super::{
+    Explained, Origin, Problem,
+    tree::{Kind, Value, quoted},
+};
 
 /// What is wrong with one value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -7,6 +10,7 @@ pub(super) struct Fault {
     origin: Origin,
     said: Said,
     hint: Option<String>,
+    wants_text: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +27,7 @@ impl Fault {
             origin,
             said: Said::Whole(message.into()),
             hint: None,
+            wants_text: false,
         }
     }
 
@@ -31,6 +36,7 @@ impl Fault {
             origin,
             said: Said::OfKey(complaint.into()),
             hint: None,
+            wants_text: false,
         }
     }
 
@@ -39,6 +45,19 @@ impl Fault {
             hint: Some(hint.into()),
             ..self
         }
+    }
+
+    /// The same, of a value that would have to be text.
+    pub(super) fn wanting_text(self) -> Fault {
+        Fault {
+            wants_text: true,
+            ..self
+        }
+    }
+
+    /// Whether the value would have to be text.
+    pub(super) fn wants_text(&self) -> bool {
+        self.wants_text
     }
 
     pub(super) fn maybe_hint(self, hint: Option<String>) -> Fault {
@@ -79,6 +98,10 @@ pub(super) struct Report {
     pub(super) explained: Vec<Explained>,
     /// Suggestions made among names that the user chose.
     suggestions: usize,
+    /// Values that stayed as they are written, since what they name is not there.
+    unfilled: Vec<(String, Problem)>,
+    /// What files held, and how it is written: `file:PATH`.
+    concealed: Vec<(String, String)>,
 }
 
 /// Each suggestion looks at every name: a file of 10,000 slips must not cost the square of its size.
@@ -93,6 +116,60 @@ impl Report {
         self.notices.push(problem(subject, "", fault));
     }
 
+    /// Keeps a value for `check --explain`.
+    pub(super) fn explain(&mut self, key: &str, value: &Value) {
+        self.explained.push(Explained {
+            key: key.to_owned(),
+            value: value.to_string(),
+            origin: value.origin.clone(),
+        });
+    }
+
+    /// Keeps that a value could not be filled in.
+    pub(super) fn unfilled(&mut self, written: String, fault: Fault) {
+        self.unfilled.push((written, problem("", "", fault)));
+    }
+
+    /// Whether a value could not be filled in.
+    pub(super) fn is_unfilled(&self, value: &Value) -> bool {
+        let is_it = |(written, problem): &(String, Problem)| {
+            problem.origin == value.origin && matches!(&value.kind, Kind::String(text) if text == written)
+        };
+        self.unfilled.iter().any(is_it)
+    }
+
+    /// How many errors there are so far.
+    pub(super) fn count(&self) -> usize {
+        self.errors.len() + self.unfilled.len()
+    }
+
+    /// Keeps what must not be printed, and what is printed in its place.
+    pub(super) fn conceal(&mut self, content: &str, written: &str) {
+        self.concealed.push((content.to_owned(), written.to_owned()));
+    }
+
+    /// Sorts what is to be said, without what follows from values that were not filled in, and without secrets.
+    pub(super) fn finish(mut self) -> Report {
+        let follows = |problem: &Problem| {
+            let is_about = |(written, unfilled): &(String, Problem)| {
+                problem.origin == unfilled.origin && problem.message.contains(&quoted(written))
+            };
+            self.unfilled.iter().any(is_about)
+        };
+        self.errors.retain(|problem| !follows(problem));
+        let unfilled = self.unfilled.drain(..).map(|(_, problem)| problem);
+        self.errors.splice(..0, unfilled);
+        for problem in self.errors.iter_mut().chain(&mut self.notices) {
+            concealed(&mut problem.message, &self.concealed);
+        }
+        for explained in &mut self.explained {
+            concealed(&mut explained.value, &self.concealed);
+        }
+        self.errors.sort_by(|a, b| a.origin.cmp(&b.origin));
+        self.notices.sort_by(|a, b| a.origin.cmp(&b.origin));
+        self
+    }
+
     /// `did you mean "x"?`, among names that the user chose.
     pub(super) fn suggest<'a>(&mut self, typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
         self.suggestions += 1;
@@ -100,9 +177,24 @@ impl Report {
     }
 }
 
+/// Shorter text without quotes may be anything.
+const SECRET: usize = 8;
+
+fn concealed(text: &mut String, secrets: &[(String, String)]) {
+    for (content, written) in secrets {
+        let within = quoted(content);
+        if text.contains(&within) {
+            *text = text.replace(&within, &quoted(written));
+        }
+        if content.len() >= SECRET && text.contains(content.as_str()) {
+            *text = text.replace(content.as_str(), written);
+        }
+    }
+}
+
 /// What a person reads: the subject and the key only where the origin does not say them already.
 pub(super) fn problem(subject: &str, key: &str, fault: Fault) -> Problem {
-    let stands_in_file = matches!(fault.origin, Origin::File(..));
+    let stands_in_file = fault.origin.file().is_some();
     let message = match fault.said {
         Said::OfKey(complaint) if stands_in_file && !key.is_empty() => format!("{key} {complaint}"),
         Said::OfKey(text) | Said::Whole(text) => text,

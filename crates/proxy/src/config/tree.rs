@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Integer(i64),
     Float(f64),
     Bool(bool),
+    /// JSON's and YAML's word for nothing: no key takes it.
+    Null,
 }
 
 /// Keys and values in the order in which they were written.
@@ -63,13 +65,19 @@ impl Value {
     pub(super) fn text(&self) -> Result<&str, Fault> {
         match &self.kind {
             Kind::String(text) => Ok(text),
-            other => Err(self.fault(format!("must be a string, not {}", other.describe()))),
+            other => Err(self
+                .fault(format!("must be a string, not {}", other.describe()))
+                .wanting_text()),
         }
     }
 
     /// A fault that continues the name of its key: `must be a string`.
     pub(super) fn fault(&self, complaint: impl Into<String>) -> Fault {
-        Fault::of_key(self.origin.clone(), complaint)
+        let fault = Fault::of_key(self.origin.clone(), complaint);
+        match self.kind {
+            Kind::Null => fault.hint("leave the key out"),
+            _ => fault,
+        }
     }
 
     /// A fault that says everything itself: `unknown group "x"`.
@@ -88,6 +96,7 @@ impl Kind {
             Kind::Integer(_) => "an integer",
             Kind::Float(_) => "a number",
             Kind::Bool(_) => "true or false",
+            Kind::Null => "null",
         }
     }
 }
@@ -118,6 +127,17 @@ impl Table {
             .iter()
             .find(|(have, _)| have == key)
             .map(|(_, value)| value)
+    }
+
+    /// Changes a key.
+    pub(super) fn peek_mut(&mut self, key: &str) -> Option<&mut Value> {
+        let entry = self.entries.iter_mut().find(|(have, _)| have == key);
+        entry.map(|(_, value)| value)
+    }
+
+    /// Its values, in order.
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Value> {
+        self.entries.iter_mut().map(|(_, value)| value)
     }
 
     /// The table under a key, made if it is missing.
@@ -181,8 +201,12 @@ impl Table {
 }
 
 impl fmt::Display for Value {
+    /// What a `file:` holds may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)
+        match self.origin.content_of() {
+            Some(written) => f.write_str(&quoted(written)),
+            None => self.kind.fmt(f),
+        }
     }
 }
 
@@ -194,6 +218,7 @@ impl fmt::Display for Kind {
             Kind::Integer(number) => number.fmt(f),
             Kind::Float(number) => write!(f, "{number:?}"),
             Kind::Bool(is) => is.fmt(f),
+            Kind::Null => f.write_str("null"),
             Kind::Array(items) => {
                 let items: Vec<String> = items.iter().map(Value::to_string).collect();
                 write!(f, "[{}]", items.join(", "))

@@ -1,11 +1,14 @@
 //! Scalars: words, switches, numbers, durations, paths, names and networks, each parsed once.
 use super::{
-    Origin,
     report::{Fault, did_you_mean},
     tree::{Kind, Value, quoted},
 };
 use ipnet::IpNet;
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// What a word means.
 #[derive(Clone, Copy, Debug)]
@@ -125,16 +128,19 @@ pub(super) fn path(value: &Value) -> Result<PathBuf, Fault> {
     if text.is_empty() {
         return Err(value.fault("must name a file, not \"\""));
     }
+    if let Some(written) = value.origin.content_of() {
+        let path = quoted(written.trim_start_matches("file:"));
+        let fault = value.fault("names a file itself, and file: stands for what a file holds");
+        return Err(fault.hint(format!("write {path}")));
+    }
     Ok(based(value, text))
 }
 
 /// A path relative to where it is written.
 pub(super) fn based(value: &Value, text: &str) -> PathBuf {
-    match &value.origin {
-        Origin::File(file, _) => file
-            .parent()
-            .map_or_else(|| PathBuf::from(text), |folder| folder.join(text)),
-        _ => PathBuf::from(text),
+    match value.origin.file().and_then(Path::parent) {
+        Some(folder) => folder.join(text),
+        None => PathBuf::from(text),
     }
 }
 
@@ -231,6 +237,7 @@ fn flaw_of_dns_name(text: &str) -> Option<(&'static str, Option<&'static str>)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Origin;
 
     fn text(text: &str) -> Value {
         Value::string(text, Origin::Default)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// A file, flags and variables.
 #[derive(Clone, Default)]
 pub(crate) struct Case {
-    file: Option<String>,
+    file: Option<(&'static str, String)>,
     flags: Vec<(String, Vec<String>)>,
     environment: Vec<(String, String)>,
 }
@@ -13,8 +13,13 @@ pub(crate) struct Case {
 impl Case {
     /// A file alone.
     pub(crate) fn file(text: &str) -> Case {
+        Case::named("portcullis.toml", text)
+    }
+
+    /// A file of another name, whose extension says how it is written.
+    pub(crate) fn named(name: &'static str, text: &str) -> Case {
         Case {
-            file: Some(text.to_owned()),
+            file: Some((name, text.to_owned())),
             ..Case::default()
         }
     }
@@ -41,9 +46,9 @@ impl Case {
         self
     }
 
-    /// The outcome; the file is called `portcullis.toml`.
+    /// The outcome.
     pub(crate) fn load(&self) -> Result<Loaded, String> {
-        let file = self.file.as_ref().map(|_| PathBuf::from("portcullis.toml"));
+        let file = self.file.as_ref().map(|(name, _)| PathBuf::from(name));
         let source = Source {
             file,
             flags: self.flags.clone(),
@@ -51,8 +56,8 @@ impl Case {
         };
         let loaded = self
             .file
-            .as_deref()
-            .map_or_else(|| load(&source), |text| load_text(&source, text));
+            .as_ref()
+            .map_or_else(|| load(&source), |(_, text)| load_text(&source, text));
         loaded.map_err(|problems| render(&problems))
     }
 

@@ -293,33 +293,7 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
         "ledger = { path = 'p', keep = '90d', addresses = 'prefix' }",
         "\"ledger\"",
     ),
-    ("", "include = ['sites/*.toml']", "\"include\""),
     ("", "acme = { name = {} }", "\"acme\""),
-    (
-        "",
-        "log = { access = '${ACCESS}' }",
-        "log.access \"${ACCESS}\": a value of the form ${NAME}",
-    ),
-    (
-        "",
-        "log = { access = 'file:name' }",
-        "log.access \"file:name\": a value of the form file:PATH",
-    ),
-    (
-        "listener",
-        "listen = ['${ADDRESS}']",
-        "listen \"${ADDRESS}\": a value of the form ${NAME}",
-    ),
-    (
-        "site",
-        "tls = { groups = ['${GROUP}'] }",
-        "tls.groups \"${GROUP}\": a value of the form ${NAME}",
-    ),
-    (
-        "upstream",
-        "servers = ['${TARGET}']",
-        "servers.address \"${TARGET}\": a value of the form ${NAME}",
-    ),
     ("", "listen = ':1'", "\"listen\""),
     ("", "target = 'h:1'", "\"target\""),
     ("", "cert_path = 'a'", "\"cert_path\""),

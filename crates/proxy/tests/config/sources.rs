@@ -398,10 +398,17 @@ fn files_that_cannot_be_read_are_told_by_name() {
         load("latin.toml", Some(b"a = 1\nb = '\xe4'\n")),
         "latin.toml:2: not UTF-8 text\n"
     );
-    for (name, form) in [("a.json", "JSON"), ("a.yaml", "YAML"), ("a.yml", "YAML")] {
-        let expected = format!("{name}: {form} is not in this version\n  hint: write the file as TOML\n");
-        assert_eq!(load(name, Some(b"{}")), expected);
+    for name in ["a.json", "a.yaml", "a.YML"] {
+        assert_eq!(
+            load(name, Some(b"a: 1\nb: \xe4\n")),
+            format!("{name}:2: not UTF-8 text\n")
+        );
     }
+    let endless = vec![b'#'; (16 << 20) + 1];
+    assert_eq!(
+        load("large.toml", Some(&endless)),
+        "large.toml: cannot be read: larger than 16 MiB\n"
+    );
 }
 
 #[test]

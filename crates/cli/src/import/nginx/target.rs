@@ -272,8 +272,7 @@ fn host(part: &mut Part, scope: &Scope<'_>) {
         .into_iter()
         .chain(scope.all("grpc_set_header"));
     let host = set
-        .filter(|directive| directive.first().eq_ignore_ascii_case("host"))
-        .next_back();
+        .rfind(|directive| directive.first().eq_ignore_ascii_case("host"));
     match host.and_then(|directive| Some((directive, directive.words.get(1)?.as_str()))) {
         Some((_, "$host" | "$http_host" | "$host:$server_port" | "$http_host:$server_port" | "$host:$proxy_port")) => {}
         None | Some((_, "$proxy_host" | "$proxy_host:$proxy_port")) => part.set("host", "upstream"),
