@@ -271,6 +271,7 @@ fn host(part: &mut Part, scope: &Scope<'_>) {
         .all("proxy_set_header")
         .into_iter()
         .chain(scope.all("grpc_set_header"));
+    let mut set = set;
     let host = set
         .rfind(|directive| directive.first().eq_ignore_ascii_case("host"));
     match host.and_then(|directive| Some((directive, directive.words.get(1)?.as_str()))) {
