@@ -193,6 +193,7 @@ pub(crate) fn parse<W>(words: impl IntoIterator<Item = W>) -> Result<Command, Re
 where
     W: Into<OsString> + Clone,
 {
+    let words = as_served(words.into_iter().map(Into::into).collect());
     let line = Line::try_parse_from(words).map_err(Refusal::Clap)?;
     match line.command {
         Command::Later(later) => Err(Refusal::Later(later.name())),
@@ -287,6 +288,16 @@ struct Line {
     command: Command,
 }
 
+/// Quantum Safe Proxy has no commands: a line that begins with a flag of `serve` is one of `serve`.
+fn as_served(mut words: Vec<OsString>) -> Vec<OsString> {
+    let first = words.get(1).and_then(|word| word.to_str()?.strip_prefix("--"));
+    let name = first.map(|flag| flag.split_once('=').map_or(flag, |(name, _)| name));
+    if name.is_some_and(|name| FLAGS.iter().any(|flag| flag.name == name)) {
+        words.insert(1, "serve".into());
+    }
+    words
+}
+
 fn was_typed(matches: &ArgMatches, flag: &Flag) -> bool {
     matches.value_source(flag.name) == Some(ValueSource::CommandLine)
 }
@@ -302,10 +313,14 @@ fn argument(flag: &'static Flag) -> Arg {
         Shape::Switch => argument.action(ArgAction::SetTrue),
         Shape::Addresses | Shape::Files => argument.action(ArgAction::Append),
         Shape::Text | Shape::Names | Shape::Marked => argument.action(ArgAction::Set),
+        Shape::Loose => argument
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .default_missing_value("true"),
     };
     let argument = match flag.meaning {
         Meaning::File => argument.short('c').visible_alias("config-file"),
-        Meaning::Later(_) => argument.hide(true),
+        Meaning::Later(_) | Meaning::Guest(_) => argument.hide(true),
         Meaning::Process(_) | Meaning::Served(_) | Meaning::KeyLog => argument,
     };
     let Some(help) = HELP.iter().find(|help| help.flag == flag.name) else {
@@ -466,7 +481,8 @@ const CHECK_EXAMPLES: &str = "Examples:
   portcullis check -c portcullis.toml --strict
   portcullis check --cert both.pem --groups DEFAULT:-X25519 --explain";
 
-const IMPORT_EXAMPLES: &str = "What could not be carried over is told with its line, and stands as a comment in its place.
+const IMPORT_EXAMPLES: &str =
+    "What could not be carried over is told with its line, and stands as a comment in its place.
 
 Examples:
   portcullis import nginx /etc/nginx/nginx.conf > portcullis.toml

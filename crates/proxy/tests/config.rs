@@ -5,6 +5,8 @@ mod filled;
 mod forms;
 #[path = "config/include.rs"]
 mod include;
+#[path = "config/guests.rs"]
+mod guests;
 #[path = "config/kit.rs"]
 mod kit;
 #[path = "config/mistakes.rs"]
