@@ -4,11 +4,11 @@ use super::{
         draft::{Draft, Part},
         value::Value,
     },
+    access::network,
     http::Server,
     listen::Speaks,
     scope::{duration, milliseconds},
 };
-use ipnet::IpNet;
 
 /// Addresses that the same servers share in the same way.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,7 +36,6 @@ pub(super) fn open(draft: &mut Draft, servers: &[Server<'_>]) -> Vec<Door> {
         let redirects = door.servers.iter().all(|at| servers[*at].redirect.is_some());
         if !(redirects && redirect(draft, door, servers, &secure)) {
             listener(draft, door, servers);
-            note_redirects(draft, door, servers);
         }
     }
     doors
@@ -145,7 +144,6 @@ fn listener(draft: &mut Draft, door: &mut Door, servers: &[Server<'_>]) {
     }
     trust(&mut part, door, servers);
     limits(&mut part, door, servers);
-    denied(&mut part, door, servers);
     door.listener = part.name.clone();
     draft.listeners.push(part);
 }
@@ -164,7 +162,7 @@ fn trust(part: &mut Part, door: &Door, servers: &[Server<'_>]) {
     }
     let networks: Vec<String> = networks
         .into_iter()
-        .filter_map(|directive| network(directive.first()))
+        .filter_map(|directive| network(directive.first()).map(|network| network.to_string()))
         .collect();
     if door.proxy_protocol {
         let from = if networks.is_empty() {
@@ -221,48 +219,6 @@ fn limits(part: &mut Part, door: &Door, servers: &[Server<'_>]) {
     }
 }
 
-/// A listener turns networks away where all its servers do, and everyone else enters.
-fn denied(part: &mut Part, door: &Door, servers: &[Server<'_>]) {
-    let rules = |at: &usize| {
-        let own = |name: &str| servers[*at].scope.all(name);
-        let denied: Vec<String> = own("deny")
-            .into_iter()
-            .filter_map(|directive| network(directive.first()))
-            .collect();
-        let admits_few = own("deny").iter().any(|directive| directive.first() == "all");
-        let exceptions = own("allow").into_iter().find(|directive| directive.first() != "all");
-        (denied, admits_few, exceptions.or(own("deny").first().copied()))
-    };
-    let all: Vec<_> = door.servers.iter().map(rules).collect();
-    let Some((denied, ..)) = all.first().filter(|(denied, ..)| !denied.is_empty()) else {
-        let few = all.iter().find(|(_, admits_few, _)| *admits_few);
-        if let Some((_, _, Some(directive))) = few {
-            part.note(
-                directive
-                    .note("a listener turns networks away (deny), and admits all others: let a firewall admit few"),
-            );
-        }
-        return;
-    };
-    if all.iter().all(|(other, admits_few, _)| other == denied && !admits_few) {
-        part.set("deny", Value::texts(denied.clone()));
-        return;
-    }
-    for (_, _, directive) in &all {
-        if let Some(directive) = directive {
-            part.note(directive.note("a listener turns networks away for all its sites alike"));
-        }
-    }
-}
-
-fn network(text: &str) -> Option<String> {
-    let network = text
-        .parse::<IpNet>()
-        .ok()
-        .or_else(|| text.parse().ok().map(|address: std::net::IpAddr| address.into()))?;
-    Some(network.trunc().to_string())
-}
-
 /// Hangs a door's addresses onto the listener that its clients are sent to.
 fn redirect(draft: &mut Draft, door: &Door, servers: &[Server<'_>], secure: &[Door]) -> bool {
     let names = |door: &Door| {
@@ -314,15 +270,4 @@ fn redirect(draft: &mut Draft, door: &Door, servers: &[Server<'_>], secure: &[Do
         }
     }
     true
-}
-
-/// A plain listener beside redirects on the same address answers for its own sites only.
-fn note_redirects(draft: &mut Draft, door: &Door, servers: &[Server<'_>]) {
-    for at in &door.servers {
-        let server = &servers[*at];
-        if server.redirect.is_some() {
-            let why = "sends clients to https, which redirect_from does for a whole address, and others are served on this one";
-            draft.process.note(server.block.note(why));
-        }
-    }
 }

@@ -9,11 +9,6 @@ const BY_ITSELF: &[&str] = &[
     "x-forwarded-proto",
     "x-forwarded-host",
     "forwarded",
-    "upgrade",
-    "connection",
-    "te",
-    "transfer-encoding",
-    "content-length",
 ];
 
 /// Sets the key `headers` of a route.
@@ -25,17 +20,43 @@ pub(super) fn read(route: &mut Part, scope: &Scope<'_>, announces_http3: bool) {
     {
         request(route, directive);
     }
-    for directive in scope
+    let added = scope.all("add_header");
+    let hidden = scope
         .all("proxy_hide_header")
         .into_iter()
-        .chain(scope.all("grpc_hide_header"))
-    {
-        remove(route, "response", directive.first());
+        .chain(scope.all("grpc_hide_header"));
+    for directive in hidden {
+        let name = directive.first();
+        // what is set replaces what was there
+        let is_set = added.iter().any(|added| added.first().eq_ignore_ascii_case(name));
+        if !is_set && !is_of_connection(name) {
+            remove(route, "response", name);
+        }
     }
-    for directive in scope.all("add_header") {
-        response(route, directive, announces_http3);
+    let mut set: Vec<String> = Vec::new();
+    for directive in added.into_iter().filter(|added| !is_of_connection(added.first())) {
+        let lower = directive.first().to_ascii_lowercase();
+        let how = if set.contains(&lower) { "add" } else { "set" };
+        response(route, directive, (how, announces_http3));
+        set.push(lower);
     }
 }
+
+/// Fields that end with a connection or say where a message ends.
+fn is_of_connection(name: &str) -> bool {
+    OF_CONNECTION.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
+const OF_CONNECTION: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "upgrade",
+    "transfer-encoding",
+    "content-length",
+];
 
 /// The header whose value a variable is: `$http_x_user` is X-User.
 pub(super) fn header_of(variable: &str) -> Option<String> {
@@ -52,7 +73,9 @@ pub(super) fn header_of(variable: &str) -> Option<String> {
 fn request(route: &mut Part, directive: &Directive) {
     let (name, value) = (directive.first(), directive.words.get(1).map_or("", String::as_str));
     let lower = name.to_ascii_lowercase();
-    if BY_ITSELF.contains(&lower.as_str()) {
+    if is_of_connection(name) {
+        // its own on both sides
+    } else if BY_ITSELF.contains(&lower.as_str()) {
         usual_request(route, directive, &lower, value);
     } else if value.is_empty() {
         remove(route, "request", name);
@@ -92,7 +115,7 @@ fn of_variable(value: &str) -> String {
     }
 }
 
-fn response(route: &mut Part, directive: &Directive, announces_http3: bool) {
+fn response(route: &mut Part, directive: &Directive, (how, announces_http3): (&str, bool)) {
     let (name, value) = (directive.first(), directive.words.get(1).map_or("", String::as_str));
     match value {
         _ if announces_http3 && name.eq_ignore_ascii_case("alt-svc") => {}
@@ -101,7 +124,7 @@ fn response(route: &mut Part, directive: &Directive, announces_http3: bool) {
         _ => route
             .table("headers")
             .table("response")
-            .table("set")
+            .table(how)
             .set(name, value.into()),
     }
 }

@@ -4,6 +4,7 @@ use super::{
         draft::{Draft, Part},
         value::Value,
     },
+    answer,
     doors::{self, Door},
     grammar::Directive,
     listen::{Listen, Speaks},
@@ -54,8 +55,8 @@ pub(super) fn read(draft: &mut Draft, scope: &Scope<'_>, shelf: &Shelf<'_>) {
                 .iter()
                 .filter(|door| door.servers.contains(&at) && door.is_plain == (side == Side::Plain))
                 .collect();
-            let is_redirect = side == Side::Plain && server.redirect.is_some();
-            if doors.is_empty() || is_redirect {
+            // redirects alone have no listener of their own
+            if doors.iter().all(|door| door.listener.is_empty()) {
                 continue;
             }
             let mut site = Part::default();
@@ -66,7 +67,7 @@ pub(super) fn read(draft: &mut Draft, scope: &Scope<'_>, shelf: &Shelf<'_>) {
                 rates: &rates,
                 announces_http3: doors.iter().any(|door| door.http3),
             };
-            fill(&mut workshop, &mut site, (server, at), &doors);
+            fill(&mut workshop, &mut site, server, &doors);
             taken.place(draft, site, (server, at, side), &doors);
         }
         draft.process.notes.extend(said.notes);
@@ -119,25 +120,37 @@ fn server<'f>(scope: &Scope<'f>, block: &'f Directive) -> Server<'f> {
 }
 
 /// Everything of a site but its name, names and listeners.
-fn fill(workshop: &mut Workshop<'_, '_>, site: &mut Part, (server, _): (&Server<'_>, usize), doors: &[&Door]) {
+fn fill(workshop: &mut Workshop<'_, '_>, site: &mut Part, server: &Server<'_>, doors: &[&Door]) {
+    let own = server.scope.own();
     let is_tls = doors.iter().any(|door| !door.is_plain);
-    let mut understood: Vec<&Directive> = Vec::new();
-    if let Some(redirect) = &server.redirect {
-        understood.extend(
-            redirect
-                .said_by
-                .iter()
-                .filter(|directive| is_tls && redirect::is_for_plain_only(directive)),
-        );
-    }
-    said::leftovers(site, server.scope.own(), &understood);
-    for directive in server.scope.own().iter().filter(|directive| directive.name == "return") {
-        site.note(directive.note("fixed answers are given by a service"));
-    }
     if is_tls {
         tls::read(site, &server.scope, workshop.shelf.prefix);
     }
-    location::routes(workshop, site, &server.scope);
+    if let Some(redirect) = server.redirect.as_ref().filter(|_| !is_tls) {
+        let mut route = Part::default();
+        answer::to_https(&mut route, redirect.host.as_deref(), redirect.port);
+        site.routes.push(route);
+        return said::leftovers(site, own, &redirect.said_by);
+    }
+    let said_by = server.redirect.iter().flat_map(|redirect| &redirect.said_by);
+    let mut understood: Vec<&Directive> = said_by
+        .copied()
+        .filter(|directive| redirect::is_for_plain_only(directive))
+        .collect();
+    // it comes before any location
+    let mut route = Part::default();
+    let is_answer = |directive: &&Directive| matches!(directive.name.as_str(), "return" | "rewrite");
+    let answered = own
+        .iter()
+        .filter(is_answer)
+        .find(|directive| answer::read(&mut route, directive));
+    understood.extend(answered);
+    said::leftovers(site, own, &understood);
+    if answered.is_some() {
+        site.routes.push(route);
+    } else {
+        location::routes(workshop, site, &server.scope);
+    }
 }
 
 /// Names and default sites that listeners have.

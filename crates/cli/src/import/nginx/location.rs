@@ -4,6 +4,7 @@ use super::{
         draft::{Draft, Part},
         value::Value,
     },
+    access, answer,
     grammar::Directive,
     headers, said,
     scope::{Scope, size},
@@ -30,7 +31,7 @@ enum Kind {
     Named,
 }
 
-/// No route is as good as this one: whoever reads the note must know where the requests go.
+/// Whoever reads the note must know where the requests go.
 const FALLS_THROUGH: &str = "no route is made of it: its requests go to the route that fits next";
 
 /// Adds a route for each location that leads to an upstream.
@@ -87,54 +88,71 @@ fn route(
     scope: &Scope<'_>,
 ) -> Option<Part> {
     let block = location.block();
-    let Some(pass) = block
-        .iter()
-        .find(|directive| matches!(directive.name.as_str(), "proxy_pass" | "grpc_pass"))
-    else {
-        said::leftovers(site, block, &[]);
-        let answers = block
-            .iter()
-            .find(|directive| directive.name == "return" || (directive.name == "deny" && directive.first() == "all"));
-        let is_outer = block.iter().any(|directive| directive.name == "location");
-        match answers {
-            Some(answer) => {
-                site.note(location.note(format!("{} is no answer of a route; {FALLS_THROUGH}", answer.shown())))
-            }
-            None if !is_outer && *kind != Kind::Named => site.note(location.note(FALLS_THROUGH)),
-            None => {}
-        }
-        return None;
-    };
     let mut route = Part::default();
+    let is_open = matching(&mut route, kind);
+    let is_action = |directive: &&Directive| ACTIONS.contains(&directive.name.as_str());
+    let is_shut =
+        |directive: &&Directive| directive.name == "deny" && directive.first() == "all" && scope.rules().len() == 1;
+    let action = block.iter().find(is_action).or_else(|| block.iter().find(is_shut));
+    let is_done = match action {
+        _ if *kind == Kind::Named => false,
+        Some(action) if !is_open => {
+            site.note(action.note("looks around or back, which expressions here do not"));
+            false
+        }
+        Some(pass) if pass.name.ends_with("_pass") => forward(workshop, &mut route, (pass, kind), scope),
+        Some(action) => answer::read(&mut route, action),
+        None => false,
+    };
+    let part = if is_done { &mut route } else { &mut *site };
+    said::leftovers(part, block, &[]);
+    if is_done {
+        return Some(route);
+    }
+    let is_outer = block.iter().any(|directive| directive.name == "location");
+    if *kind == Kind::Named {
+        site.note(location.note("a location that only nginx itself goes to"));
+    } else if action.is_some() || !is_outer {
+        site.notes.append(&mut route.notes);
+        site.note(location.note(FALLS_THROUGH));
+    }
+    None
+}
+
+/// What a location does.
+const ACTIONS: &[&str] = &["proxy_pass", "grpc_pass", "return"];
+
+/// Sets what a route matches; false where it cannot be said.
+fn matching(route: &mut Part, kind: &Kind) -> bool {
     match kind {
-        Kind::Named => {
-            site.note(location.note("a location that only nginx itself goes to"));
-            return None;
-        }
-        Kind::Regex(pattern) if is_foreign(pattern) => {
-            site.note(location.note(format!(
-                "looks around or back, which expressions here do not; {FALLS_THROUGH}"
-            )));
-            return None;
-        }
+        Kind::Regex(pattern) if is_foreign(pattern) => return false,
         Kind::Regex(pattern) => route.set("match", Value::one("regex", pattern.as_str().into())),
         Kind::Exact(path) => route.set("match", Value::one("exact", path.as_str().into())),
         Kind::Prefix(path) if path != "/" => route.set("path", path.as_str()),
         // what matches everything needs no path, and so leaves room for regular expressions
-        Kind::Prefix(_) => {}
+        Kind::Prefix(_) | Kind::Named => {}
     }
+    true
+}
+
+/// A route to an upstream; false where that is known only when a request comes.
+fn forward(
+    workshop: &mut Workshop<'_, '_>,
+    route: &mut Part,
+    (pass, kind): (&Directive, &Kind),
+    scope: &Scope<'_>,
+) -> bool {
     let Some(target) = Target::read(pass.first(), scope) else {
-        site.note(pass.note(format!("names its server with a variable; {FALLS_THROUGH}")));
-        return None;
+        route.note(pass.note("names its server with a variable"));
+        return false;
     };
-    said::leftovers(&mut route, block, &[]);
     let upstream = target.place(workshop.draft, scope, workshop.shelf);
     route.set("upstream", upstream);
-    change_path(&mut route, (pass, kind), target.path.as_deref());
-    headers::read(&mut route, scope, workshop.announces_http3);
-    limits(&mut route, scope, workshop.rates);
-    access(&mut route, block);
-    Some(route)
+    change_path(route, (pass, kind), target.path.as_deref());
+    headers::read(route, scope, workshop.announces_http3);
+    limits(route, scope, workshop.rates);
+    access::read(route, scope);
+    true
 }
 
 /// Look-around and back references, which an expression that takes linear time does not have.
@@ -153,7 +171,16 @@ fn change_path(route: &mut Part, (pass, kind): (&Directive, &Kind), path: Option
         (_, None) => {}
         (Kind::Prefix(prefix) | Kind::Exact(prefix), Some(path)) if prefix == path => {}
         (Kind::Prefix(_), Some("/")) => route.set("strip_prefix", true),
-        (Kind::Prefix(_) | Kind::Exact(_), Some(path)) => route.set("replace_prefix", path),
+        (Kind::Prefix(prefix), Some(path)) => {
+            // a prefix that matches everything is said all the same where something takes its place
+            route.set("path", prefix.as_str());
+            route.set("replace_prefix", path);
+        }
+        (Kind::Exact(exact), Some(path)) => {
+            route.set("match", Value::one("prefix", exact.as_str().into()));
+            route.set("replace_prefix", path);
+            route.note(pass.note("paths below it are taken too: only a prefix can be replaced"));
+        }
         (_, Some(_)) => route.note(pass.note("the path is passed on as it came: only a prefix can be replaced")),
     }
 }
@@ -164,6 +191,7 @@ fn limits(route: &mut Part, scope: &Scope<'_>, rates: &HashMap<String, u64>) {
         .filter(|body| *body != "0")
         .and_then(size)
     {
+        let body = if body.starts_with('0') { "off".to_owned() } else { body };
         route.table("limits").set("body", body.into());
     }
     let Some(directive) = scope.one("limit_req") else {
@@ -184,18 +212,4 @@ fn limits(route: &mut Part, scope: &Scope<'_>, rates: &HashMap<String, u64>) {
         ("burst".to_owned(), u64::max(burst, 1).into()),
     ]);
     route.table("limits").set("requests_per_second", limit);
-}
-
-fn access(route: &mut Part, block: &[Directive]) {
-    for directive in block
-        .iter()
-        .filter(|directive| matches!(directive.name.as_str(), "allow" | "deny"))
-    {
-        if directive.first() != "all" || directive.name == "deny" {
-            route.note(
-                directive
-                    .note("networks are turned away at the listener: deny = [...]; a route admits all that came in"),
-            );
-        }
-    }
 }

@@ -1,4 +1,6 @@
 //! nginx's configuration.
+mod access;
+mod answer;
 mod doors;
 mod files;
 mod grammar;

@@ -37,6 +37,20 @@ impl<'f> Scope<'f> {
             .unwrap_or_default()
     }
 
+    /// Who may ask: the rules of the innermost block that has any.
+    pub(super) fn rules(&self) -> Vec<&'f Directive> {
+        let is_rule = |directive: &&'f Directive| matches!(directive.name.as_str(), "allow" | "deny");
+        let lists = self
+            .blocks
+            .iter()
+            .rev()
+            .map(|block| block.iter().filter(is_rule).collect());
+        lists
+            .into_iter()
+            .find(|list: &Vec<_>| !list.is_empty())
+            .unwrap_or_default()
+    }
+
     /// The directive that holds.
     pub(super) fn one(&self, name: &str) -> Option<&'f Directive> {
         self.all(name).last().copied()

@@ -245,10 +245,12 @@ fn balance(part: &mut Part, directive: &Directive, name: &str) {
     match name {
         "least_conn" => part.set("balance", "least-connections"),
         "random" => part.set("balance", "random"),
-        "ip_hash" => part.set("balance", Value::one("hash", "ip".into())),
+        "ip_hash" => part.set("balance", Value::one("hash", "source".into())),
         "hash" => match hash_of(directive.first()) {
             Some(of) => part.set("balance", Value::one("hash", of.into())),
-            None => part.note(directive.note("a hash is of ip, path or header:NAME: servers are taken in turn")),
+            None => part.note(
+                directive.note("a hash is of source, uri, header:NAME or cookie:NAME: servers are taken in turn"),
+            ),
         },
         "sticky" if directive.first() == "cookie" => part.set("balance", Value::one("sticky", "cookie".into())),
         "keepalive" | "keepalive_requests" | "keepalive_time" | "keepalive_timeout" | "zone" | "resolver"
@@ -259,8 +261,9 @@ fn balance(part: &mut Part, directive: &Directive, name: &str) {
 
 fn hash_of(key: &str) -> Option<String> {
     match key {
-        "$remote_addr" | "$binary_remote_addr" => Some("ip".to_owned()),
-        "$request_uri" | "$uri" => Some("path".to_owned()),
+        "$remote_addr" | "$binary_remote_addr" => Some("source".to_owned()),
+        "$request_uri" | "$uri" => Some("uri".to_owned()),
+        _ if key.starts_with("$cookie_") => Some(format!("cookie:{}", &key["$cookie_".len()..])),
         _ => Some(format!("header:{}", headers::header_of(key)?)),
     }
 }
@@ -272,8 +275,7 @@ fn host(part: &mut Part, scope: &Scope<'_>) {
         .into_iter()
         .chain(scope.all("grpc_set_header"));
     let mut set = set;
-    let host = set
-        .rfind(|directive| directive.first().eq_ignore_ascii_case("host"));
+    let host = set.rfind(|directive| directive.first().eq_ignore_ascii_case("host"));
     match host.and_then(|directive| Some((directive, directive.words.get(1)?.as_str()))) {
         Some((_, "$host" | "$http_host" | "$host:$server_port" | "$http_host:$server_port" | "$host:$proxy_port")) => {}
         None | Some((_, "$proxy_host" | "$proxy_host:$proxy_port")) => part.set("host", "upstream"),

@@ -113,6 +113,19 @@ impl App {
             self.routes(draft, &mut site);
             draft.sites.push(site);
         }
+        if secure.is_some() && self.redirects(globals) && draft.listeners.iter().any(|listener| listener.name == PLAIN)
+        {
+            let mut site = self.site(draft, &name, PLAIN);
+            site.name = Draft::free_name(&draft.sites, &format!("{name}-plain"));
+            let mut route = Part::default();
+            let to = vec![
+                ("to".to_owned(), "https://{host}{uri}".into()),
+                ("status".to_owned(), Value::Number(301)),
+            ];
+            route.set("redirect", Value::Table(to));
+            site.routes.push(route);
+            draft.sites.push(site);
+        }
         if plain {
             let is_default = globals.default_app.as_deref() == Some(self.name.as_str());
             let called = if secure.is_some() {

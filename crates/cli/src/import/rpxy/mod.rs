@@ -69,10 +69,6 @@ fn open(draft: &mut Draft, globals: &Globals, apps: &[App]) {
     if let Some(port) = globals.plain.filter(|_| serves_plain) {
         let mut listener = globals.listener(PLAIN, port);
         listener.set("plain", true);
-        for app in apps.iter().filter(|app| app.redirects(globals)) {
-            let why = "clients of it are sent to https by rpxy; redirect_from does that for a whole port, and others are served on this one";
-            listener.note(Note::new(&app.place, format!("apps.{}", app.name), why));
-        }
         draft.listeners.push(listener);
     }
 }
