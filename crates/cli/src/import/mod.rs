@@ -67,9 +67,22 @@ fn refused(text: &str) -> Vec<String> {
     let Err(problems) = config::load_text(&source, text) else {
         return Vec::new();
     };
+    // a listener whose mode is refused is read as another, and its sites against that
+    let has_refused_mode = problems.iter().any(|problem| problem.message.contains(": mode \""));
+    let follows =
+        |problem: &&config::Problem| has_refused_mode && FOLLOW.iter().any(|words| problem.message.contains(words));
     let line = |problem: &config::Problem| match &problem.origin {
         Origin::File(_, line) => format!("line {line} of the output: {}", problem.message),
         _ => problem.message.clone(),
     };
-    problems.iter().map(line).collect()
+    problems.iter().filter(|problem| !follows(problem)).map(line).collect()
 }
+
+/// What is said of a site because its listener's mode is not built.
+const FOLLOW: &[&str] = &[
+    "has no certificates for listener",
+    "names mean nothing on the plain listener",
+];
+
+#[cfg(test)]
+mod tests;
