@@ -8,7 +8,7 @@ mod value;
 use crate::{exit::Exit, say};
 use draft::Draft;
 use portcullis_proxy::config::{self, Origin};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 /// Whose configuration it is.
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,7 +28,9 @@ pub(crate) enum Strictness {
 
 /// Prints the configuration, and to standard error what is not in it.
 pub(crate) fn run(guest: Guest, file: &Path, strictness: Strictness) -> Exit {
-    let draft = match read(guest, file) {
+    // the output may be kept anywhere, so what nginx finds beside its file is named in full; rpxy's folder nobody knows
+    let whole = path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let draft = match read(guest, if guest == Guest::Nginx { &whole } else { file }) {
         Ok(draft) => draft,
         Err(problem) => {
             say::problem(&problem);
