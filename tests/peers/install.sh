@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The stacks that crates/e2e/tests/peers.rs speaks to: a Debian trixie root (OpenSSL 3.5, curl 8.14, Python 3.13) for a
 # chroot, Node 24 from PyPI, and Debian's Chromium. Debian bookworm's own OpenSSL 3.0 and curl are the classical world;
-# they come with the machine. Needs root. The first run takes some minutes, the next ones seconds. The last line printed is the folder.
+# they come with the machine. Shells and formatters read our completions and manual pages. Needs root. The first run
+# takes some minutes, the next ones seconds. The last line printed is the folder.
 set -euo pipefail
 
 peers=${PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/portcullis-peers}
@@ -61,6 +62,10 @@ install_here() {
   need_here curl curl
   need_here python3 python3
   need_here chromium chromium
+  need_here man man-db
+  need_here groff groff
+  need_here zsh zsh
+  need_here fish fish
 }
 
 [ "$(id -u)" = 0 ] || fail 'needs root, for debootstrap and chroot'

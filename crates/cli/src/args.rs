@@ -1,9 +1,20 @@
 //! The command line: what may be typed, and what it means. No I/O.
-use crate::{cert::args::Cert, import::Guest};
-use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, parser::ValueSource};
+use crate::{cert::args::Cert, import::Guest, version};
+use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use portcullis_proxy::config::flags::{FLAGS, Flag, Meaning, Shape};
 use portcullis_tls::policy::Stance;
 use std::{ffi::OsString, fmt, path::PathBuf};
+
+mod examples;
+mod look;
+mod tools;
+
+use examples::{
+    BENCH_EXAMPLES, CERT_EXAMPLES, COMPLETIONS_EXAMPLES, DEMO_EXAMPLES, DOCTOR_EXAMPLES, DRAIN_EXAMPLES,
+    GROUPS_EXAMPLES, IMPORT_EXAMPLES, MAN_EXAMPLES, RELOAD_EXAMPLES, STATUS_EXAMPLES,
+};
+pub(crate) use look::visible;
+pub(crate) use tools::{Bench, Completions, Doctor, Man, Shell};
 
 /// What was asked for.
 #[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
@@ -12,6 +23,7 @@ pub(crate) enum Command {
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Typed),
     /// Everything at once, nothing to set up
+    #[command(after_help = DEMO_EXAMPLES)]
     Demo(Demo),
     /// Read a configuration and say what it comes to
     #[command(after_help = CHECK_EXAMPLES)]
@@ -20,19 +32,37 @@ pub(crate) enum Command {
     #[command(after_help = SELFTEST_EXAMPLES)]
     Selftest(Selftest),
     /// What the running proxy does
+    #[command(after_help = STATUS_EXAMPLES)]
     Status(Status),
     /// Have the running proxy read its configuration again
+    #[command(after_help = RELOAD_EXAMPLES)]
     Reload(Admin),
     /// Have the running proxy finish what runs and end
+    #[command(after_help = DRAIN_EXAMPLES)]
     Drain(Admin),
     /// The tables of groups, signatures and profiles
+    #[command(after_help = GROUPS_EXAMPLES)]
     Groups(Groups),
     /// Make and look at certificates, ML-DSA and classical
-    #[command(subcommand)]
+    #[command(subcommand, after_help = CERT_EXAMPLES)]
     Cert(Cert),
     /// Print the configuration of another proxy as one of ours
+    ///
+    /// What could not be carried over is told with its line, and stands as a comment in its place.
     #[command(after_help = IMPORT_EXAMPLES)]
     Import(Import),
+    /// Look at this machine, and at a configuration's files and ports
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(Doctor),
+    /// Measure what each group, signature and cipher suite costs on this machine
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(Bench),
+    /// Print completions for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(Completions),
+    /// Print a manual page, or write all of them
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(Man),
     #[command(flatten)]
     Later(Later),
 }
@@ -162,14 +192,6 @@ pub(crate) enum Later {
     Probe(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Report(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Doctor(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Bench(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Completions(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Man(Anything),
 }
 
 /// Whatever follows a command that cannot run.
@@ -194,13 +216,19 @@ where
     W: Into<OsString> + Clone,
 {
     let words = as_served(words.into_iter().map(Into::into).collect());
-    let line = Line::try_parse_from(words).map_err(Refusal::Clap)?;
-    match line.command {
+    let matches = command().try_get_matches_from(words);
+    let line = matches.and_then(|matches| Line::from_arg_matches(&matches));
+    match line.map_err(Refusal::Clap)?.command {
         Command::Later(later) => Err(Refusal::Later(later.name())),
         Command::Check(Check { diff: true, .. }) => Err(Refusal::Later("check --diff")),
         Command::Selftest(Selftest { quic: true, .. }) => Err(Refusal::Later("selftest --quic")),
         command => Ok(command),
     }
+}
+
+/// Everything that may be typed, as clap knows it.
+pub(crate) fn command() -> clap::Command {
+    look::grouped(Line::command().long_version(version::long()))
 }
 
 impl Refusal {
@@ -238,10 +266,6 @@ impl Later {
         match self {
             Later::Probe(_) => "probe",
             Later::Report(_) => "report",
-            Later::Doctor(_) => "doctor",
-            Later::Bench(_) => "bench",
-            Later::Completions(_) => "completions",
-            Later::Man(_) => "man",
         }
     }
 }
@@ -282,7 +306,7 @@ impl FromArgMatches for Typed {
 
 /// Post-quantum TLS in front of a service
 #[derive(Parser)]
-#[command(name = "portcullis", version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(name = "portcullis", version = version::short(), arg_required_else_help = true, after_help = EXAMPLES)]
 struct Line {
     #[command(subcommand)]
     command: Command,
@@ -480,15 +504,6 @@ const CHECK_EXAMPLES: &str = "Examples:
   portcullis check
   portcullis check -c portcullis.toml --strict
   portcullis check --cert both.pem --groups DEFAULT:-X25519 --explain";
-
-const IMPORT_EXAMPLES: &str =
-    "What could not be carried over is told with its line, and stands as a comment in its place.
-
-Examples:
-  portcullis import nginx /etc/nginx/nginx.conf > portcullis.toml
-  portcullis import nginx /etc/nginx/sites-available/default
-  portcullis import rpxy config.toml > portcullis.toml
-  portcullis check -c portcullis.toml --no-files";
 
 const SELFTEST_EXAMPLES: &str = "Examples:
   portcullis selftest -c portcullis.toml

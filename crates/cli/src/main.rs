@@ -6,22 +6,28 @@
 )]
 
 mod args;
+mod bench;
 mod cert;
 mod check;
+mod colour;
+mod completions;
 mod demo;
+mod doctor;
 mod exit;
 mod groups;
 mod import;
+mod man;
 mod running;
 mod say;
 mod selftest;
 mod serve;
+mod version;
 
 use args::{Command, Typed};
 use exit::Exit;
 use portcullis_proxy::{config, plan::CertificateFiles};
 use running::Ask;
-use std::{future::Future, path::Path, process::ExitCode};
+use std::{future::Future, path::Path, process::ExitCode, time::Duration};
 
 /// Measured against the system's: 8 to 12 % less CPU per handshake and request.
 #[global_allocator]
@@ -45,25 +51,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Exit {
     match command {
         Command::Serve(typed) => serve::run(source(typed)),
-        Command::Check(wish) => {
-            let output = if wish.json {
-                check::Output::Json
-            } else {
-                check::Output::Text
-            };
-            let files = if wish.no_files {
-                check::Files::Unread
-            } else {
-                check::Files::Read
-            };
-            let wish_for = check::Wish {
-                output,
-                files,
-                explain: wish.explain,
-                strict: wish.strict,
-            };
-            check::run(&source(wish.typed), wish_for)
-        }
+        Command::Check(wish) => checked(wish),
         Command::Groups(wish) => {
             match wish.json {
                 true => say::result(&format!("{:#}", serde_json::json!(groups::tables()))),
@@ -98,9 +86,51 @@ fn run(command: Command) -> Exit {
         }
         Command::Reload(admin) => ask_running(&admin, Ask::Reload),
         Command::Drain(admin) => ask_running(&admin, Ask::Drain),
+        Command::Doctor(wish) => looked(wish),
+        Command::Bench(wish) => measured(&wish),
+        Command::Completions(wish) => completions::run(wish.shell),
+        Command::Man(wish) => man::run(&wish.command, wish.out.as_deref()),
         // `parse` has refused them
         Command::Later(_) => Exit::Usage,
     }
+}
+
+fn checked(wish: args::Check) -> Exit {
+    let output = if wish.json {
+        check::Output::Json
+    } else {
+        check::Output::Text
+    };
+    let files = if wish.no_files {
+        check::Files::Unread
+    } else {
+        check::Files::Read
+    };
+    let wish_for = check::Wish {
+        output,
+        files,
+        explain: wish.explain,
+        strict: wish.strict,
+    };
+    check::run(&source(wish.typed), wish_for)
+}
+
+fn looked(wish: args::Doctor) -> Exit {
+    let output = if wish.json {
+        doctor::Output::Json
+    } else {
+        doctor::Output::Text
+    };
+    on_runtime(doctor::run(&source(wish.typed), output))
+}
+
+fn measured(wish: &args::Bench) -> Exit {
+    let output = if wish.json {
+        bench::Output::Json
+    } else {
+        bench::Output::Text
+    };
+    bench::run(&wish.only, Duration::from_secs(wish.seconds.into()), output)
 }
 
 /// What was typed with the environment, and the usual file if there is one.

@@ -54,6 +54,17 @@ pub(crate) fn run(admin: &AdminPlan, ask: Ask) -> Exit {
     }
 }
 
+/// What the proxy there says of itself, if it answers within this time.
+pub(crate) async fn status(admin: &AdminPlan, patience: Duration) -> Result<Value> {
+    let asked = timeout(patience, put(admin, Ask::Status)).await;
+    let (status, text) = asked.unwrap_or_else(|_| bail!("no answer in {} s", patience.as_secs()))?;
+    let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+    match status.is_success() {
+        true => Ok(answer),
+        false => bail!("{}", answer["error"].as_str().unwrap_or(status.as_str())),
+    }
+}
+
 async fn put(admin: &AdminPlan, ask: Ask) -> Result<(StatusCode, String)> {
     let (method, path) = match ask {
         Ask::Status => (Method::GET, "/v1/status"),

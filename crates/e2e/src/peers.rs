@@ -25,6 +25,8 @@ pub enum Home {
     Here,
     /// This machine's browser, with its own TLS.
     Browser,
+    /// A shell or a formatter of this machine, which speaks no TLS.
+    Tool,
 }
 
 /// A program of a home, ready to be run.
@@ -58,7 +60,7 @@ impl Peer {
     /// The command, to be completed with arguments.
     pub fn command(&self) -> Command {
         match self.home {
-            Home::Here | Home::Browser => Command::new(self.program),
+            Home::Here | Home::Browser | Home::Tool => Command::new(self.program),
             Home::Node => Command::new(self.folder.join("node/bin").join(self.program)),
             Home::Trixie => {
                 let mut command = Command::new("chroot");
@@ -111,7 +113,7 @@ impl Peer {
                     return Err(format!("not on OpenSSL 3.0: {version}"));
                 }
             }
-            Home::Browser => {
+            Home::Browser | Home::Tool => {
                 let found = Command::new(program).arg("--version").output();
                 found.map_err(|error| format!("{error}; {install}"))?;
             }

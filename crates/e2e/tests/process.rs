@@ -19,6 +19,11 @@ use std::{
     thread,
 };
 
+#[path = "process/shells.rs"]
+mod shells;
+#[path = "process/tools.rs"]
+mod tools;
+
 /// Certificates, a configuration file and a backend.
 struct Site {
     pki: Pki,

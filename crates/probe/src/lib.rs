@@ -2,10 +2,13 @@
 //!
 //! A [`SelfTest`] makes one handshake per [`Offer`]; [`judge`] holds what was [`Seen`] against what the
 //! [`Expectation`] promises, by rules of its own: it shares no decision with the server it tests.
+//! [`memory`] makes handshakes without a socket, and [`mod@bench`] measures what they cost.
 
+pub mod bench;
 mod expectation;
 mod handshake;
 mod judge;
+pub mod memory;
 mod offer;
 mod promise;
 mod report;

@@ -1,5 +1,4 @@
 use super::*;
-use clap::CommandFactory;
 
 fn line(line: &str) -> Result<Command, Refusal> {
     parse(line.split_whitespace())
@@ -86,10 +85,6 @@ fn commands_and_flags_of_a_later_version_are_refused_by_name() {
     let later = [
         ("probe example.com --json", "probe"),
         ("report --since 7d", "report"),
-        ("doctor --json", "doctor"),
-        ("bench", "bench"),
-        ("completions bash", "completions"),
-        ("man", "man"),
         ("check --diff", "check --diff"),
         ("selftest localhost:1 --quic", "selftest --quic"),
     ];
@@ -184,7 +179,7 @@ fn every_other_flag_means_what_it_says() {
 
 #[test]
 fn help_groups_the_flags_and_shows_examples() {
-    Line::command().debug_assert();
+    command().debug_assert();
     let help = line("portcullis serve --help").expect_err("help").to_string();
     for part in [WHERE, WHO, HOW, PROCESS].map(|heading| format!("{heading}:")) {
         assert!(help.contains(&part), "{part} in {help}");
@@ -192,4 +187,113 @@ fn help_groups_the_flags_and_shows_examples() {
     assert!(help.contains("portcullis serve --self-signed\n"));
     assert!(help.contains("PORTCULLIS_LISTEN"));
     assert!(!help.contains("target-tls"));
+}
+
+#[test]
+fn every_example_of_the_help_can_be_typed() {
+    let mut tried = 0;
+    for (path, after) in pages(&visible(&command())) {
+        let examples = examples(&after);
+        assert!(!examples.is_empty(), "{path} has no examples");
+        for example in examples {
+            let words = words(&example);
+            assert!(parse(&words).is_ok(), "{path}: {example}: {:?}", parse(&words));
+            assert!(
+                example.starts_with(&path) || path == "portcullis" || path == "portcullis cert",
+                "{path}: {example}"
+            );
+            tried += 1;
+        }
+        let widest = after.lines().filter(|line| line.starts_with(' ')).map(str::len).max();
+        assert!(widest <= Some(100), "{path}: {after}");
+    }
+    assert!(tried > 40, "only {tried} examples were found");
+}
+
+#[test]
+fn a_line_that_is_no_example_is_not_taken_for_one() {
+    let text = "Examples:\n  # why\n  portcullis serve \\\n      --plain\n  portcullis man | man -l -\nExit codes: 0";
+    assert_eq!(examples(text), ["portcullis serve --plain", "portcullis man"]);
+    assert_eq!(words("portcullis a > ~/b"), ["portcullis", "a"]);
+}
+
+#[test]
+fn the_new_commands_mean_what_they_say() {
+    let Command::Doctor(doctor) = line("portcullis doctor --json -c f --listen :1").unwrap() else {
+        panic!("doctor")
+    };
+    assert!(doctor.json);
+    assert_eq!(doctor.typed, typed(&[("config", "f"), ("listen", ":1")]));
+    let Command::Bench(bench) = line("portcullis bench --json --seconds 3 --only a,b --only c").unwrap() else {
+        panic!("bench")
+    };
+    assert_eq!((bench.json, bench.seconds), (true, 3));
+    assert_eq!(bench.only, ["a", "b", "c"]);
+    for (word, shell) in [
+        ("bash", Shell::Bash),
+        ("zsh", Shell::Zsh),
+        ("fish", Shell::Fish),
+        ("powershell", Shell::Powershell),
+    ] {
+        let asked = line(&format!("portcullis completions {word}")).unwrap();
+        assert_eq!(asked, Command::Completions(Completions { shell }));
+    }
+    let Command::Man(man) = line("portcullis man cert ca").unwrap() else {
+        panic!("man")
+    };
+    assert_eq!(man.command, ["cert", "ca"]);
+    for wrong in [
+        "bench --seconds 0",
+        "bench --seconds 3601",
+        "completions tcsh",
+        "completions",
+        "man serve --out d",
+    ] {
+        assert_eq!(
+            line(&format!("portcullis {wrong}")).expect_err(wrong).exit_code(),
+            2,
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn the_version_is_short_or_tells_what_it_is_made_of() {
+    let short = line("portcullis -V").expect_err("the version").to_string();
+    assert_eq!(short.lines().count(), 1);
+    assert!(
+        short.starts_with(concat!("portcullis ", env!("CARGO_PKG_VERSION"))),
+        "{short}"
+    );
+    let long = line("portcullis --version").expect_err("the version").to_string();
+    for fact in ["rustls", "aws-lc-rs", "target", "profile", "features"] {
+        assert!(long.lines().any(|line| line.starts_with(fact)), "{fact} in {long}");
+    }
+}
+
+/// Each command's name as it is typed, with what stands below its help.
+fn pages(command: &clap::Command) -> Vec<(String, String)> {
+    let name = command.get_name();
+    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let mut all = vec![(name.to_owned(), after)];
+    for below in command.get_subcommands().flat_map(pages) {
+        all.push((format!("{name} {}", below.0), below.1));
+    }
+    all
+}
+
+/// The command lines in it, continued ones joined, without what a shell does with them.
+fn examples(after: &str) -> Vec<String> {
+    let joined = after.replace("\\\n", " ");
+    let lines = joined.lines().filter_map(|line| line.strip_prefix("  "));
+    let own = |line: &str| {
+        let line = line.trim_start_matches("source <(").trim_end_matches(')');
+        let line = line.split(" | ").next().unwrap_or(line);
+        line.starts_with("portcullis ").then(|| words(line).join(" "))
+    };
+    lines.filter_map(own).collect()
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().take_while(|word| *word != ">").collect()
 }
