@@ -155,6 +155,48 @@ fn the_configuration_is_read_again_when_it_changes_only_where_watch_is_on() {
     assert_eq!(unwatched.metric("portcullis_reloads_total", &[]), 0.0);
 }
 
+#[test]
+fn included_files_are_watched_and_new_ones_are_noticed() {
+    let (pki, upstream) = (Pki::new(), Upstream::start(Manner::Echo));
+    let files = pki.server(Algorithm::EcdsaP256);
+    let sites = tempfile::tempdir().expect("a temporary folder");
+    let site = |name: &str, policy: &str| {
+        let site = format!(
+            "[[site]]\nnames = [{name:?}]\n{}\nupstream = \"back\"\npolicy = \"file:{policy}\"\n",
+            certificates(std::slice::from_ref(&files))
+        );
+        fs::write(sites.path().join(format!("{name}.toml")), site).expect("the folder takes a file");
+    };
+    let policy = |file: &str, word: &str| fs::write(sites.path().join(file), word).expect("the folder takes a file");
+    policy("policy", "observe\n");
+    policy("strict", "require\n");
+    site("one.test", "policy");
+    let include = format!("watch = true\ninclude = [\"{}/*.toml\"]", sites.path().display());
+    let proxy = Proxy::start(
+        &Front::new(std::slice::from_ref(&files), upstream.address())
+            .top(&include)
+            .toml(),
+    );
+    let admits = |name: &str| {
+        let client = Client::new(Offer::groups("X25519").named(name));
+        client.connect(proxy.address()).is_ok()
+    };
+    assert!(admits("one.test") && admits("two.test"));
+    site("two.test", "strict");
+    eventually("a new file", || !admits("two.test"));
+    assert!(admits("one.test"));
+    policy("policy", "require\n");
+    eventually("a changed value", || !admits("one.test"));
+    site("two.test", "none");
+    let rejected = || proxy.metric("portcullis_reloads_total", &["rejected"]);
+    eventually("a missing file is refused", || rejected() == 1.0);
+    policy("none", "observe\n");
+    eventually("a file that came", || admits("two.test"));
+    fs::remove_file(sites.path().join("one.test.toml")).expect("it is there");
+    eventually("a file that went", || admits("one.test"));
+    assert_eq!(rejected(), 1.0);
+}
+
 /// A folder as Kubernetes mounts a secret: `tls.crt -> ..data/tls.crt`, `..data -> ..N`, and `..data` is replaced.
 struct Mounted {
     folder: PathBuf,

@@ -60,7 +60,7 @@ impl<'a> Source<'a> {
 
     /// Where a byte stands.
     pub(super) fn origin(&self, offset: usize) -> Origin {
-        self.line(self.lines.at(offset))
+        self.line(self.line_of(offset))
     }
 
     /// A line, counted from 1.
@@ -74,9 +74,9 @@ impl<'a> Source<'a> {
         start.map_or("", |start| &self.text[*start..])
     }
 
-    /// Whether something is wrong there already.
-    pub(super) fn is_blamed(&self, origin: &Origin) -> bool {
-        self.problems.iter().any(|problem| problem.origin == *origin)
+    /// The line of a byte, counted from 1.
+    pub(super) fn line_of(&self, offset: usize) -> usize {
+        self.lines.at(offset)
     }
 
     /// Keeps what is wrong.

@@ -14,7 +14,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const KEY: &str = "include";
+/// Its name.
+pub(super) const KEY: &str = "include";
 /// Files in files in files: nobody finds anything beyond.
 const DEEPEST: usize = 16;
 

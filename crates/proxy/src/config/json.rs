@@ -113,9 +113,7 @@ fn number(text: &str) -> Option<Kind> {
 /// Reads a value whose ends are known.
 fn again<'a, T: Deserialize<'a>>(source: &mut Source<'_>, raw: &'a RawValue) -> Result<T, Blamed> {
     serde_json::from_str(raw.get()).map_err(|error| {
-        let Origin::File(_, line) = source.origin(offset(source, raw)) else {
-            return Blamed;
-        };
+        let line = source.line_of(offset(source, raw));
         syntax_error(source, line, &error)
     })
 }

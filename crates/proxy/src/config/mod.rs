@@ -20,6 +20,7 @@ mod footing;
 mod include;
 mod json;
 mod key_log;
+mod keys;
 mod later;
 mod listener;
 mod named;
@@ -29,6 +30,7 @@ mod policy;
 mod process;
 mod reader;
 mod reading;
+mod reference;
 mod report;
 mod settings;
 mod site;
@@ -44,6 +46,7 @@ mod yaml_scalar;
 pub use origin::{Origin, Via};
 use reader::{Place, Reader};
 pub(crate) use reading::{LONGEST_FILE, Reading, matches};
+pub use reference::markdown as reference;
 use report::{Fault, Report};
 use substitute::Substituting;
 use tree::{Kind, Table, Value};
@@ -263,6 +266,8 @@ fn joined(mut document: Table, mut given: typed::Given, report: &mut Report) -> 
 /// The tree's meaning; where the report has errors it is filled with defaults and must not be used.
 fn plan(tree: Table, environment: &[(String, String)], report: &mut Report) -> Plan {
     let mut root = Reader::new(tree, Place::root(), report);
+    // It was followed already; a slip in its name is told with the others.
+    root.take(include::KEY);
     let process = process::read(&mut root, environment);
     let listeners = listener::read_all(&mut root);
     let upstreams = upstream::read_all(&mut root);

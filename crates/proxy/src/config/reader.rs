@@ -1,6 +1,6 @@
 //! Reading a table: keys are taken out one by one, every problem is kept, and what is left over is unknown.
 use super::{
-    Explained, Origin, later,
+    Explained, Origin, later, reference,
     report::{Fault, Found, Report, did_you_mean, problem},
     tree::{Kind, Table, Value, bare_or_quoted, quoted},
 };
@@ -173,7 +173,7 @@ impl<'r> Reader<'r> {
         let mut good = Vec::with_capacity(items.len());
         for item in items {
             match understood(item, &parse) {
-                Ok(meaning) => good.push(Found {
+                Ok((meaning, _)) => good.push(Found {
                     value: meaning,
                     origin: item.origin.clone(),
                 }),
@@ -271,15 +271,18 @@ impl<'r> Reader<'r> {
             report,
             ..
         } = self;
+        #[cfg(test)]
+        report.asked.extend(asked.iter().map(|key| (place.section, *key)));
         for (key, value) in table.into_entries() {
             let shown = quoted(&joined(&place.within, &key));
             let fault = match later::key_of(place.section, &key) {
                 Some(later) => Fault::whole(value.origin, format!("{shown} is not in this version"))
                     .maybe_hint(later.hint.map(str::to_owned)),
-                None => Fault::whole(value.origin, format!("unknown key {shown}")).maybe_hint(did_you_mean(
-                    &key,
-                    asked.iter().copied().chain(later::keys_of(place.section)),
-                )),
+                None => {
+                    let near = asked.iter().copied().chain(later::keys_of(place.section));
+                    let hint = did_you_mean(&key, near).or_else(|| reference::elsewhere(&key, place.section));
+                    Fault::whole(value.origin, format!("unknown key {shown}")).maybe_hint(hint)
+                }
             };
             report.errors.push(problem(&place.subject, "", fault));
         }
@@ -298,8 +301,8 @@ impl<'r> Reader<'r> {
         parse: impl Fn(&Value) -> Result<T, Fault>,
     ) -> Option<Found<T>> {
         match understood(value, parse) {
-            Ok(meaning) => {
-                self.explain_taken(key, value);
+            Ok((meaning, read)) => {
+                self.explain_taken(key, read.as_ref().unwrap_or(value));
                 Some(Found {
                     value: meaning,
                     origin: value.origin.clone(),
@@ -313,19 +316,25 @@ impl<'r> Reader<'r> {
     }
 }
 
-/// A value as its key takes it. What came from elsewhere has no quotes to leave out: `${WORKERS}` is a number where
-/// the key wants one.
-fn understood<T>(value: &Value, parse: impl Fn(&Value) -> Result<T, Fault>) -> Result<T, Fault> {
-    parse(value).or_else(|fault| {
-        let Some(kind) = unquoted(value) else {
-            return Err(fault);
-        };
-        let value = Value {
-            kind,
-            origin: value.origin.clone(),
-        };
-        parse(&value).map_err(|other| if other.wants_text() { fault } else { other })
-    })
+/// A value as its key takes it, and what it was read as where that is not how it stands: what came from elsewhere has no
+/// quotes to leave out, and `${WORKERS}` is a number where the key wants one.
+fn understood<T>(value: &Value, parse: impl Fn(&Value) -> Result<T, Fault>) -> Result<(T, Option<Value>), Fault> {
+    let fault = match parse(value) {
+        Ok(meaning) => return Ok((meaning, None)),
+        Err(fault) => fault,
+    };
+    let Some(kind) = unquoted(value) else {
+        return Err(fault);
+    };
+    let read = Value {
+        kind,
+        origin: value.origin.clone(),
+    };
+    match parse(&read) {
+        Ok(meaning) => Ok((meaning, Some(read))),
+        Err(other) if other.wants_text() => Err(fault),
+        Err(other) => Err(other),
+    }
 }
 
 /// What a text would be without its quotes, if it is not text then.

@@ -3,6 +3,9 @@ use super::{
     Explained, Origin, Problem,
     tree::{Kind, Value, quoted},
 };
+use std::collections::BTreeMap;
+#[cfg(test)]
+use std::collections::BTreeSet;
 
 /// What is wrong with one value.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -102,6 +105,9 @@ pub(super) struct Report {
     unfilled: Vec<(String, Problem)>,
     /// What files held, and how it is written: `file:PATH`.
     concealed: Vec<(String, String)>,
+    /// Every key that a reader took, with its section: the reference must have it.
+    #[cfg(test)]
+    pub(super) asked: BTreeSet<(&'static str, &'static str)>,
 }
 
 /// Each suggestion looks at every name: a file of 10,000 slips must not cost the square of its size.
@@ -150,11 +156,13 @@ impl Report {
 
     /// Sorts what is to be said, without what follows from values that were not filled in, and without secrets.
     pub(super) fn finish(mut self) -> Report {
+        let mut written: BTreeMap<Origin, Vec<String>> = BTreeMap::new();
+        for (text, problem) in &self.unfilled {
+            written.entry(problem.origin.clone()).or_default().push(quoted(text));
+        }
         let follows = |problem: &Problem| {
-            let is_about = |(written, unfilled): &(String, Problem)| {
-                problem.origin == unfilled.origin && problem.message.contains(&quoted(written))
-            };
-            self.unfilled.iter().any(is_about)
+            let here = written.get(&problem.origin);
+            here.is_some_and(|texts| texts.iter().any(|text| problem.message.contains(text)))
         };
         self.errors.retain(|problem| !follows(problem));
         let unfilled = self.unfilled.drain(..).map(|(_, problem)| problem);

@@ -4,6 +4,7 @@ use super::{
     document::{KEYS_STAND_ONCE, Source},
     tree::{Kind, Table, Value},
 };
+use std::collections::HashSet;
 use toml::{
     Spanned,
     de::{DeInteger, DeTable, DeValue},
@@ -13,27 +14,29 @@ use toml::{
 pub(super) fn parse(mut source: Source<'_>) -> Result<Table, Vec<Problem>> {
     let (document, errors) = DeTable::parse_recoverable(source.text);
     if !errors.is_empty() {
-        errors.iter().for_each(|error| syntax_error(&mut source, error));
+        // Recovery makes one slip into several errors: the first of a line is the true one.
+        let mut lines = HashSet::new();
+        for error in &errors {
+            let offset = error.span().map_or(0, |span| span.start);
+            if lines.insert(source.line_of(offset)) {
+                syntax_error(&mut source, offset, error.message());
+            }
+        }
         return source.give_up();
     }
     let table = table(&mut source, document.get_ref());
     source.finish(table)
 }
 
-/// Recovery makes one slip into several errors: the first of a line is the true one.
-fn syntax_error(source: &mut Source<'_>, error: &toml::de::Error) {
-    let origin = source.origin(error.span().map_or(0, |span| span.start));
-    if source.is_blamed(&origin) {
-        return;
-    }
-    let hint = match error.message() {
-        message if message.contains("quoted") || message.contains("string values") => {
+fn syntax_error(source: &mut Source<'_>, offset: usize, message: &str) {
+    let hint = match message {
+        _ if message.contains("quoted") || message.contains("string values") => {
             Some("text is written in quotes: key = \"value\"")
         }
-        message if message.contains("duplicate key") => Some(KEYS_STAND_ONCE),
+        _ if message.contains("duplicate key") => Some(KEYS_STAND_ONCE),
         _ => None,
     };
-    source.problem(origin, error.message(), hint);
+    source.problem(source.origin(offset), message, hint);
 }
 
 fn table(source: &mut Source<'_>, written: &DeTable<'_>) -> Table {

@@ -62,6 +62,7 @@ fn a_variable_alone_is_a_number_or_a_switch_where_the_key_wants_one() {
         (loaded.plan.workers, loaded.plan.watch, loaded.plan.metrics.sites),
         (Some(3), true, 7)
     );
+    assert_eq!(line(&loaded, "workers"), "workers = 3  # portcullis.toml:1 (from ${N})");
     let auto = case("workers = '${N}'").and_variable("N", "auto").good();
     assert_eq!(auto.plan.workers, None);
     let told = case("workers = '${N}'").and_variable("N", "0").bad();

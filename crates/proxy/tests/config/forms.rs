@@ -248,3 +248,21 @@ fn no_key_takes_null() {
         );
     }
 }
+
+#[test]
+fn no_part_of_a_file_ends_the_program() {
+    let files = [
+        ("a.toml", include_str!("mistakes.toml")),
+        ("a.json", include_str!("mistakes.json")),
+        ("a.yaml", include_str!("mistakes.yaml")),
+    ];
+    for (name, text) in files {
+        for end in (0..text.len()).step_by(29) {
+            let (before, after) = text.split_at(end);
+            for slip in ["", "\t", "*a", "&a", "<<", "{", "]", "\"", "\u{2028}"] {
+                let _ = Case::named(name, &[before, slip].concat()).load();
+                let _ = Case::named(name, &[before, slip, after].concat()).load();
+            }
+        }
+    }
+}

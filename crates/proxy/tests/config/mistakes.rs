@@ -32,6 +32,20 @@ fn broken_text_is_told_by_line_and_nothing_else_is_guessed() {
 }
 
 #[test]
+fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
+    let told = [
+        ("timeouts = {}", "it is a key of [upstream.NAME]"),
+        ("crl = []", "it is a key of client_auth of a site"),
+        ("workers = 1", "it stands at the top of the file"),
+    ];
+    for (line, hint) in told {
+        let site = GOOD_SITE.replace("upstream", &format!("{line}\nupstream"));
+        let problems = Case::file(&[GOOD_LISTENER, &site, GOOD_UPSTREAM].concat()).bad();
+        assert!(problems.ends_with(&format!("hint: {hint}\n")), "{problems}");
+    }
+}
+
+#[test]
 fn a_policy_weaker_than_its_listeners_is_an_error_and_a_silent_one_is_tightened() {
     let listener = GOOD_LISTENER.to_owned() + "policy = 'require'\n";
     let with = |policy: &str| Case::file(&[&listener, GOOD_SITE, policy, "\n", GOOD_UPSTREAM].concat());

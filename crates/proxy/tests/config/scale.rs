@@ -31,3 +31,20 @@ fn ten_thousand_slips_are_all_told_and_only_the_first_are_guessed_at() {
     let (hints, errors): (Vec<&str>, Vec<&str>) = problems.lines().partition(|line| line.starts_with("  hint"));
     assert_eq!((errors.len(), hints.len()), (10_000, 100));
 }
+
+#[test]
+fn ten_thousand_sites_load_in_every_form() {
+    let site = |at: usize| {
+        format!("{{\"names\": [\"s{at}.example.com\"],\n\"certificates\": \"self-signed\", \"upstream\": \"b\"}}")
+    };
+    let sites: Vec<String> = (0..10_000).map(site).collect();
+    let text = format!(
+        "{{\"listener\": [{{\"listen\": [\"127.0.0.1:1\"]}}],\n\"upstream\": {{\"b\": {{\"servers\": [\"127.0.0.1:2\"]}}}},\n\"site\": [{}]}}",
+        sites.join(",\n")
+    );
+    // JSON is YAML as well.
+    for name in ["a.json", "a.yaml"] {
+        let loaded = Case::named(name, &text).good();
+        assert_eq!(loaded.plan.sites.len(), 10_000, "{name}");
+    }
+}
