@@ -69,10 +69,15 @@ fn refused(text: &str) -> Vec<String> {
     let Err(problems) = config::load_text(&source, text) else {
         return Vec::new();
     };
-    // a listener whose mode is refused is read as another, and its sites against that
-    let has_refused_mode = problems.iter().any(|problem| problem.message.contains(": mode \""));
+    // a listener whose mode is refused is read as another, and its sites against that; a site with acme needs no files
+    let explains = |problem: &config::Problem| {
+        [": mode \"", ": \"acme\""]
+            .iter()
+            .any(|words| problem.message.contains(words))
+    };
+    let is_explained = problems.iter().any(explains);
     let follows =
-        |problem: &&config::Problem| has_refused_mode && FOLLOW.iter().any(|words| problem.message.contains(words));
+        |problem: &&config::Problem| is_explained && FOLLOW.iter().any(|words| problem.message.contains(words));
     let line = |problem: &config::Problem| match &problem.origin {
         Origin::File(_, line) => format!("line {line} of the output: {}", problem.message),
         _ => problem.message.clone(),

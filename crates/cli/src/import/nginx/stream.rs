@@ -147,14 +147,8 @@ fn listener(draft: &mut Draft, listens: &[Listen], (scope, block, kind): (&Scope
     };
     let mut part = Part::new(Draft::free_name(&draft.listeners, wanted));
     part.set("listen", addresses);
-    part.set(
-        "mode",
-        if kind == Kind::Passthrough {
-            "passthrough"
-        } else {
-            "tcp"
-        },
-    );
+    let is_passed = kind == Kind::Passthrough;
+    part.set("mode", if is_passed { "passthrough" } else { "tcp" });
     if kind == Kind::Plain {
         part.set("plain", true);
     }
@@ -166,31 +160,26 @@ fn listener(draft: &mut Draft, listens: &[Listen], (scope, block, kind): (&Scope
         part.table("limits").set("idle", duration(idle).into());
     }
     if listens.iter().any(|listen| listen.proxy_protocol) {
-        let from: Vec<&str> = scope
-            .all("set_real_ip_from")
-            .into_iter()
-            .map(Directive::first)
-            .collect();
-        if from.is_empty() {
-            part.note(block.note("nginx took a PROXY header from everyone; name in proxy_protocol.from who sends one"));
-        }
-        let everyone = || Value::texts(["0.0.0.0/0", "::/0"]);
-        part.set(
-            "proxy_protocol",
-            Value::one(
-                "from",
-                if from.is_empty() {
-                    everyone()
-                } else {
-                    Value::texts(from)
-                },
-            ),
-        );
+        proxy_protocol(&mut part, scope, block);
     }
     access(&mut part, scope);
     let name = part.name.clone();
     draft.listeners.push(part);
     name
+}
+
+fn proxy_protocol(part: &mut Part, scope: &Scope<'_>, block: &Directive) {
+    let from = scope.all("set_real_ip_from");
+    let from: Vec<&str> = from.into_iter().map(Directive::first).collect();
+    if from.is_empty() {
+        part.note(block.note("nginx took a PROXY header from everyone; name in proxy_protocol.from who sends one"));
+    }
+    let from = if from.is_empty() {
+        vec!["0.0.0.0/0", "::/0"]
+    } else {
+        from
+    };
+    part.set("proxy_protocol", Value::one("from", Value::texts(from)));
 }
 
 fn access(part: &mut Part, scope: &Scope<'_>) {

@@ -62,7 +62,9 @@ pub(super) fn pairs(part: &mut Part, chains: &[&Directive], keys: &[&Directive],
 fn certificates(site: &mut Part, scope: &Scope<'_>, prefix: &Path) {
     let (chains, keys) = (scope.all("ssl_certificate"), scope.all("ssl_certificate_key"));
     let pairs = pairs(site, &chains, &keys, prefix);
-    site.set("certificates", Value::List(pairs));
+    if !pairs.is_empty() {
+        site.set("certificates", Value::List(pairs));
+    }
 }
 
 fn versions(site: &mut Part, scope: &Scope<'_>) {

@@ -91,6 +91,13 @@ impl App {
     pub(super) fn place(&self, draft: &mut Draft, globals: &Globals) {
         let mut said = self.said.clone();
         let name = self.server_name.as_deref().unwrap_or(&self.name).to_ascii_lowercase();
+        if self.server_name.is_none() {
+            said.note(Note::new(
+                &self.place,
+                format!("apps.{}", self.name),
+                "has no server_name: it is served under its own",
+            ));
+        }
         if name.parse::<IpAddr>().is_ok() {
             let why = "an address, which no client names over TLS: the site without names serves it";
             said.note(Note::new(&self.place, format!("server_name = {name:?}"), why));
@@ -107,50 +114,38 @@ impl App {
             return;
         }
         if let Some(tls) = secure {
-            let mut site = self.site(draft, &name, SECURE);
-            site.notes.append(&mut said.notes);
+            let mut site = self.site(&name, Some(&name), SECURE);
             tls.write(&mut site);
             self.routes(draft, &mut site);
-            draft.sites.push(site);
+            add(draft, site, &mut said);
         }
-        if secure.is_some() && self.redirects(globals) && draft.listeners.iter().any(|listener| listener.name == PLAIN)
-        {
-            let mut site = self.site(draft, &name, PLAIN);
-            site.name = Draft::free_name(&draft.sites, &format!("{name}-plain"));
-            let mut route = Part::default();
-            let to = vec![
-                ("to".to_owned(), "https://{host}{uri}".into()),
-                ("status".to_owned(), Value::Number(301)),
-            ];
-            route.set("redirect", Value::Table(to));
-            site.routes.push(route);
-            draft.sites.push(site);
-        }
+        let called = if secure.is_some() {
+            format!("{name}-plain")
+        } else {
+            name.clone()
+        };
         if plain {
             let is_default = globals.default_app.as_deref() == Some(self.name.as_str());
-            let called = if secure.is_some() {
-                format!("{name}-plain")
-            } else {
-                name.clone()
-            };
-            let mut site = if is_default {
-                Part::new(Draft::free_name(&draft.sites, &called))
-            } else {
-                self.site(draft, &name, PLAIN)
-            };
-            site.name = Draft::free_name(&draft.sites, &called);
-            if is_default {
-                site.set("listeners", Value::texts([PLAIN]));
-            }
-            site.notes.append(&mut said.notes);
+            let mut site = self.site(&called, (!is_default).then_some(name.as_str()), PLAIN);
             self.routes(draft, &mut site);
-            draft.sites.push(site);
+            add(draft, site, &mut said);
+        } else if self.redirects(globals) && draft.listeners.iter().any(|listener| listener.name == PLAIN) {
+            let mut site = self.site(&called, Some(&name), PLAIN);
+            let to = ("to".to_owned(), "https://{host}{uri}".into());
+            let mut route = Part::default();
+            route.set(
+                "redirect",
+                Value::Table(vec![to, ("status".to_owned(), Value::Number(301))]),
+            );
+            site.routes.push(route);
+            add(draft, site, &mut said);
         }
     }
 
-    fn site(&self, draft: &Draft, name: &str, listener: &str) -> Part {
-        let mut site = Part::new(Draft::free_name(&draft.sites, name));
-        if name.parse::<IpAddr>().is_err() {
+    /// A site on a listener; without a name it is the default one.
+    fn site(&self, called: &str, name: Option<&str>, listener: &str) -> Part {
+        let mut site = Part::new(called);
+        if let Some(name) = name.filter(|name| name.parse::<IpAddr>().is_err()) {
             site.set("names", Value::texts([name]));
         }
         site.set("listeners", Value::texts([listener]));
@@ -165,6 +160,13 @@ impl App {
             site.routes.push(route);
         }
     }
+}
+
+/// Adds a site under a name that is free, with what is to be said of it.
+fn add(draft: &mut Draft, mut site: Part, said: &mut Part) {
+    site.name = Draft::free_name(&draft.sites, &site.name);
+    site.notes.append(&mut said.notes);
+    draft.sites.push(site);
 }
 
 impl Tls {
