@@ -6,6 +6,7 @@ const GOLDEN: &str = "src/import/golden";
 /// Each file with what becomes of it.
 const FILES: &[(Guest, &str, &str)] = &[
     (Guest::Nginx, "nginx/nginx.conf", "nginx.out"),
+    (Guest::Nginx, "nginx/mixed.conf", "mixed.out"),
     (Guest::Nginx, "nginx/tcp.conf", "tcp.out"),
     (Guest::Rpxy, "rpxy.toml", "rpxy.out"),
 ];

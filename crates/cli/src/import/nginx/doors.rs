@@ -5,10 +5,12 @@ use super::{
         value::Value,
     },
     access::network,
+    grammar::Directive,
     http::Server,
     listen::Speaks,
     scope::{duration, milliseconds},
 };
+use std::collections::HashSet;
 
 /// Addresses that the same servers share in the same way.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,6 +25,12 @@ pub(super) struct Door {
     pub(super) default: Option<usize>,
     /// Its listener's name; empty where redirects took its place.
     pub(super) listener: String,
+}
+
+impl Door {
+    fn port(&self) -> Option<u16> {
+        self.addresses.first()?.rsplit_once(':')?.1.parse().ok()
+    }
 }
 
 /// The listeners of all servers.
@@ -221,24 +229,11 @@ fn limits(part: &mut Part, door: &Door, servers: &[Server<'_>]) {
 
 /// Hangs a door's addresses onto the listener that its clients are sent to.
 fn redirect(draft: &mut Draft, door: &Door, servers: &[Server<'_>], secure: &[Door]) -> bool {
-    let names = |door: &Door| {
-        door.servers
-            .iter()
-            .flat_map(|at| servers[*at].names.iter())
-            .collect::<Vec<_>>()
-    };
-    let own = names(door);
-    let best = secure
-        .iter()
-        .max_by_key(|other| names(other).iter().filter(|name| own.contains(name)).count());
-    let Some(best) = best else {
+    let Some(best) = destination(door, servers, secure) else {
         return false;
     };
-    let Some(listener) = draft
-        .listeners
-        .iter_mut()
-        .find(|listener| listener.name == best.listener)
-    else {
+    let mut listeners = draft.listeners.iter_mut();
+    let Some(listener) = listeners.find(|listener| listener.name == best.listener) else {
         return false;
     };
     let mut from = match listener.key("redirect_from") {
@@ -247,27 +242,42 @@ fn redirect(draft: &mut Draft, door: &Door, servers: &[Server<'_>], secure: &[Do
     };
     from.extend(door.addresses.iter().map(|address| Value::text(address.as_str())));
     listener.set("redirect_from", Value::List(from));
-    for at in &door.servers {
-        let Some(redirect) = &servers[*at].redirect else {
-            continue;
-        };
-        let port = best
-            .addresses
-            .first()
-            .and_then(|address| address.rsplit_once(':')?.1.parse::<u16>().ok());
-        if port.is_some_and(|port| port != redirect.port) {
+    let of_door = door.servers.iter().map(|at| &servers[*at]);
+    for (server, redirect) in of_door.filter_map(|server| Some((server, server.redirect.as_ref()?))) {
+        if best.port().is_some_and(|port| port != redirect.port) {
             listener.set("public_port", u64::from(redirect.port));
         }
         if let Some(host) = &redirect.host {
             let why = format!("clients are sent to the host that they asked for, not to {host}");
-            listener.note(servers[*at].block.note(why));
+            listener.note(server.block.note(why));
         }
-        let others = servers[*at].scope.own().iter().filter(|directive| {
-            directive.name == "location" && !redirect.said_by.iter().any(|said| std::ptr::eq(*said, *directive))
-        });
-        for location in others {
-            listener.note(location.note("where clients are sent to https, nothing else is answered"));
+        if server.listens.iter().all(|listen| listen.speaks == Speaks::Plain) {
+            let said = |directive: &Directive| redirect.said_by.iter().any(|said| std::ptr::eq(*said, directive));
+            let locations = server
+                .scope
+                .own()
+                .iter()
+                .filter(|directive| directive.name == "location");
+            for location in locations.filter(|location| !said(location)) {
+                listener.note(location.note("where clients are sent to https, nothing else is answered"));
+            }
         }
     }
     true
+}
+
+/// The listener that serves most of a door's names, on the port that its clients are sent to.
+fn destination<'d>(door: &Door, servers: &[Server<'_>], secure: &'d [Door]) -> Option<&'d Door> {
+    let of_door = || door.servers.iter().map(|at| &servers[*at]);
+    let own: HashSet<&String> = of_door().flat_map(|server| &server.names).collect();
+    let ports: Vec<u16> = of_door()
+        .filter_map(|server| Some(server.redirect.as_ref()?.port))
+        .collect();
+    let fitness = |other: &&'d Door| {
+        let names = other.servers.iter().flat_map(|at| &servers[*at].names);
+        let is_port = other.port().is_some_and(|port| ports.contains(&port));
+        (names.filter(|name| own.contains(name)).count(), is_port)
+    };
+    // of several that are as good the first
+    secure.iter().rev().max_by_key(fitness)
 }

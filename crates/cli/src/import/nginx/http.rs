@@ -51,12 +51,13 @@ pub(super) fn read(draft: &mut Draft, scope: &Scope<'_>, shelf: &Shelf<'_>) {
     for (at, server) in servers.iter().enumerate() {
         let mut said = server.said.clone();
         for side in [Side::Tls, Side::Plain] {
-            let doors: Vec<&Door> = doors
-                .iter()
-                .filter(|door| door.servers.contains(&at) && door.is_plain == (side == Side::Plain))
-                .collect();
-            // redirects alone have no listener of their own
-            if doors.iter().all(|door| door.listener.is_empty()) {
+            // where clients are only sent to https, there is no listener
+            let is_of = |door: &&Door| {
+                let is_on_side = door.is_plain == (side == Side::Plain);
+                is_on_side && door.servers.contains(&at) && !door.listener.is_empty()
+            };
+            let doors: Vec<&Door> = doors.iter().filter(is_of).collect();
+            if doors.is_empty() {
                 continue;
             }
             let mut site = Part::default();
@@ -181,9 +182,10 @@ impl Taken {
             return;
         };
         let first = names.first().map_or("default", String::as_str);
+        let is_taken = draft.sites.iter().any(|site| site.name == first);
         let wanted = match side {
-            Side::Tls => first.to_owned(),
-            Side::Plain => format!("{first}-plain"),
+            Side::Plain if is_taken => format!("{first}-plain"),
+            _ => first.to_owned(),
         };
         let mut named = Part::new(Draft::free_name(&draft.sites, &wanted));
         if !names.is_empty() {

@@ -9,7 +9,7 @@ use super::{
     scope::{Scope, duration, milliseconds},
     tls,
 };
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, net::IpAddr, path::Path};
 
 /// What a file says once and uses in many places.
 pub(super) struct Shelf<'f> {
@@ -195,7 +195,8 @@ impl Target {
             .word("proxy_ssl_name")
             .filter(|name| !name.contains('$'))
             .unwrap_or(host);
-        let is_name = !name.starts_with("unix") && name.contains('.') || name == "localhost";
+        let is_address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        let is_name = !is_address && !name.starts_with("unix") && (name.contains('.') || name == "localhost");
         let table = part.table("tls");
         if is_name {
             table.set("server_name", name.into());
