@@ -420,6 +420,12 @@ const HELP: &[Help] = &[
         "Key of the certificate in the same place; left out: each --cert file holds both",
     ),
     help(
+        "passphrase-file",
+        WHO,
+        "FILE",
+        "The keys are encrypted, and the first line of this file is their passphrase",
+    ),
+    help(
         "self-signed",
         WHO,
         "",

@@ -205,9 +205,13 @@ fn certificate(out: &mut String, number: usize, picture: &CertificatePicture) {
     let _ = writeln!(out, "    serves      {}", picture.serves);
     for flight in &picture.flights {
         let fits = if flight.fits { "fits" } else { "does not fit" };
+        let mut compressed = String::new();
+        for (word, bytes) in &flight.compressed {
+            let _ = write!(compressed, ", {bytes} with {word}");
+        }
         let _ = writeln!(
             out,
-            "    flight      {:>6} bytes with {}: {fits} ten segments ({TEN_SEGMENTS} bytes)",
+            "    flight      {:>6} bytes with {}: {fits} ten segments ({TEN_SEGMENTS} bytes){compressed}",
             flight.bytes, flight.group
         );
     }

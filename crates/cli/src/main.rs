@@ -167,7 +167,11 @@ fn inputs(wish: args::Selftest) -> Result<selftest::Inputs, Exit> {
     let identity = wish
         .client_cert
         .zip(wish.client_key)
-        .map(|(chain, key)| CertificateFiles { chain, key });
+        .map(|(chain, key)| CertificateFiles {
+            chain,
+            key,
+            passphrase: None,
+        });
     let subject = match wish.target {
         Some(target) => selftest::Subject::Server {
             target,

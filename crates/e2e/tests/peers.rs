@@ -1,6 +1,8 @@
 //! Installed peers through the proxy: what real people run. `tests/peers/install.sh` puts them there; a test whose
 //! peer is missing says so on stderr, and fails under REQUIRE_PEERS=1.
 use portcullis_e2e::{
+    PATIENCE,
+    client::{Client, Offer},
     command::{Finished, run},
     front::Front,
     peers::{Home, Peer},
@@ -8,9 +10,22 @@ use portcullis_e2e::{
     proxy::Proxy,
     upstream::{Manner, Upstream},
 };
+use portcullis_tls::{
+    client::{Client as OurClient, ClientSpec, Trust},
+    identity::certificates_from_pem,
+    negotiated::Version,
+    rustls::Stream,
+};
 use portcullis_wire::registry::Group;
 use serde_json::Value;
-use std::{fs, net::SocketAddr, process::Command};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 const ANSWER: &[u8] = b"HTTP/1.0 200 OK\r\nContent-Length: 12\r\nConnection: close\r\n\r\nthrough it!\n";
 const HYBRID: &str = "X25519MLKEM768";
@@ -381,4 +396,186 @@ fn chromium_refuses_a_private_ml_dsa_chain_and_the_record_says_so() {
     let offered = record["offered_groups"].as_array().expect("a list");
     assert!(offered.iter().any(|group| group == HYBRID), "{record:#}");
     assert_eq!(stage.upstream.connections(), 0, "the backend saw nothing");
+}
+
+/// Lines of `-msg` that tell of a compressed certificate, in one direction.
+fn compressed(said: &Finished, direction: &str) -> usize {
+    let tells = |line: &&str| line.starts_with(direction) && line.ends_with("CompressedCertificate");
+    said.stdout.lines().filter(tells).count()
+}
+
+#[test]
+fn trixie_openssl_gets_and_sends_compressed_chains() {
+    let Some(peer) = Peer::find(Home::Trixie, "openssl") else {
+        return;
+    };
+    let asking = |pki: &Pki, front: Front| {
+        let ca = pki.roots();
+        front.site(&format!("client_auth = {{ mode = \"required\", ca = {ca:?} }}"))
+    };
+    let stage = Stage::set(&[Algorithm::Rsa], asking);
+    let client = stage.pki.client(Algorithm::EcdsaP256);
+    let (chain, key) = (peer.shares(&client.chain), peer.shares(&client.key));
+    let [chain, key] = [&chain, &key].map(|file| file.to_str().expect("UTF-8"));
+    let shown = ["-cert", chain, "-cert_chain", chain, "-key", key, "-msg"];
+    let bytes = |more: &[&str]| {
+        let said = openssl_request(&peer, &stage, &[&shown, more].concat());
+        assert!(said.stdout.contains("through it!"), "{}", said.all());
+        let seen = [compressed(&said, "<<<"), compressed(&said, ">>>")];
+        let record = stage.proxy.records().pop().expect("its record");
+        let bytes = ["handshake_bytes_out", "handshake_bytes_in"].map(|field| record[field].as_u64());
+        (seen, bytes.map(|bytes| bytes.expect("a number")))
+    };
+    let (seen, [sent, received]) = bytes(&[]);
+    assert_eq!(seen, [1, 1]);
+    let (seen, [sent_whole, received_whole]) = bytes(&["-no_rx_cert_comp", "-no_tx_cert_comp"]);
+    assert_eq!(seen, [0, 0]);
+    assert!(sent < sent_whole, "{sent} of {sent_whole}");
+    assert!(received < received_whole, "{received} of {received_whole}");
+}
+
+#[test]
+fn our_client_takes_a_chain_that_trixie_openssl_compressed() {
+    let Some(peer) = Peer::find(Home::Trixie, "openssl") else {
+        return;
+    };
+    let pki = Pki::new();
+    let files = pki.server(Algorithm::EcdsaP256);
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
+    let address = free.expect("a free port");
+    let mut command = peer.command();
+    command.args(["s_server", "-www", "-naccept", "1", "-msg", "-cert_comp", "-accept"]);
+    command
+        .arg(address.to_string())
+        .arg("-cert")
+        .arg(peer.shares(&files.chain));
+    command.arg("-cert_chain").arg(peer.shares(&files.chain));
+    command.arg("-key").arg(peer.shares(&files.key));
+    let serving = thread::spawn(move || run(&mut command, b""));
+    let roots = certificates_from_pem(&fs::read(&files.root).expect("a root of ours")).expect("a certificate");
+    let client = OurClient::build(ClientSpec {
+        versions: vec![Version::Tls13],
+        groups: vec![Group::by_name(HYBRID).expect("a group of ours").id],
+        schemes: None,
+        trust: Trust::Roots(roots.into_iter().map(|(der, _)| der).collect()),
+        identity: None,
+        alpn: Vec::new(),
+        resumption: 0,
+    });
+    let client = client.expect("a client");
+    let mut connection = client
+        .connect("localhost".try_into().expect("a name"))
+        .expect("a client");
+    let mut socket = arrive(address);
+    let mut stream = Stream::new(&mut connection.tls, &mut socket);
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("a handshake");
+    let mut page = Vec::new();
+    // it may leave without a word once the page is sent
+    let _ = stream.read_to_end(&mut page);
+    assert!(page.starts_with(b"HTTP/1.0 200"), "{}", String::from_utf8_lossy(&page));
+    assert!(!connection.peer_chain().is_empty());
+    drop(socket);
+    let said = serving.join().expect("it only runs a program");
+    assert_eq!(compressed(&said, ">>>"), 1, "{}", said.all());
+}
+
+/// Connects to somebody who may take a moment until he listens.
+fn arrive(address: SocketAddr) -> TcpStream {
+    let started = Instant::now();
+    loop {
+        match TcpStream::connect(address) {
+            Ok(socket) => return socket,
+            Err(_) if started.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(20)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn chromium_gets_a_compressed_chain() {
+    let Some(peer) = Peer::find(Home::Browser, "chromium") else {
+        return;
+    };
+    let bytes = |setting: &str| {
+        let stage = Stage::set(&[Algorithm::Rsa], |_, front| {
+            front.site(&format!("tls = {{ certificate_compression = {setting} }}"))
+        });
+        let said = browse(&peer, &stage, Algorithm::Rsa);
+        assert!(said.stdout.contains("through it!"), "{}", said.all());
+        let record = stage.proxy.record_where(|record| record["outcome"] == "ok");
+        record["handshake_bytes_out"].as_u64().expect("a number")
+    };
+    // it offers brotli alone, and RSA's signatures are all of one length
+    let (compressed, whole) = (bytes("true"), bytes("false"));
+    assert!(compressed + 100 < whole, "{compressed} of {whole}");
+}
+
+#[test]
+fn a_key_that_the_openssl_command_encrypted_serves() {
+    for (home, algorithm) in [(Home::Here, "ED25519"), (Home::Trixie, "ML-DSA-65")] {
+        let Some(peer) = Peer::find(home, "openssl") else {
+            return;
+        };
+        let (pki, upstream) = (Pki::new(), Upstream::start(Manner::Echo));
+        let openssl = |args: &[&str], input: &str| {
+            let said = run(peer.command().args(args), input.as_bytes());
+            assert!(said.status.success(), "{}", said.all());
+            said.stdout
+        };
+        let genpkey = ["genpkey", "-algorithm", algorithm, "-aes256", "-pass", "pass:sesame"];
+        let key = openssl(&genpkey, "");
+        assert!(key.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"), "{key}");
+        let shared = peer.shares(&pki.write("a.key", &key));
+        let shared = shared.to_str().expect("UTF-8");
+        let request = ["req", "-x509", "-key", shared, "-passin", "pass:sesame"];
+        let subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+        let chain = openssl(&[&request[..], &subject].concat(), "");
+        let opened = openssl(&["pkey", "-passin", "pass:sesame"], &key);
+        let anew = openssl(&["pkcs8", "-topk8", "-passout", "pass:barley"], &opened);
+        for (key, passphrase) in [(&key, "sesame\n"), (&anew, "barley\n")] {
+            let files = [("a.pem", &*chain), ("a.key", key), ("a.pass", passphrase)];
+            let [chain, key, pass] = files.map(|(name, text)| pki.write(name, text));
+            let entry = format!("{{ chain = {chain:?}, key = {key:?}, passphrase_file = {pass:?} }}");
+            let front = Front::new(&[], upstream.address()).site(&format!("certificates = [{entry}]"));
+            let proxy = Proxy::start(&front.toml());
+            let mut conversation = Client::new(Offer::default())
+                .connect(proxy.address())
+                .expect("a handshake");
+            conversation.echo(b"unlocked");
+        }
+    }
+}
+
+#[test]
+fn trixie_openssl_gets_a_raw_public_key_where_it_asks_for_one() {
+    let Some(peer) = Peer::find(Home::Trixie, "openssl") else {
+        return;
+    };
+    let stage = Stage::set(&[Algorithm::MlDsa65], |_, front| {
+        front.site("tls = { raw_public_keys = true }")
+    });
+    let bytes = |more: &[&str]| {
+        let mut command = peer.command();
+        s_client(&mut command, stage.proxy.address());
+        command.args(["-ign_eof", "-showcerts"]).args(more);
+        let said = run(&mut command, b"GET / HTTP/1.0\r\n\r\n");
+        assert!(said.stdout.contains("through it!"), "{}", said.all());
+        let record = stage.proxy.records().pop().expect("its record");
+        assert_eq!(record["signature"], "mldsa65", "{record:#}");
+        let sent = record["handshake_bytes_out"].as_u64().expect("a number");
+        (said.stdout, sent)
+    };
+    let (chain, sent_chain) = bytes(&[]);
+    let (raw, sent) = bytes(&["-enable_server_rpk"]);
+    let pem = fs::read(stage.pki.server(Algorithm::MlDsa65).chain).expect("a chain of ours");
+    let leaf = openssl::x509::X509::from_pem(&pem).expect("a certificate");
+    let key = leaf.public_key().and_then(|key| key.public_key_to_der());
+    let key: Vec<String> = key.expect("a public key").iter().map(|b| format!("{b:02x}")).collect();
+    assert!(raw.contains("Server-to-client raw public key negotiated"), "{raw}");
+    // it prints the key's 1952 bytes in hexadecimal, with colons and in lines
+    let printed: String = raw.split_whitespace().collect();
+    assert!(printed.contains(&key[key.len() - 1952..].join(":")), "{raw}");
+    assert!(chain.contains("BEGIN CERTIFICATE") && !raw.contains("BEGIN CERTIFICATE"));
+    // both certificates bear a signature of 3309 bytes
+    assert!(sent + 2 * 3309 < sent_chain, "{sent} of {sent_chain}");
 }

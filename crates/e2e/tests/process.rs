@@ -2,6 +2,7 @@
 #[path = "process/coming_from.rs"]
 mod coming_from;
 
+use openssl::{pkey::PKey, symm::Cipher};
 use portcullis_e2e::{
     client::{Client, Offer},
     command::run,
@@ -12,8 +13,10 @@ use portcullis_e2e::{
 };
 use rustix::process::Signal;
 use std::{
+    fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -220,7 +223,7 @@ fn a_broken_certificate_stops_a_start_and_not_a_running_proxy() {
     site.pki
         .write(chain.file_name().and_then(|n| n.to_str()).expect("a name"), "broken");
     process.signal(Signal::HUP);
-    let rejected = process.json_line("an error", |line| line["level"] == "error");
+    let rejected = process.event("reload rejected, the old configuration runs on");
     assert!(
         rejected.to_string().contains(path(&chain)),
         "it names the file: {rejected}"
@@ -231,12 +234,14 @@ fn a_broken_certificate_stops_a_start_and_not_a_running_proxy() {
             .trusting(site.pki.roots())
     };
     echo_through(address, classical());
-    let errors = process
+    // the watch may have seen the file by then, and has a line of its own
+    let told = process
         .said()
         .iter()
-        .filter(|line| line.contains("\"level\":\"error\""))
+        .filter(|line| line.contains("reload rejected"))
         .count();
-    assert_eq!(errors, 1, "one error line");
+    assert_eq!(told, 1, "one error line");
+    assert_eq!(rejected["level"], "error");
     let second = Process::spawn(portcullis(&["serve", "-c", path(&site.file)]));
     let (status, said) = second.end();
     assert_eq!(status.code(), Some(2), "{said:#?}");
@@ -443,4 +448,124 @@ fn the_demo_proves_itself_and_ends_when_told() {
     let (status, said) = process.end();
     assert_eq!(status.code(), Some(0), "{said:#?}");
     assert!(said.iter().any(|line| line.contains("X25519MLKEM768")), "{said:#?}");
+}
+
+#[test]
+fn sigusr1_makes_the_key_log_anew() {
+    let site = Site::new(|front| front);
+    let keys = site.pki.folder().join("keys.log");
+    let process = Process::serve(portcullis(&["serve", "-c", path(&site.file), "--key-log", path(&keys)]));
+    let connect = || {
+        let client = Client::new(Offer::default());
+        let mut conversation = client.connect(process.address("front")).expect("a handshake");
+        conversation.echo(b"secret");
+        let local = conversation.local();
+        conversation.close();
+        // lines of secrets are written before that of their connection
+        record(&process, local);
+        client.secrets()
+    };
+    let lines = |file: &Path| {
+        let text = fs::read_to_string(file).expect("the key log is there");
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    let sorted = |mut lines: Vec<String>| {
+        lines.sort();
+        lines
+    };
+    let mut first = connect();
+    let moved = site.pki.folder().join("keys.old");
+    fs::rename(&keys, &moved).expect("it is there");
+    first.extend(connect());
+    assert_eq!(lines(&moved), sorted(first.clone()), "until it is told");
+    process.signal(Signal::USR1);
+    process.event("log reopened");
+    let second = connect();
+    assert_eq!(lines(&keys), sorted(second));
+    assert_eq!(lines(&moved), sorted(first));
+    let mode = fs::metadata(&keys).expect("the key log is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn check_shows_what_compression_saves_and_opens_encrypted_keys() {
+    let site = Site::new(|front| front);
+    let check = |more: &[&str]| {
+        let checked = run(
+            &mut portcullis(&[&["check", "-c", path(&site.file)][..], more].concat()),
+            b"",
+        );
+        assert_eq!(checked.status.code(), Some(0), "{}", checked.all());
+        checked.stdout
+    };
+    let sizes = |text: &str| {
+        let report: serde_json::Value = serde_json::from_str(text).expect("JSON");
+        let flight = report["sites"][0]["certificates"][1]["flights"][0].clone();
+        let whole = flight["bytes"].as_u64().expect("a number");
+        let compressed = ["brotli", "zlib"].map(|word| flight["compressed"][word].as_u64());
+        (whole, compressed)
+    };
+    let (whole, compressed) = sizes(&check(&["--json"]));
+    for bytes in compressed {
+        let bytes = bytes.expect("a chain that is smaller compressed");
+        assert!(bytes < whole, "{bytes} of {whole}");
+    }
+    assert!(check(&[]).contains(" with brotli, "), "{}", check(&[]));
+    site.rewrite(|front| front.site("tls = { certificate_compression = false }"));
+    assert_eq!(sizes(&check(&["--json"])).1, [None, None]);
+
+    let plain = fs::read(site.pki.server(Algorithm::EcdsaP256).key).expect("a key of ours");
+    let key = PKey::private_key_from_pem(&plain).expect("a key of ours");
+    let pem = key.private_key_to_pem_pkcs8_passphrase(Cipher::aes_256_cbc(), b"sesame");
+    let pem = String::from_utf8(pem.expect("OpenSSL encrypts it")).expect("PEM is ASCII");
+    let chain = site.pki.server(Algorithm::EcdsaP256).chain;
+    site.pki.write("locked.key", &pem);
+    // paths are relative to the file that names them
+    let entry = format!("{{ chain = {chain:?}, key = \"locked.key\", passphrase_file = \"locked.pass\" }}");
+    let front = Front::new(&[], site.upstream.address()).site(&format!("certificates = [{entry}]"));
+    site.pki.write("portcullis.toml", &front.toml());
+    site.pki.write("locked.pass", "sesame\n");
+    assert!(check(&[]).contains("ECDSA P-256"), "{}", check(&[]));
+    site.pki.write("locked.pass", "barley\n");
+    let refused = run(&mut portcullis(&["check", "-c", path(&site.file)]), b"");
+    assert_eq!(refused.status.code(), Some(2), "{}", refused.all());
+    assert!(
+        refused
+            .stderr
+            .contains("locked.key: key: the passphrase is not the key's")
+    );
+}
+
+#[test]
+fn what_cert_encrypts_serve_opens_with_the_line_that_it_prints() {
+    let pki = Pki::new();
+    let upstream = Upstream::start(Manner::Echo);
+    let passphrase = pki.write("passphrase", "open sesame\n");
+    let cert = |args: &[&str]| {
+        let made = run(
+            &mut portcullis(&[&["cert"][..], args, &["--out", path(pki.folder())]].concat()),
+            b"",
+        );
+        assert_eq!(made.status.code(), Some(0), "{}", made.all());
+        made.stdout
+    };
+    cert(&["ca", "--algorithm", "ml-dsa-65"]);
+    let issuer = pki.folder().join("ca.pem");
+    let server = ["server", "--algorithm", "ml-dsa-65", "--name", "localhost", "--issuer"];
+    let said = cert(&[&server[..], &[path(&issuer), "--passphrase-file", path(&passphrase)]].concat());
+    let line = said.split("portcullis serve ").nth(1).expect("how to serve it");
+    let target = upstream.address().to_string();
+    let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--log-format", "json"];
+    args.extend(line.split_whitespace());
+    let at = args.iter().position(|arg| *arg == "127.0.0.1:6000").expect("a target");
+    args[at] = &target;
+    let process = Process::serve(portcullis(&args));
+    let listening = process.event("listening");
+    let address = listening["address"].as_str().expect("an address");
+    echo_through(
+        address.parse().expect("an address of the network"),
+        Offer::default().trusting(issuer),
+    );
 }

@@ -10,7 +10,7 @@ use crate::{
     material::SelfSigned,
     reload::{refresh, reload},
     start::{ReloadError, Shutdown, StartError, system},
-    watch::{Change, Watch, Watched},
+    watch::{Change, Seen, Watch, Watched},
 };
 use std::{
     io,
@@ -40,6 +40,8 @@ pub(crate) struct Control {
     pub(crate) loaded: Loaded,
     /// What the configuration was last read from, whatever came of it.
     pub(crate) attempted: Reading,
+    /// What the files held that it named, if it was rejected.
+    pub(crate) rejected: Arc<Seen>,
     pub(crate) self_signed: Option<SelfSigned>,
     pub(crate) cores: Vec<JoinHandle<()>>,
     pub(crate) writer: JoinHandle<()>,
@@ -177,6 +179,10 @@ impl Control {
         let snapshot = self.shared.live.load();
         Watched {
             configuration: snapshot.plan.watch.then(|| self.attempted.clone()),
+            rejected: match snapshot.plan.watch {
+                true => Arc::clone(&self.rejected),
+                false => Arc::default(),
+            },
             files: Arc::clone(&snapshot.kept.seen),
         }
     }

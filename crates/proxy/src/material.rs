@@ -10,7 +10,7 @@ use portcullis_tls::{
     tickets::SharedSecret,
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -38,6 +38,8 @@ pub(crate) struct Kept {
     /// What every file held.
     pub(crate) seen: Arc<Seen>,
     identities: HashMap<CertificateFiles, Arc<Identity>>,
+    /// Those of them whose files are no longer what they were made of.
+    outlived: HashSet<CertificateFiles>,
     client_auth: HashMap<String, ClientAuth>,
     secrets: HashMap<PathBuf, Arc<SharedSecret>>,
     made: Option<Vec<Arc<Identity>>>,
@@ -72,6 +74,7 @@ pub(crate) struct Materials<'a> {
     broken: Broken<'a>,
     seen: Seen,
     identities: HashMap<CertificateFiles, Option<Arc<Identity>>>,
+    outlived: HashSet<CertificateFiles>,
     client_auth: HashMap<String, ClientAuth>,
     secrets: HashMap<PathBuf, Arc<SharedSecret>>,
     made: Option<Vec<Arc<Identity>>>,
@@ -94,6 +97,7 @@ impl<'a> Materials<'a> {
             broken,
             seen: Seen::default(),
             identities: HashMap::new(),
+            outlived: HashSet::new(),
             client_auth: HashMap::new(),
             secrets: HashMap::new(),
             made: broken.kept().and_then(|kept| kept.made.clone()),
@@ -189,6 +193,7 @@ impl<'a> Materials<'a> {
         Kept {
             seen: Arc::new(self.seen),
             identities: identities.filter_map(|(files, made)| Some((files, made?))).collect(),
+            outlived: self.outlived,
             client_auth: self.client_auth,
             secrets: self.secrets,
             made: self.made,
@@ -271,6 +276,7 @@ impl<'a> Materials<'a> {
             Err((message, hint)) => {
                 let last = self.broken.kept().and_then(|kept| kept.identities.get(files)).cloned();
                 let is_news = self.is_new_pair(files);
+                self.outlived.insert(files.clone());
                 let fault = (format!("certificate {message}"), hint);
                 self.unusable(
                     site,
@@ -287,20 +293,45 @@ impl<'a> Materials<'a> {
 
     /// A pair, read; one whose files are what they were, and were good, is the same as before.
     fn load(&mut self, files: &CertificateFiles) -> Result<Arc<Identity>, Fault> {
+        // all of them are read, and so watched, whatever the first is worth
         let (chain, key) = (self.of(&files.chain), self.of(&files.key));
-        let (chain, key) = (chain?, key?);
-        let identity = Identity::from_pem(&chain, &key).map_err(|e| {
+        let passphrase = files.passphrase.as_deref().map(|path| self.passphrase(path));
+        let (chain, key, passphrase) = (chain?, key?, passphrase.transpose()?);
+        if let Some(last) = self.made_of(files) {
+            return Ok(last);
+        }
+        let read = match &passphrase {
+            None => Identity::from_pem(&chain, &key),
+            Some(passphrase) => Identity::from_encrypted_pem(&chain, &key, passphrase),
+        };
+        read.map(Arc::new).map_err(|e| {
             let named = match e {
                 IdentityError::NoKey | IdentityError::BadKey { .. } => files.key.display().to_string(),
                 IdentityError::KeyMismatch => format!("{} and {}", files.chain.display(), files.key.display()),
                 _ => files.chain.display().to_string(),
             };
             (format!("{named}: {e}"), hint(&e))
-        })?;
-        let last = self.broken.kept().and_then(|kept| kept.identities.get(files));
-        match last {
-            Some(last) if !self.is_new_pair(files) => Ok(Arc::clone(last)),
-            _ => Ok(Arc::new(identity)),
+        })
+    }
+
+    /// What was made of the very files that there are now: an encrypted key takes a while to open.
+    fn made_of(&self, files: &CertificateFiles) -> Option<Arc<Identity>> {
+        let kept = self.broken.kept()?;
+        let last = kept.identities.get(files)?;
+        let same = !self.is_new_pair(files) && !kept.outlived.contains(files);
+        same.then(|| Arc::clone(last))
+    }
+
+    /// The first line of a passphrase's file, as OpenSSL reads it.
+    fn passphrase(&mut self, path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        let content = self.of(path)?;
+        let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        match line.strip_suffix(b"\r").unwrap_or(line) {
+            [] => Err((
+                format!("passphrase {}: its first line is empty", path.display()),
+                Some("the first line of the file is the passphrase of the key"),
+            )),
+            line => Ok(Zeroizing::new(line.to_vec())),
         }
     }
 
@@ -312,7 +343,8 @@ impl<'a> Materials<'a> {
     }
 
     fn is_new_pair(&self, files: &CertificateFiles) -> bool {
-        self.is_new(&files.chain) || self.is_new(&files.key)
+        let all = [&files.chain, &files.key].into_iter().chain(&files.passphrase);
+        all.into_iter().any(|path| self.is_new(path))
     }
 
     /// Whether a file is not what the build before found.

@@ -5,6 +5,7 @@ use crate::{
     snapshot::Snapshot,
 };
 use portcullis_tls::{
+    compression::CertificateCompression,
     identity::Identity,
     negotiated::{Authentication, Version},
     policy::{Policy, Stance},
@@ -12,6 +13,7 @@ use portcullis_tls::{
 };
 use portcullis_wire::GroupId;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Ten segments of 1460 bytes: what a fresh TCP connection may send before the first acknowledgement.
 pub const TEN_SEGMENTS: usize = 14_600;
@@ -107,6 +109,8 @@ pub struct Flight {
     pub bytes: usize,
     /// Ten segments hold it.
     pub fits: bool,
+    /// Bytes to clients that take the chain compressed, by the word of their compression; none where it saves nothing.
+    pub compressed: BTreeMap<&'static str, usize>,
 }
 
 /// Something to worry about.
@@ -278,10 +282,16 @@ fn flights(site: &SitePlan, identity: &Identity, server: &Server) -> Vec<Flight>
         .groups
         .iter()
         .filter_map(|&group| Some((group, server.flight_len(index, group)?)));
+    let compressed = |group| {
+        let words = CertificateCompression::all().iter();
+        let sizes = words.filter_map(|&one| Some((one.as_str(), server.compressed_flight_len(index, (group, one))?)));
+        sizes.collect()
+    };
     each.map(|(group, bytes)| Flight {
         group: group.to_string(),
         bytes,
         fits: bytes <= TEN_SEGMENTS,
+        compressed: compressed(group),
     })
     .collect()
 }

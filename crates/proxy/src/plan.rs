@@ -227,6 +227,8 @@ pub struct CertificateFiles {
     pub chain: PathBuf,
     /// The key.
     pub key: PathBuf,
+    /// A file with the passphrase of an encrypted key.
+    pub passphrase: Option<PathBuf>,
 }
 
 /// Client certificates of a site.

@@ -23,6 +23,7 @@ pub(crate) async fn reload(
     admin: (&mut Serving, &mpsc::UnboundedSender<Command>),
 ) -> Result<(), StartError> {
     let began = Instant::now();
+    control.rejected = Arc::default();
     let result = switch(control, doors, admin).await;
     let metrics = &control.shared.books.metrics;
     match &result {
@@ -54,8 +55,8 @@ pub(crate) fn refresh(control: &Control) {
     };
     let snapshot = match Snapshot::build(&control.loaded, &ground) {
         Ok(snapshot) => snapshot,
-        Err(problems) => {
-            return tracing::error!(error = %config::render(&problems), "changed files not read, what runs runs on");
+        Err(unbuilt) => {
+            return tracing::error!(error = %config::render(&unbuilt.problems), "changed files not read, what runs runs on");
         }
     };
     if snapshot.kept.seen == old.kept.seen {
@@ -101,7 +102,10 @@ async fn switch(
         previous: Some(&old),
         broken: Broken::Refuses,
     };
-    let snapshot = Snapshot::build(&loaded, &ground).map_err(StartError::Config)?;
+    let snapshot = Snapshot::build(&loaded, &ground).map_err(|unbuilt| {
+        control.rejected = unbuilt.seen;
+        StartError::Config(unbuilt.problems)
+    })?;
     let files = Files::open(&loaded.plan)?;
     let fresh = doors.bind(&snapshot, shared.cores())?;
     let admin = Admin::change(&old.plan, &loaded.plan, serving)?;

@@ -9,6 +9,7 @@ use crate::{
     plan::{Address, ListenerPlan, Plan, ResumptionPlan, SitePlan},
     site::{Site, Sites},
     upstream::Upstream,
+    watch::Seen,
 };
 use arc_swap::{ArcSwap, Guard};
 use portcullis_tls::{
@@ -63,6 +64,14 @@ pub(crate) struct Ground<'a> {
     pub(crate) broken: Broken<'a>,
 }
 
+/// Why there is no snapshot.
+pub(crate) struct Unbuilt {
+    /// All that is wrong.
+    pub(crate) problems: Vec<Problem>,
+    /// What every file held.
+    pub(crate) seen: Arc<Seen>,
+}
+
 impl Live {
     pub(crate) fn new(snapshot: Snapshot) -> Live {
         Live {
@@ -92,7 +101,7 @@ impl Live {
 
 impl Snapshot {
     /// Builds all of it, or says all that is wrong.
-    pub(crate) fn build(loaded: &Loaded, ground: &Ground<'_>) -> Result<Snapshot, Vec<Problem>> {
+    pub(crate) fn build(loaded: &Loaded, ground: &Ground<'_>) -> Result<Snapshot, Unbuilt> {
         let plan = &loaded.plan;
         let mut materials = Materials::new(&loaded.explained, ground.self_signed, ground.broken);
         let upstreams: Vec<Arc<Upstream>> = plan.upstreams.iter().map(|u| ground.upstream(u)).collect();
@@ -114,7 +123,9 @@ impl Snapshot {
             built.push(sites);
         }
         if !materials.problems.is_empty() {
-            return Err(materials.problems);
+            let problems = std::mem::take(&mut materials.problems);
+            let seen = materials.kept().seen;
+            return Err(Unbuilt { problems, seen });
         }
         let listeners: Vec<Arc<Listener>> = listeners.into_iter().map(Arc::new).collect();
         let doors = doors(&listeners);

@@ -123,6 +123,7 @@ pub fn start(source: Source, shutdown: Shutdown) -> Result<Running, StartError> 
         config: source.config,
         loaded,
         attempted,
+        rejected: Arc::default(),
         self_signed,
         cores,
         writer,
@@ -163,7 +164,7 @@ fn assemble(
         previous: None,
         broken: Broken::Refuses,
     };
-    let snapshot = Snapshot::build(loaded, &ground).map_err(StartError::Config)?;
+    let snapshot = Snapshot::build(loaded, &ground).map_err(|unbuilt| StartError::Config(unbuilt.problems))?;
     let cores = loaded.plan.workers.unwrap_or_else(cores);
     let doors = Doors::default();
     let fresh = doors.bind(&snapshot, cores)?;
@@ -184,17 +185,15 @@ fn assemble(
 /// What a build would come to, for `check`: everything but the sockets.
 pub fn inspect(loaded: &Loaded, self_signed: Option<&SelfSigned>) -> Result<Snapshot, Vec<Problem>> {
     let (tickets, metrics) = (Tickets::new(), Metrics::new());
-    Snapshot::build(
-        loaded,
-        &Ground {
-            tickets: &tickets,
-            metrics: &metrics,
-            self_signed,
-            key_log: None,
-            previous: None,
-            broken: Broken::Refuses,
-        },
-    )
+    let ground = Ground {
+        tickets: &tickets,
+        metrics: &metrics,
+        self_signed,
+        key_log: None,
+        previous: None,
+        broken: Broken::Refuses,
+    };
+    Snapshot::build(loaded, &ground).map_err(|unbuilt| unbuilt.problems)
 }
 
 impl Running {

@@ -48,9 +48,9 @@ pub(crate) struct Seen(HashMap<PathBuf, Print>);
 /// What is no longer as it was read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Change {
-    /// The configuration itself.
+    /// The configuration itself, or what one that was rejected names.
     Configuration,
-    /// Something that it names.
+    /// Something that the one that runs names.
     Files,
 }
 
@@ -58,6 +58,8 @@ pub(crate) enum Change {
 #[derive(Clone)]
 pub(crate) struct Watched {
     pub(crate) configuration: Option<Reading>,
+    /// What was read for one that was rejected: it may come before the files that it names.
+    pub(crate) rejected: Arc<Seen>,
     pub(crate) files: Arc<Seen>,
 }
 
@@ -159,7 +161,7 @@ impl Look {
         let mut stamps = HashMap::with_capacity(watched.files.0.len());
         let mut changed = Vec::new();
         let mut look = |path: &Path, read: Print, limit: u64| {
-            let known = self.stamps.remove(path);
+            let known = stamps.get(path).copied().or_else(|| self.stamps.remove(path));
             let (stamp, print) = now(path, known, limit);
             if let Some(stamp) = stamp {
                 stamps.insert(path.to_owned(), (stamp, print));
@@ -172,6 +174,9 @@ impl Look {
         let mut configuration = false;
         for (path, read) in watched.configuration.iter().flat_map(|reading| &reading.files) {
             configuration |= look(path, *read, LONGEST_FILE);
+        }
+        for (path, read) in &watched.rejected.0 {
+            configuration |= look(path, *read, MAX_FILE);
         }
         for (path, read) in &watched.files.0 {
             look(path, *read, MAX_FILE);
@@ -246,6 +251,7 @@ mod tests {
         seen.note(path, Print::of(&read_up_to(MAX_FILE, path)));
         Watched {
             configuration: None,
+            rejected: Arc::default(),
             files: Arc::new(seen),
         }
     }
@@ -269,6 +275,23 @@ mod tests {
             let due = (round == RESTLESS).then_some(Change::Files);
             assert_eq!(look.verdict(), due, "round {round}");
         }
+    }
+
+    #[test]
+    fn what_a_rejected_configuration_names_is_a_change_of_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("absent"), folder.path().join("other"));
+        fs::write(&other, "old").unwrap();
+        let watched = Watched {
+            rejected: watched(&path).files,
+            ..watched(&other)
+        };
+        fs::write(&other, "new").unwrap();
+        let mut look = Look::default().again(&watched).again(&watched);
+        assert_eq!(look.verdict(), Some(Change::Files));
+        fs::write(&path, "it came").unwrap();
+        look = look.again(&watched).again(&watched);
+        assert_eq!(look.verdict(), Some(Change::Configuration));
     }
 
     #[test]

@@ -79,6 +79,7 @@ fn a_file_becomes_the_plan_it_describes() {
     let files = CertificateFiles {
         chain: PathBuf::from("a.pem"),
         key: PathBuf::from("a.key"),
+        passphrase: None,
     };
     assert_eq!(site.certificates, Certificates::Files(vec![files]));
     assert_eq!(site.profile, Profile::Modern);

@@ -1,5 +1,6 @@
 //! The client side: what an upstream connection, a probe or a self-test offers.
 use crate::{
+    compression::{CertificateCompression, decompressors},
     identity::{Certificate, Identity, class_of},
     negotiated::{Authentication, ClientAuthentication, Negotiated, Version},
     provider,
@@ -95,6 +96,13 @@ impl Client {
             .with_no_client_auth();
         template.alpn_protocols = spec.alpn.clone();
         template.resumption = Resumption::disabled();
+        template.cert_decompressors = decompressors(CertificateCompression::all());
+        template.cert_compressors = Vec::new();
+        if let Some(identity) = &spec.identity {
+            let forms = identity.compressed_forms();
+            template.cert_compressors = forms.finders.clone();
+            template.cert_compression_cache = Arc::clone(&forms.cache);
+        }
         let wanted = |scheme: &SignatureScheme| match &spec.schemes {
             Some(schemes) => schemes.contains(&SchemeId((*scheme).into())),
             None => true,
@@ -106,6 +114,12 @@ impl Client {
             verifier,
             idle: Arc::default(),
         })
+    }
+
+    /// The same client, whose hello offers these compressions of the server's chain; all that there are otherwise.
+    pub fn offering(mut self, compressions: &[CertificateCompression]) -> Client {
+        self.template.cert_decompressors = decompressors(compressions);
+        self
     }
 
     /// A connection to be driven by the caller; it notes the signature for itself.

@@ -89,6 +89,7 @@ fn sent(error: &Error) -> Option<AlertDescription> {
     use AlertDescription as A;
     match error {
         Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => Some(A::UnexpectedMessage),
+        // A compressed chain that is too long or cannot be read gives bad_certificate under the same names; they are rare.
         Error::InvalidMessage(problem) => Some(A::from(*problem)),
         Error::InvalidCertificate(problem) => Some(A::from(problem.clone())),
         Error::NoCertificatesPresented => Some(A::CertificateRequired),
@@ -124,6 +125,7 @@ fn sent_to_misbehaved(problem: &PeerMisbehaved) -> Option<AlertDescription> {
         }
         P::MissingBinderInPskExtension => Some(A::DecodeError),
         P::IncorrectBinder => Some(A::DecryptError),
+        P::InvalidCertCompression | P::SelectedUnofferedCertCompression => Some(A::BadCertificate),
         P::TooMuchEarlyDataReceived
         | P::IllegalMiddleboxChangeCipherSpec
         | P::KeyEpochWithPendingFragment

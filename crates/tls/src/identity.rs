@@ -1,5 +1,10 @@
 //! A certificate chain with its key, and what can be said of it.
-use crate::{negotiated::Authentication, profile::ChainRule, provider};
+use crate::{
+    compression::{Compressed, Forms},
+    negotiated::Authentication,
+    profile::ChainRule,
+    provider,
+};
 use portcullis_wire::{SchemeId, registry::KeyKind};
 use rustls::{SignatureScheme, pki_types::CertificateDer, server::ParsedCertificate, sign::CertifiedKey};
 use std::{fmt, net::IpAddr, sync::Arc};
@@ -10,6 +15,7 @@ mod pem;
 mod problem;
 mod revocation;
 
+pub use crate::provider::{Locked, decrypt_pkcs8};
 pub use certificate::Certificate;
 pub(crate) use certificate::class_of;
 pub use problem::Problem;
@@ -22,6 +28,7 @@ pub struct Identity {
     schemes: Vec<SchemeId>,
     /// Where the leaf stood in the file.
     leaf_at: usize,
+    compressed: Compressed,
 }
 
 /// Why a chain and key make no identity. Paths are the caller's to add.
@@ -92,8 +99,17 @@ impl IdentityError {
 impl Identity {
     /// Reads a chain (leaf first) and its key from PEM; one text may hold both.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Identity, IdentityError> {
+        Identity::read(chain, (key, None))
+    }
+
+    /// The same where the key is encrypted under a passphrase: PKCS#8 with PBES2.
+    pub fn from_encrypted_pem(chain: &[u8], key: &[u8], passphrase: &[u8]) -> Result<Identity, IdentityError> {
+        Identity::read(chain, (key, Some(passphrase)))
+    }
+
+    fn read(chain: &[u8], (key, passphrase): (&[u8], Option<&[u8]>)) -> Result<Identity, IdentityError> {
         let read = certificates_from_pem(chain)?;
-        let key = key::from_pem(key)?;
+        let key = key::from_pem(key, passphrase)?;
         for (index, (_, facts)) in read.iter().enumerate() {
             facts.refuse_dead_key(index + 1)?;
         }
@@ -109,6 +125,7 @@ impl Identity {
             chain,
             schemes,
             leaf_at,
+            compressed: Compressed::default(),
         })
     }
 
@@ -156,6 +173,11 @@ impl Identity {
     /// What an operator should know of it, at `now` in seconds since 1970.
     pub fn problems(&self, now: i64) -> Vec<Problem> {
         problem::of_chain(&self.chain, self.leaf_at, now)
+    }
+
+    /// Its chain compressed; made when it is first asked for.
+    pub(crate) fn compressed_forms(&self) -> &Forms {
+        self.compressed.forms(self.chain_der())
     }
 
     /// The rule lets this chain be sent.

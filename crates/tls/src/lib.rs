@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod client_identity;
+pub mod compression;
 pub mod failure;
 pub mod identity;
 pub mod negotiated;
@@ -13,6 +14,7 @@ pub mod profile;
 pub mod server;
 pub mod tickets;
 
+mod der;
 mod provider;
 
 pub use rustls;

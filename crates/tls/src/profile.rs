@@ -58,6 +58,10 @@ pub struct Overrides {
     pub signatures: Option<Vec<SchemeId>>,
     /// `retry`
     pub retry: Option<bool>,
+    /// `certificate_compression`
+    pub certificate_compression: Option<bool>,
+    /// `raw_public_keys`
+    pub raw_public_keys: Option<bool>,
 }
 
 /// A whole TLS setting.
@@ -75,6 +79,10 @@ pub struct Settings {
     pub signatures: Vec<SchemeId>,
     /// A HelloRetryRequest may be sent to gain a quantum-safe group.
     pub retry: bool,
+    /// Chains are compressed, ours and theirs, where both sides can (RFC 8879).
+    pub certificate_compression: bool,
+    /// A client that wants our public key alone gets it instead of the chain (RFC 7250).
+    pub raw_public_keys: bool,
     /// Which chains may be sent.
     pub chains: ChainRule,
 }
@@ -159,6 +167,8 @@ impl Profile {
             cipher_order: set.cipher_order.unwrap_or(CipherOrder::Client),
             signatures: set.signatures.unwrap_or_else(default_signatures),
             retry: set.retry.unwrap_or(true),
+            certificate_compression: set.certificate_compression.unwrap_or(true),
+            raw_public_keys: set.raw_public_keys.unwrap_or(false),
             chains: self.chains(),
         };
         let asked = set.versions.is_some();

@@ -10,8 +10,10 @@ use rustls::{
 use std::sync::Arc;
 
 mod p384_ml_kem;
+mod pbes2;
 mod seal;
 
+pub use pbes2::{Locked, decrypt_pkcs8};
 pub(crate) use seal::{Digest, SealingKey, Secret, sha256};
 
 /// Every group this build can exchange keys with, by SPEC 2's ids.

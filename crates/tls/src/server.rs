@@ -1,6 +1,7 @@
 //! The server side: one prepared rustls configuration per certificate and group, chosen by a hello.
 use crate::{
     client_identity::Lists,
+    compression::CertificateCompression,
     identity::{Identity, RevocationList},
     negotiated::{Authentication, Negotiated, Version},
     policy::{self, Policy, Rule, RuleName},
@@ -144,6 +145,8 @@ struct Prepared {
     tls13: Arc<rustls::ServerConfig>,
     /// The same one, unless tickets are sealed with a shared secret.
     tls12: Arc<rustls::ServerConfig>,
+    /// For clients of TLS 1.3 that want the key alone; None: they get the chain.
+    raw: Option<Arc<rustls::ServerConfig>>,
 }
 
 /// The configuration that a hello gets, and what must come of it.
@@ -285,6 +288,7 @@ impl Server {
         let prepared = offer.configs.iter().find(|prepared| prepared.group == chosen.group);
         let prepared = prepared.ok_or(Refusal::NoCommonGroup)?;
         let config = match version {
+            Version::Tls13 if hello.wants_raw_public_key => prepared.raw.as_ref().unwrap_or(&prepared.tls13),
             Version::Tls13 => &prepared.tls13,
             Version::Tls12 => &prepared.tls12,
         };
@@ -317,9 +321,23 @@ impl Server {
         facts::negotiated(self, hello, choice, connection)
     }
 
-    /// Bytes of the server's first flight for a certificate and group, taken from a handshake in memory.
+    /// Bytes of the server's first flight for a certificate and group, taken from a handshake in memory with a client
+    /// that takes no compressed chain.
     pub fn flight_len(&self, identity: usize, group: GroupId) -> Option<usize> {
-        flight::len(self, self.offers.get(identity)?, group)
+        flight::len(self, (self.offers.get(identity)?, &[]), group)
+    }
+
+    /// The same with a client that takes this compression; None where the chain is not compressed so.
+    pub fn compressed_flight_len(
+        &self,
+        identity: usize,
+        (group, compression): (GroupId, CertificateCompression),
+    ) -> Option<usize> {
+        let offer = self.offers.get(identity)?;
+        let config = &offer.configs.iter().find(|prepared| prepared.group == group)?.tls13;
+        let mut compressors = config.cert_compressors.iter();
+        compressors.find(|one| one.algorithm() == compression.decompressor().algorithm())?;
+        flight::len(self, (offer, &[compression]), group)
     }
 
     /// The first certificate of the list that this client can verify, and what it signs with. Never by group, but for the

@@ -7,7 +7,12 @@ use super::{
 use portcullis_certs::{
     Algorithm, Authority, AuthoritySpec, Existing, Key, LeafSpec, Name, Purpose, Subject, write_files,
 };
-use std::{fmt::Write, fs, io, path::PathBuf, time::Duration};
+use std::{
+    fmt::Write,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use zeroize::Zeroizing;
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -102,8 +107,8 @@ pub(super) fn leaf(wish: Leaf, purpose: Purpose) -> Result<String, Failure> {
             );
         }
     }
-    let encrypted = wish.making.passphrase_file.is_some();
-    text.push_str(&usage(purpose, &files, &made, encrypted));
+    let passphrase = wish.making.passphrase_file.as_deref();
+    text.push_str(&usage(purpose, &files, &made, passphrase));
     Ok(text)
 }
 
@@ -204,16 +209,19 @@ pub(super) fn write(place: &Place, files: &Files<'_>) -> Result<String, Failure>
     Ok(text)
 }
 
-fn usage(purpose: Purpose, files: &Files<'_>, made: &[Made], encrypted: bool) -> String {
+fn usage(purpose: Purpose, files: &Files<'_>, made: &[Made], passphrase: Option<&Path>) -> String {
     let pairs: Vec<_> = certificates(files, made).collect();
     match purpose {
-        _ if encrypted => "to use: decrypt the key with `openssl pkey`; serve does not read encrypted ones".to_owned(),
         Purpose::Server => {
+            let passphrase = match passphrase {
+                Some(file) => format!(" --passphrase-file {}", file.display()),
+                None => String::new(),
+            };
             let flags = pairs
                 .iter()
                 .map(|(chain, key)| format!(" --cert {} --key {}", chain.display(), key.display()));
             format!(
-                "to serve: portcullis serve --target 127.0.0.1:6000{}",
+                "to serve: portcullis serve --target 127.0.0.1:6000{}{passphrase}",
                 flags.collect::<String>()
             )
         }

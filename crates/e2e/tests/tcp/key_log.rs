@@ -3,7 +3,7 @@ use crate::{both, eventually};
 use portcullis_e2e::{
     client::{Client, Offer, Versions},
     front::Front,
-    pki::{Algorithm, Pki},
+    pki::{Algorithm, Holder, Pki, credentials},
     proxy::Proxy,
     upstream::{Manner, Upstream},
 };
@@ -129,6 +129,28 @@ fn a_reload_makes_the_file_anew_and_appends_to_one_that_is_there() {
     let second = connect();
     assert_eq!(logged.lines(), sorted(second));
     assert_eq!(lines(&moved), sorted(first));
+}
+
+#[test]
+fn files_that_change_leave_the_key_log_as_it_is() {
+    let logged = Logged::start(NO_CLIENTS);
+    let connect = || {
+        let client = Client::new(Offer::default());
+        let mut conversation = client.connect(logged.proxy.address()).expect("a handshake");
+        conversation.echo(b"x");
+        (conversation.seen().signature, client.secrets())
+    };
+    let (_, mut all) = connect();
+    let files = logged.pki.server(Algorithm::MlDsa65);
+    let made = credentials(Algorithm::MlDsa44, Holder::Server);
+    for (file, text) in [(&files.chain, &made.chain), (&files.key, &made.key)] {
+        fs::write(file, text).expect("the file takes it");
+    }
+    logged.proxy.running().refresh().expect("it runs");
+    let (scheme, secrets) = connect();
+    assert_eq!(scheme.as_deref(), Some("mldsa44"), "the site was built again");
+    all.extend(secrets);
+    eventually("lines of both", || logged.lines() == sorted(all.clone()));
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod certificates;
 mod clients;
 mod cores;
 mod crowd;
+mod encrypted_keys;
 mod hello;
 mod key_log;
 mod limits;

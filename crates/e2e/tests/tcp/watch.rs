@@ -13,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
 /// The scheme that a name's certificate signs with, as OpenSSL sees it.
@@ -197,6 +198,44 @@ fn included_files_are_watched_and_new_ones_are_noticed() {
     assert_eq!(rejected(), 1.0);
 }
 
+#[test]
+fn a_configuration_that_comes_before_its_files_is_taken_when_they_are_there() {
+    let (pki, upstream) = (Pki::new(), Upstream::start(Manner::Echo));
+    let old = pki.server(Algorithm::EcdsaP256);
+    let front = |files: &Files| Front::new(std::slice::from_ref(files), upstream.address()).top("watch = true");
+    let proxy = Proxy::start(&front(&old).toml());
+    let new = Files {
+        chain: pki.folder().join("late.pem"),
+        key: pki.folder().join("late.key"),
+        root: old.root.clone(),
+    };
+    proxy.write(&front(&new).toml());
+    let reloads = |result: &str| proxy.metric("portcullis_reloads_total", &[result]);
+    let told = || proxy.lines("reload rejected, the old configuration runs on");
+    eventually("it is refused", || reloads("rejected") == 1.0);
+    let made = credentials(Algorithm::MlDsa44, Holder::Server);
+    pki.write("late.pem", &made.chain);
+    eventually("it is refused without its key", || reloads("rejected") == 2.0);
+    // the certificate that serves meanwhile goes on being renewed
+    let renewed = credentials(Algorithm::EcdsaP384, Holder::Server);
+    pki.write(name(&old.chain), &renewed.chain);
+    pki.write(name(&old.key), &renewed.key);
+    eventually("the old one's renewal", || {
+        scheme(&proxy, "a.test") == "ecdsa_secp384r1_sha384"
+    });
+    pki.write("late.key", &made.key);
+    eventually("it is taken", || scheme(&proxy, "a.test") == "mldsa44");
+    assert_eq!((reloads("rejected"), reloads("applied")), (2.0, 1.0));
+    let told = told();
+    assert_eq!(told.len(), 2, "each change is told once: {told:#?}");
+    assert!(
+        told[1]["error"]
+            .as_str()
+            .expect("a text")
+            .contains("late.key: no such file")
+    );
+}
+
 /// A folder as Kubernetes mounts a secret: `tls.crt -> ..data/tls.crt`, `..data -> ..N`, and `..data` is replaced.
 struct Mounted {
     folder: PathBuf,
@@ -266,4 +305,57 @@ fn five_hundred_swaps_under_load_lose_no_connection() {
     // and by itself, as in a cluster, where nobody calls
     mounted.swap(Algorithm::Ed25519);
     eventually("the swapped folder", || scheme(&proxy, "a.test") == "ed25519");
+}
+
+/// One handshake every 5 ms, come what may: a due one that found nobody free is made up for at once.
+const EVERY: Duration = Duration::from_millis(5);
+const HANDSHAKES: usize = 2000;
+/// Enough that those under way never keep a due one waiting, unless a handshake takes 80 ms.
+const CLIENTS: usize = 16;
+
+#[test]
+fn five_hundred_swaps_at_two_hundred_handshakes_a_second_lose_none() {
+    let (pki, upstream) = (Pki::new(), Upstream::start(Manner::Echo));
+    let folder = pki.folder().join("mounted");
+    let mut mounted = Mounted { folder, swaps: 0 };
+    mounted.swap(Algorithm::EcdsaP256);
+    let proxy = Proxy::start(&Front::new(&[mounted.files()], upstream.address()).toml());
+    let (next, address, began) = (AtomicUsize::new(0), proxy.address(), Instant::now());
+    let due = |number: usize, every: Duration| {
+        let moment = every * u32::try_from(number).expect("a small number");
+        thread::sleep(moment.saturating_sub(began.elapsed()));
+    };
+    let served: usize = thread::scope(|scope| {
+        let client = || {
+            let (client, mut served) = (Client::new(Offer::default()), 0);
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= HANDSHAKES {
+                    return served;
+                }
+                due(number, EVERY);
+                let mut conversation = client.connect(address).expect("a handshake");
+                conversation.echo(b"come what may");
+                conversation.close();
+                served += 1;
+            }
+        };
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+        for swap in 0..500 {
+            due(swap, EVERY * 4);
+            mounted.swap([Algorithm::MlDsa44, Algorithm::EcdsaP256][swap % 2]);
+            proxy.running().refresh().expect("it runs");
+        }
+        let served = clients.into_iter().map(|client| client.join().expect("each is served"));
+        served.sum()
+    });
+    assert_eq!(served, HANDSHAKES);
+    let handshakes = || proxy.metric("portcullis_handshakes_total", &["resumed=\"false\""]);
+    eventually("all are counted", || handshakes() == HANDSHAKES as f64);
+    assert_eq!(
+        proxy.metric("portcullis_connections_total", &["outcome=\"ok\""]),
+        HANDSHAKES as f64
+    );
+    assert!(proxy.metric("portcullis_files_refreshed_total", &["applied"]) >= 500.0);
+    assert_eq!(failed(&proxy), 0.0);
 }

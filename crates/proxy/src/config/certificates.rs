@@ -52,7 +52,7 @@ pub(super) fn read(site: &mut Reader<'_>, origin: &Origin) -> (Found<Certificate
 
 const EXAMPLE: &str = "certificates = [{ chain = \"site.pem\", key = \"site.key\" }]";
 
-/// `{ chain = FILE, key = FILE, clients = [NETWORK, ...] }`; without a key the chain's file holds it too.
+/// `{ chain = FILE, key = FILE, passphrase_file = FILE, clients = [NETWORK, ...] }`; without a key the chain's file holds it too.
 fn files(site: &mut Reader<'_>, item: Value) -> Option<(CertificateFiles, Vec<IpNet>)> {
     let Value {
         kind: Kind::Table(table),
@@ -70,6 +70,7 @@ fn files(site: &mut Reader<'_>, item: Value) -> Option<(CertificateFiles, Vec<Ip
         pair.error(Fault::whole(origin, "a certificate has no chain").hint(EXAMPLE));
     }
     let key = pair.value("key", key);
+    let passphrase = pair.value("passphrase_file", values::path);
     let clients = pair.list("clients", values::network);
     if let Some(Found { value, origin }) = &clients
         && value.is_empty()
@@ -83,6 +84,7 @@ fn files(site: &mut Reader<'_>, item: Value) -> Option<(CertificateFiles, Vec<Ip
     let files = CertificateFiles {
         key: key.map_or_else(|| chain.clone(), |key| key.value),
         chain,
+        passphrase: passphrase.map(|found| found.value),
     };
     Some((files, clients.into_iter().map(|network| network.value).collect()))
 }

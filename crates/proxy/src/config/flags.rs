@@ -127,6 +127,12 @@ pub const FLAGS: &[Flag] = &[
     served("cert", "PORTCULLIS_CERT", Shape::Files, &["certificates", "cert"]),
     served("key", "PORTCULLIS_KEY", Shape::Files, &["certificates", "key"]),
     served(
+        "passphrase-file",
+        "PORTCULLIS_PASSPHRASE_FILE",
+        Shape::Text,
+        &["certificates", "passphrase_file"],
+    ),
+    served(
         "ca-cert",
         "PORTCULLIS_CA_CERT",
         Shape::Text,

@@ -65,6 +65,8 @@ struct Written {
     cipher_order: Option<Found<CipherOrder>>,
     signatures: Option<Found<Vec<SchemeId>>>,
     retry: Option<Found<bool>>,
+    certificate_compression: Option<Found<bool>>,
+    raw_public_keys: Option<Found<bool>>,
 }
 
 /// Reads the key `tls` of a site.
@@ -172,6 +174,8 @@ impl Written {
             cipher_order: tls.value("cipher_order", |value| values::word("order", ORDERS, value)),
             signatures: names::read(tls, "signatures", &SIGNATURES, &usual.signatures),
             retry: tls.value("retry", values::switch),
+            certificate_compression: tls.value("certificate_compression", values::switch),
+            raw_public_keys: tls.value("raw_public_keys", values::switch),
         }
     }
 
@@ -183,6 +187,8 @@ impl Written {
             cipher_order: self.cipher_order.as_ref().map(|found| found.value),
             signatures: self.signatures.as_ref().map(|found| found.value.clone()),
             retry: self.retry.as_ref().map(|found| found.value),
+            certificate_compression: self.certificate_compression.as_ref().map(|found| found.value),
+            raw_public_keys: self.raw_public_keys.as_ref().map(|found| found.value),
         }
     }
 
@@ -213,6 +219,16 @@ impl Written {
             ("cipher_order", quoted(order), origin(&self.cipher_order)),
             ("signatures", listed(&settings.signatures), origin(&self.signatures)),
             ("retry", settings.retry.to_string(), origin(&self.retry)),
+            (
+                "certificate_compression",
+                settings.certificate_compression.to_string(),
+                origin(&self.certificate_compression),
+            ),
+            (
+                "raw_public_keys",
+                settings.raw_public_keys.to_string(),
+                origin(&self.raw_public_keys),
+            ),
         ];
         for (key, value, origin) in rows {
             tls.explain(key, value, origin.unwrap_or(profile).clone());

@@ -161,7 +161,8 @@ impl Given {
             _ => Table::default(),
         };
         let self_signed = typed.take("self_signed").filter(|value| value.kind == Kind::Bool(true));
-        let files = pairs(typed.take("cert"), typed.take("key"), &mut self.brought);
+        let passphrase = typed.take("passphrase_file");
+        let files = pairs((typed.take("cert"), typed.take("key")), passphrase, &mut self.brought);
         let value = match (self_signed, files) {
             (None, Ok(None)) => return,
             (None, Ok(Some(files))) => files,
@@ -248,8 +249,12 @@ fn switch(texts: &[String], origin: Origin) -> Result<Value, Fault> {
     }
 }
 
-/// Certificates and keys in pairs; without keys each file holds both.
-fn pairs(chains: Option<Value>, keys: Option<Value>, brought: &mut Brought) -> Result<Option<Value>, Fault> {
+/// Certificates and keys in pairs; without keys each file holds both. One passphrase opens all keys.
+fn pairs(
+    (chains, keys): (Option<Value>, Option<Value>),
+    passphrase: Option<Value>,
+    brought: &mut Brought,
+) -> Result<Option<Value>, Fault> {
     let items = |value: Option<Value>| match value {
         Some(Value {
             kind: Kind::Array(items),
@@ -267,10 +272,12 @@ fn pairs(chains: Option<Value>, keys: Option<Value>, brought: &mut Brought) -> R
             Fault::whole(origin, message).hint("give them in pairs, or no key at all where each file holds both")
         );
     }
-    let tables = brought.pairs(chains, keys).into_iter().map(pair);
+    let tables = brought.pairs(chains, keys).into_iter();
+    let tables = tables.map(|files| pair(files, passphrase.as_ref()));
     let tables = tables.collect::<Result<Vec<Value>, Fault>>()?;
     let Some(origin) = tables.first().map(|table| table.origin.clone()) else {
-        return Ok(None);
+        let alone = passphrase.map(|value| Fault::whole(value.origin, "a passphrase without a certificate"));
+        return alone.map_or(Ok(None), |fault| Err(fault.hint("give --cert FILE before it")));
     };
     Ok(Some(Value {
         kind: Kind::Array(tables),
@@ -278,7 +285,7 @@ fn pairs(chains: Option<Value>, keys: Option<Value>, brought: &mut Brought) -> R
     }))
 }
 
-fn pair((chain, key): Pair) -> Result<Value, Fault> {
+fn pair((chain, key): Pair, passphrase: Option<&Value>) -> Result<Value, Fault> {
     let Some(chain) = chain else {
         let origin = key.map_or(Origin::Default, |key| key.origin);
         return Err(Fault::whole(origin, "a key without a certificate").hint("give --cert FILE before it"));
@@ -286,6 +293,9 @@ fn pair((chain, key): Pair) -> Result<Value, Fault> {
     let (mut table, origin) = (Table::default(), chain.origin.clone());
     table.push("chain", chain);
     key.into_iter().for_each(|key| table.push("key", key));
+    if let Some(passphrase) = passphrase {
+        table.push("passphrase_file", passphrase.clone());
+    }
     Ok(Value {
         kind: Kind::Table(table),
         origin,

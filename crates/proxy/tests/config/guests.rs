@@ -75,6 +75,7 @@ fn here(chain: &str, key: &str) -> CertificateFiles {
     CertificateFiles {
         chain: path(chain),
         key: path(key),
+        passphrase: None,
     }
 }
 
@@ -160,6 +161,7 @@ fn a_flag_beats_a_variable_beats_the_flat_file_key_by_key() {
     let typed = |chain: &str, key: PathBuf| CertificateFiles {
         chain: chain.into(),
         key,
+        passphrase: None,
     };
     let (mldsa, rsa) = (here("mldsa.crt", "mldsa.key"), here("rsa.crt", "rsa.key"));
     let one = Certificates::Files(vec![typed("new.crt", "new.key".into()), rsa.clone()]);
@@ -203,6 +205,7 @@ fn variables_of_both_programs_are_read_with_or_without_from_env() {
         let pair = CertificateFiles {
             chain: "certs/server.crt".into(),
             key: "certs/server.key".into(),
+            passphrase: None,
         };
         assert_eq!(loaded.plan.sites[0].certificates, Certificates::Files(vec![pair]));
         assert_eq!(notices(&loaded), [format!("without meaning here, and ignored: {said}")]);
@@ -221,6 +224,7 @@ fn who_names_no_certificate_gets_its_usual_ones_and_others_do_not() {
     let usual = CertificateFiles {
         chain: "certs/hybrid/dilithium3/server.crt".into(),
         key: "certs/hybrid/dilithium3/server.key".into(),
+        passphrase: None,
     };
     let usual = Certificates::Files(vec![usual]);
     let case = Case::flags("--from-env").and_variable("QUANTUM_SAFE_PROXY_CLIENT_CERT_MODE", "required");

@@ -8,6 +8,11 @@ const FLAGS_BUILT: &[(&str, &str, &str)] = &[
     ("target", "--self-signed --target h:1", "--self-signed --target h:2"),
     ("cert", "--cert a", "--cert b"),
     ("key", "--cert a", "--cert a --key b"),
+    (
+        "passphrase-file",
+        "--cert a --passphrase-file b",
+        "--cert a --passphrase-file c",
+    ),
     ("ca-cert", "--self-signed --ca-cert a", "--self-signed --ca-cert b"),
     (
         "client-cert-mode",
@@ -205,6 +210,11 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "certificates = [{ chain = 'a' }]",
         "certificates = [{ chain = 'a', key = 'b' }]",
     ),
+    (
+        "site",
+        "certificates = [{ chain = 'a', passphrase_file = 'b' }]",
+        "certificates = [{ chain = 'a', passphrase_file = 'c' }]",
+    ),
     ("site", "tls = { profile = 'default' }", "tls = { profile = 'modern' }"),
     (
         "site",
@@ -232,6 +242,16 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "tls = { signatures = ['mldsa87'] }",
     ),
     ("site", "tls = { retry = true }", "tls = { retry = false }"),
+    (
+        "site",
+        "tls = { certificate_compression = true }",
+        "tls = { certificate_compression = false }",
+    ),
+    (
+        "site",
+        "tls = { raw_public_keys = false }",
+        "tls = { raw_public_keys = true }",
+    ),
     (
         "site",
         "certificates = [{ chain = 'a' }, { chain = 'b', clients = ['10.0.0.0/8'] }]",

@@ -73,6 +73,7 @@ fn the_sidecar_in_one_line_becomes_one_listener_site_and_target() {
     let pair = |name: &str| CertificateFiles {
         chain: format!("{name}.crt").into(),
         key: format!("{name}.key").into(),
+        passphrase: None,
     };
     assert_eq!(
         plan.sites[0].certificates,
@@ -91,6 +92,7 @@ fn one_pem_may_hold_both_and_pairs_must_match() {
     let both = |name: &str| CertificateFiles {
         chain: name.into(),
         key: name.into(),
+        passphrase: None,
     };
     let plan = Case::flags("--cert a --cert b").good().plan;
     assert_eq!(
@@ -101,6 +103,20 @@ fn one_pem_may_hold_both_and_pairs_must_match() {
     assert!(
         mismatch.starts_with("--cert: 2 certificates, but 1 keys\n"),
         "{mismatch}"
+    );
+    let locked = Case::flags("--cert a --cert b").and_variable("PORTCULLIS_PASSPHRASE_FILE", "c");
+    let with_passphrase = |name: &str| CertificateFiles {
+        passphrase: Some("c".into()),
+        ..both(name)
+    };
+    assert_eq!(
+        locked.good().plan.sites[0].certificates,
+        Certificates::Files(vec![with_passphrase("a"), with_passphrase("b")])
+    );
+    let alone = Case::flags("--self-signed --passphrase-file c").bad();
+    assert!(
+        alone.starts_with("--passphrase-file: a passphrase without a certificate\n"),
+        "{alone}"
     );
     let alone = Case::flags("--key c").bad();
     assert!(alone.starts_with("--key: a key without a certificate\n"), "{alone}");
@@ -489,6 +505,7 @@ fn paths_are_relative_to_the_file_that_names_them() {
     let both = CertificateFiles {
         chain: within("a"),
         key: within("a"),
+        passphrase: None,
     };
     assert_eq!(plan.sites[0].certificates, Certificates::Files(vec![both]));
     assert_eq!(plan.upstreams[0].servers, [Address::Unix(within("run/b.sock"))]);

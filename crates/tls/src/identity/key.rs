@@ -4,7 +4,10 @@ use super::{
     certificate::{EC_PUBLIC_KEY, kind_of},
     pem::{self, Section},
 };
-use crate::provider;
+use crate::{
+    der::{INTEGER, OBJECT, OCTET_STRING, SEQUENCE, TAG_0, content, take},
+    provider::{self, Locked, decrypt_pkcs8},
+};
 use portcullis_wire::registry::{KeyKind, Oid, OidClass};
 use rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer},
@@ -14,8 +17,8 @@ use std::sync::Arc;
 use x509_parser::asn1_rs::Oid as Asn1Oid;
 use zeroize::Zeroizing;
 
-/// The one private key of a text.
-pub(super) fn from_pem(text: &[u8]) -> Result<Arc<dyn SigningKey>, IdentityError> {
+/// The one private key of a text, decrypted where there is a passphrase.
+pub(super) fn from_pem(text: &[u8], passphrase: Option<&[u8]>) -> Result<Arc<dyn SigningKey>, IdentityError> {
     let mut keys = pem::sections(text).filter(|section| section.label.ends_with("PRIVATE KEY"));
     let Some(section) = keys.next() else {
         return Err(pem::instead_of_key(text));
@@ -28,6 +31,12 @@ pub(super) fn from_pem(text: &[u8]) -> Result<Arc<dyn SigningKey>, IdentityError
     }
     let form = Form::of(&section)?;
     let der = Zeroizing::new(section.der().map_err(|problem| bad(problem, ""))?);
+    let (form, der) = match (form, passphrase) {
+        (Form::Encrypted, Some(passphrase)) => (Form::Pkcs8, decrypted(&der, passphrase)?),
+        (Form::Encrypted, None) => return Err(bad("encrypted", NEEDS_PASSPHRASE)),
+        (_, Some(_)) => return Err(bad("not encrypted, though it has a passphrase", NEEDS_NONE)),
+        (form, None) => (form, der),
+    };
     form.refuse_what_we_know(&der)?;
     // The copy is zeroized by rustls.
     let loaded = provider::key_loader()
@@ -50,16 +59,31 @@ enum Form {
     Sec1,
     /// `RSA PRIVATE KEY`, RFC 8017.
     Pkcs1,
+    /// `ENCRYPTED PRIVATE KEY`, RFC 5958: PKCS#8 inside.
+    Encrypted,
 }
 
-const DECRYPT: &str = "encrypted keys are not in this version; decrypt it with `openssl pkey -in FILE -out FILE.pem`";
+const NEEDS_PASSPHRASE: &str = "passphrase_file beside key, or --passphrase-file, names the file of its passphrase";
+const NEEDS_NONE: &str = "leave passphrase_file out, or encrypt it with `openssl pkcs8 -topk8 -in FILE -out FILE.pem`";
+const ENCRYPT_ANEW: &str = "write it anew with `openssl pkcs8 -topk8 -in FILE -out FILE.pem`: PBKDF2 and AES";
+
+fn decrypted(der: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
+    decrypt_pkcs8(der, passphrase).map_err(|locked| match locked {
+        Locked::Form => bad(&locked.to_string(), ENCRYPT_ANEW),
+        Locked::Passphrase => bad(
+            &locked.to_string(),
+            "the first line of passphrase_file is the passphrase",
+        ),
+    })
+}
 
 impl Form {
     fn of(section: &Section<'_>) -> Result<Form, IdentityError> {
-        if section.label == "ENCRYPTED PRIVATE KEY" || section.has_encryption_header() {
-            return Err(bad("encrypted", DECRYPT));
+        if section.has_encryption_header() {
+            return Err(bad("encrypted as OpenSSL 1.0 did", ENCRYPT_ANEW));
         }
         match section.label {
+            "ENCRYPTED PRIVATE KEY" => Ok(Form::Encrypted),
             "PRIVATE KEY" => Ok(Form::Pkcs8),
             "EC PRIVATE KEY" => Ok(Form::Sec1),
             "RSA PRIVATE KEY" => Ok(Form::Pkcs1),
@@ -74,7 +98,7 @@ impl Form {
 
     fn wrap(self, der: Vec<u8>) -> PrivateKeyDer<'static> {
         match self {
-            Form::Pkcs8 => PrivatePkcs8KeyDer::from(der).into(),
+            Form::Pkcs8 | Form::Encrypted => PrivatePkcs8KeyDer::from(der).into(),
             Form::Sec1 => PrivateSec1KeyDer::from(der).into(),
             Form::Pkcs1 => PrivatePkcs1KeyDer::from(der).into(),
         }
@@ -83,7 +107,7 @@ impl Form {
     /// What is well formed and still of no use gets its own words.
     fn refuse_what_we_know(self, der: &[u8]) -> Result<(), IdentityError> {
         match self {
-            Form::Pkcs8 => {
+            Form::Pkcs8 | Form::Encrypted => {
                 let Some(info) = PrivateKeyInfo::read(der) else {
                     return Err(bad("its DER is broken", REWRITE));
                 };
@@ -218,35 +242,6 @@ fn bad(problem: &str, hint: &'static str) -> IdentityError {
     }
 }
 
-const INTEGER: u8 = 0x02;
-const OCTET_STRING: u8 = 0x04;
-const OBJECT: u8 = 0x06;
-const SEQUENCE: u8 = 0x30;
-const TAG_0: u8 = 0xa0;
-
-fn content(der: &[u8], tag: u8) -> Option<&[u8]> {
-    take(der, tag).map(|(content, _)| content)
-}
-
-/// The content of the first element, if it has this tag, and what follows it.
-fn take(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (first, rest) = der.split_first()?;
-    let (len, rest) = length(rest).filter(|_| *first == tag)?;
-    rest.split_at_checked(len)
-}
-
-fn length(der: &[u8]) -> Option<(usize, &[u8])> {
-    let (first, rest) = der.split_first()?;
-    match first {
-        0..=0x7f => Some(((*first).into(), rest)),
-        0x81 => rest.split_first().map(|(len, rest)| ((*len).into(), rest)),
-        0x82 => rest
-            .split_first_chunk()
-            .map(|(len, rest)| (u16::from_be_bytes(*len).into(), rest)),
-        _ => None,
-    }
-}
-
 fn dotted(oid: &[u8]) -> String {
     Asn1Oid::new(oid.into()).to_id_string()
 }
@@ -254,18 +249,6 @@ fn dotted(oid: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn elements_are_read_in_all_their_lengths() {
-        let long = [&[0x04, 0x81, 0x80][..], &[7; 0x80], &[9]].concat();
-        assert_eq!(take(&long, OCTET_STRING), Some((&[7; 0x80][..], &[9][..])));
-        assert_eq!(take(&[0x04, 1, 5], OCTET_STRING), Some((&[5][..], &[][..])));
-        assert_eq!(take(&[0x04, 2, 5], OCTET_STRING), None);
-        assert_eq!(take(&[0x04, 1, 5], INTEGER), None);
-        for cut in [&[][..], &[0x04], &[0x04, 0x82, 1], &[0x04, 0x84, 0, 0, 0, 1, 5]] {
-            assert_eq!(take(cut, OCTET_STRING), None);
-        }
-    }
 
     /// A PKCS#8 key of this algorithm, with a content that no test looks into.
     fn pkcs8(oid: &[u8]) -> Vec<u8> {

@@ -34,6 +34,11 @@ impl Section<'_> {
                 renamed = String::from_utf8_lossy(self.block).replace("X509 CERT", "CERT");
                 renamed.as_bytes()
             }
+            // a label that the reader below does not know
+            "ENCRYPTED PRIVATE KEY" => {
+                renamed = String::from_utf8_lossy(self.block).replace("ENCRYPTED PRIVATE", "PRIVATE");
+                renamed.as_bytes()
+            }
             _ => self.block,
         };
         <(SectionKind, Vec<u8>)>::from_pem_slice(block)

@@ -1,6 +1,7 @@
 //! Preparing the configurations of a site.
 use super::{BuildError, ClientRules, Offer, Prepared, Server, ServerSpec, client_auth, signing};
 use crate::{
+    compression::{CertificateCompression, decompressors},
     identity::Identity,
     negotiated::{Authentication, Version},
     policy::{Rule, Stance},
@@ -11,7 +12,7 @@ use crate::{
 use portcullis_wire::{CipherId, GroupId, SchemeId};
 use rustls::{
     ServerConfig, SupportedCipherSuite,
-    server::{NoServerSessionStorage, danger::ClientCertVerifier},
+    server::{AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage, danger::ClientCertVerifier},
     sign::SingleCertAndKey,
 };
 use std::sync::Arc;
@@ -36,8 +37,12 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
     for group in groups {
         let template = template(spec, group, verifier.as_ref())?;
         for offer in &mut offers {
-            let prepared = prepared((spec, clients.as_deref()), (group, &template), offer, tickets);
-            offer.configs.push(prepared);
+            let (spec, group) = ((spec, clients.as_deref()), (group, &template));
+            let mut chain = prepared(spec, group, (offer, Proof::Chain), tickets);
+            if spec.0.settings.raw_public_keys {
+                chain.raw = Some(prepared(spec, group, (offer, Proof::RawPublicKey), tickets).tls13);
+            }
+            offer.configs.push(chain);
         }
     }
     Ok(Server {
@@ -135,33 +140,60 @@ fn template(
     config.max_early_data_size = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    config.cert_compressors = Vec::new();
+    config.cert_decompressors = match spec.settings.certificate_compression {
+        true => decompressors(CertificateCompression::all()),
+        false => Vec::new(),
+    };
     if let Some(key_log) = &spec.key_log {
         config.key_log = Arc::clone(key_log);
     }
     Ok(config)
 }
 
+/// What a server shows with its signature.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// Certificates.
+    Chain,
+    /// The key of the first of them, for clients that know it (RFC 7250).
+    RawPublicKey,
+}
+
 /// The template with one certificate and the context that its class belongs to.
 fn prepared(
     (spec, clients): (&ServerSpec, Option<&ClientRules>),
     (group, template): (GroupId, &ServerConfig),
-    offer: &Offer,
+    (offer, proof): (&Offer, Proof),
     tickets: &Tickets,
 ) -> Prepared {
     let mut config = template.clone();
     let certified = signing::narrowed(&offer.identity, &spec.settings.signatures);
-    config.cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+    config.cert_resolver = match proof {
+        Proof::Chain => Arc::new(SingleCertAndKey::from(certified)),
+        Proof::RawPublicKey => Arc::new(AlwaysResolvesServerRawPublicKeys::new(signing::bare(&certified))),
+    };
+    if spec.settings.certificate_compression && proof == Proof::Chain {
+        let forms = offer.identity.compressed_forms();
+        config.cert_compressors = forms.finders.clone();
+        config.cert_compression_cache = Arc::clone(&forms.cache);
+    }
     let one = |config: ServerConfig| {
         let tls13 = Arc::new(config);
         let tls12 = Arc::clone(&tls13);
-        Prepared { group, tls13, tls12 }
+        Prepared {
+            group,
+            tls13,
+            tls12,
+            raw: None,
+        }
     };
     let resumption = &spec.resumption;
     if resumption.is_off() {
         return one(config);
     }
     config.send_tls13_tickets = resumption.tickets;
-    let context = context(spec, clients, offer.authentication);
+    let context = context(spec, clients, (offer.authentication, proof));
     if clients.is_some() {
         config.session_storage = tickets.store(context, resumption);
         return one(config);
@@ -178,11 +210,12 @@ fn prepared(
         group,
         tls13: Arc::new(config),
         tls12: Arc::new(tls12),
+        raw: None,
     }
 }
 
 /// What must be the same for a session to be resumed.
-fn context(spec: &ServerSpec, clients: Option<&ClientRules>, class: Authentication) -> [u8; 32] {
+fn context(spec: &ServerSpec, clients: Option<&ClientRules>, (class, proof): (Authentication, Proof)) -> [u8; 32] {
     let versions = spec.settings.versions.iter();
     let versions: Vec<u8> = versions.flat_map(|version| version.number().to_be_bytes()).collect();
     let digest = Digest::new()
@@ -192,6 +225,10 @@ fn context(spec: &ServerSpec, clients: Option<&ClientRules>, class: Authenticati
         .part(spec.policy.authentication.as_str().as_bytes())
         .part(&spec.resumption.lifetime.as_secs().to_be_bytes())
         .part(&versions);
+    let digest = match proof {
+        Proof::Chain => digest,
+        Proof::RawPublicKey => digest.part(b"raw public key"),
+    };
     match clients {
         None => digest.part(b"no client certificates"),
         Some(rules) => digest.part(rules.digest()),

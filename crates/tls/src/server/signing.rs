@@ -3,7 +3,7 @@ use crate::identity::Identity;
 use portcullis_wire::SchemeId;
 use rustls::{
     SignatureAlgorithm, SignatureScheme,
-    pki_types::SubjectPublicKeyInfoDer,
+    pki_types::{CertificateDer, SubjectPublicKeyInfoDer},
     server::{ClientHello, ResolvesServerCert},
     sign::{CertifiedKey, Signer, SigningKey},
 };
@@ -21,6 +21,13 @@ pub(super) fn narrowed(identity: &Identity, allowed: &[SchemeId]) -> Arc<Certifi
     };
     let chain = identity.certified.cert.clone();
     Arc::new(CertifiedKey::new(chain, Arc::new(key)))
+}
+
+/// The key alone, where rustls expects a chain (RFC 7250): its SubjectPublicKeyInfo.
+pub(super) fn bare(certified: &CertifiedKey) -> Arc<CertifiedKey> {
+    let key = Arc::clone(&certified.key);
+    let public = key.public_key().map(|public| CertificateDer::from(public.to_vec()));
+    Arc::new(CertifiedKey::new(public.into_iter().collect(), key))
 }
 
 #[derive(Debug)]

@@ -14,8 +14,8 @@ struct Reader {
     reads: Reads,
 }
 
-/// The reader of chains, of keys, of CAs, and of revocation lists.
-fn readers(pair: Pair, ca: &str) -> [Reader; 4] {
+/// The reader of chains, of keys, of CAs, of revocation lists, and of encrypted keys.
+fn readers(pair: Pair, ca: &str) -> [Reader; 5] {
     let Pair { chain, key } = pair;
     let (good_chain, good_key) = (chain.clone().into_bytes(), key.clone().into_bytes());
     [
@@ -43,6 +43,15 @@ fn readers(pair: Pair, ca: &str) -> [Reader; 4] {
             good: include_bytes!("../../testdata/crl.pem").to_vec(),
             reads: Box::new(|text| is_read(revocation_lists(text))),
         },
+        Reader {
+            name: "encrypted key",
+            label: "ENCRYPTED PRIVATE KEY",
+            good: include_bytes!("../../testdata/p256-encrypted.key").to_vec(),
+            reads: Box::new(|text| {
+                let chain = include_bytes!("../../testdata/p256.pem");
+                is_read(Identity::from_encrypted_pem(chain, text, b"x"))
+            }),
+        },
     ]
 }
 
@@ -51,7 +60,7 @@ fn is_read<T, E: std::fmt::Display>(came: Result<T, E>) -> bool {
     came.map_err(|error| assert!(!error.to_string().is_empty())).is_ok()
 }
 
-fn p256() -> [Reader; 4] {
+fn p256() -> [Reader; 5] {
     let ca = Ca::new(&P256, "root");
     readers(ca.issue(&P256, server_params()), &ca.pem())
 }
@@ -225,7 +234,7 @@ fn what_is_worthless_is_refused() {
 
 #[test]
 fn each_reader_refuses_what_is_for_another() {
-    let [_, key, ca, crl] = p256();
+    let [_, key, ca, crl, locked] = p256();
     for (reader, wrong) in [
         (&key, &ca),
         (&key, &crl),
@@ -233,6 +242,9 @@ fn each_reader_refuses_what_is_for_another() {
         (&ca, &crl),
         (&crl, &ca),
         (&crl, &key),
+        (&key, &locked),
+        (&locked, &key),
+        (&locked, &crl),
     ] {
         assert!(
             !(reader.reads)(&wrong.good),

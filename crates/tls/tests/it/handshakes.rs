@@ -5,6 +5,7 @@ use crate::lab::{
 };
 use portcullis_tls::{
     client::{Client, ClientSpec, Connection},
+    compression::CertificateCompression,
     negotiated::{Authentication, Safety, Version},
     policy::{RuleName, Stance},
     profile::{Overrides, Profile},
@@ -317,12 +318,21 @@ fn the_flight_is_as_long_as_a_client_gets_it() {
     let server = server(spec(&[&chained.identity(), &identity(&P256)]));
     let hybrid = group("X25519MLKEM768");
     let computed = |index| server.flight_len(index, hybrid).unwrap();
+    let compressed = |index, one| server.compressed_flight_len(index, (hybrid, one)).unwrap();
     for (index, schemes) in [(0, None), (1, Some(schemes(&["ecdsa_secp256r1_sha256"])))] {
-        let mut client = connect(ClientSpec { schemes, ..offer() });
-        let done = shake(&server, &mut client.tls).unwrap();
-        // an ECDSA signature has 70 to 72 bytes, now and then fewer
-        let difference = done.first_flight.abs_diff(computed(index));
-        assert!(difference <= 8 * index, "{} and {}", done.first_flight, computed(index));
+        let gets = |compressions: &[CertificateCompression], expected: usize| {
+            let schemes = schemes.clone();
+            let client = Client::build(ClientSpec { schemes, ..offer() }).unwrap();
+            let localhost = ServerName::try_from("localhost").unwrap();
+            let mut client = client.offering(compressions).connect(localhost).unwrap();
+            let got = shake(&server, &mut client.tls).unwrap().first_flight;
+            // an ECDSA signature has 70 to 72 bytes, now and then fewer
+            assert!(got.abs_diff(expected) <= 8 * index, "{got} and {expected}");
+        };
+        gets(&[], computed(index));
+        for one in CertificateCompression::all() {
+            gets(&[*one], compressed(index, *one));
+        }
     }
     // TLS-NOTES: 16.0 KB and, of a leaf alone, less than 2.5 KB
     assert!((15_000..17_000).contains(&computed(0)), "{}", computed(0));

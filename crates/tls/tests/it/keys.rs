@@ -81,8 +81,8 @@ fn a_key_knows_its_schemes_best_first() {
 fn unusable_keys_are_named_with_what_to_do() {
     let chain = fixture!("p256.pem");
     let table = [
-        (fixture!("p256-encrypted.key"), "encrypted", "openssl pkey"),
-        (fixture!("p256-encrypted-sec1.key"), "encrypted", "openssl pkey"),
+        (fixture!("p256-encrypted.key"), "encrypted", "passphrase_file"),
+        (fixture!("p256-encrypted-sec1.key"), "encrypted", "openssl pkcs8"),
         (fixture!("mldsa65-bare-seed.key"), "bare-seed", "seed-priv"),
         (fixture!("mldsa65-bare-priv.key"), "bare-priv", "seed-priv"),
         (fixture!("mldsa65-oqskeypair.key"), "oqskeypair", "seed-priv"),
@@ -103,6 +103,26 @@ fn unusable_keys_are_named_with_what_to_do() {
     }
     let weak = refused(fixture!("rsa1024.pem"), fixture!("rsa1024.key"));
     assert!(matches!(weak, IdentityError::BadKey { .. }));
+}
+
+#[test]
+fn an_encrypted_key_opens_with_its_passphrase_only() {
+    let (chain, key) = (fixture!("p256.pem"), fixture!("p256-encrypted.key"));
+    let identity = Identity::from_encrypted_pem(chain, key, b"x").unwrap();
+    assert_eq!(identity.leaf().key, Some(KeyKind::EcdsaP256));
+    let plain: &[u8] = fixture!("p256-sec1.key");
+    let table: [(&[u8], &[u8], &str); 4] = [
+        (key, b"y", "the passphrase is not the key's"),
+        (key, b"", "the passphrase is not the key's"),
+        (plain, b"x", "not encrypted"),
+        (fixture!("p256-encrypted-sec1.key"), b"x", "OpenSSL 1.0"),
+    ];
+    for (key, passphrase, says) in table {
+        match Identity::from_encrypted_pem(chain, key, passphrase) {
+            Err(IdentityError::BadKey { problem, .. }) => assert!(problem.contains(says), "{problem}"),
+            other => panic!("{says}: {other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ const SERVER_NAME: u16 = 0;
 const SUPPORTED_GROUPS: u16 = 10;
 const SIGNATURE_ALGORITHMS: u16 = 13;
 const ALPN: u16 = 16;
+const SERVER_CERTIFICATE_TYPE: u16 = 20;
 const PRE_SHARED_KEY: u16 = 41;
 const EARLY_DATA: u16 = 42;
 const SUPPORTED_VERSIONS: u16 = 43;
@@ -53,6 +54,9 @@ fn extension(id: u16, data: Reader<'_>, hello: &mut Hello) -> Result<(), HelloEr
         ALPN => hello.alpn = protocols(data.named("alpn"))?,
         SUPPORTED_VERSIONS => hello.versions = versions(data.named("supported versions"))?,
         KEY_SHARE => hello.key_shares = key_shares(data.named("key share"))?,
+        SERVER_CERTIFICATE_TYPE => {
+            hello.wants_raw_public_key = raw_public_key_first(data.named("server certificate type"))?;
+        }
         PRE_SHARED_KEY => {
             pre_shared_key(data.named("pre-shared key"))?;
             hello.psk = true;
@@ -82,6 +86,14 @@ fn versions(mut data: Reader<'_>) -> Result<Vec<u16>, HelloError> {
     let list = data.vec8()?;
     data.end()?;
     Ok(list.u16s()?.collect())
+}
+
+/// RFC 7250 section 4.1: one byte for each type, the most wanted first.
+fn raw_public_key_first(mut data: Reader<'_>) -> Result<bool, HelloError> {
+    const RAW_PUBLIC_KEY: u8 = 2;
+    let mut types = data.vec8()?.not_empty()?;
+    data.end()?;
+    Ok(types.u8()? == RAW_PUBLIC_KEY)
 }
 
 /// RFC 6066 section 3: a list with at most one name of each type, of which only one type was ever defined.

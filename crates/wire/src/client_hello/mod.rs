@@ -44,6 +44,8 @@ pub struct Hello {
     pub schemes: Vec<SchemeId>,
     /// `signature_algorithms_cert`, empty when absent.
     pub cert_schemes: Vec<SchemeId>,
+    /// The server's public key alone is wanted rather than its certificates (RFC 7250): it comes first in the list.
+    pub wants_raw_public_key: bool,
     /// A pre-shared key is offered (a TLS 1.3 resumption).
     pub psk: bool,
     /// Early data is announced.

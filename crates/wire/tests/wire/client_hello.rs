@@ -20,6 +20,7 @@ fn an_ordinary_hello_is_read_whole() {
     .with(16, vec16(&[vec8(b"h2"), vec8(b"http/1.1")].concat()))
     .with(43, vec8(&u16s(&[0x0304, 0x0303])))
     .with(51, shares(&[(0x11ec, 1216), (0x001d, 32)]))
+    .with(20, vec8(&[2, 0]))
     .with(0xfe0d, [0; 8])
     .with(42, [])
     .with(41, psk(2, &[32, 48]));
@@ -27,7 +28,7 @@ fn an_ordinary_hello_is_read_whole() {
         len: forge.message().len(),
         legacy_version: 0x0303,
         ciphers: [0x1302, 0x1301, 0xc02f].map(CipherId).to_vec(),
-        extensions: vec![0, 10, 13, 50, 16, 43, 51, 0xfe0d, 42, 41],
+        extensions: vec![0, 10, 13, 50, 16, 43, 51, 20, 0xfe0d, 42, 41],
         sni: Some("shop.example.com".into()),
         alpn: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         versions: vec![0x0304, 0x0303],
@@ -35,11 +36,25 @@ fn an_ordinary_hello_is_read_whole() {
         key_shares: vec![(GroupId(0x11ec), 1216), (GroupId(0x001d), 32)],
         schemes: [0x0905, 0x0403].map(SchemeId).to_vec(),
         cert_schemes: vec![SchemeId(0x0401)],
+        wants_raw_public_key: true,
         psk: true,
         early_data: true,
         ech: true,
     };
     assert_eq!(read(&forge), Ok(expected));
+}
+
+#[test]
+fn a_raw_public_key_is_wanted_where_it_comes_first() {
+    let table: [(&[u8], bool); 4] = [(&[2], true), (&[2, 0], true), (&[0, 2], false), (&[0], false)];
+    for (types, wanted) in table {
+        let hello = read(&Forge::tls13().with(20, vec8(types))).unwrap();
+        assert_eq!(hello.wants_raw_public_key, wanted, "{types:?}");
+    }
+    for broken in [vec8(&[]), vec![], vec![1], vec![1, 2, 0]] {
+        let refused = read(&Forge::tls13().with(20, broken));
+        assert_eq!(refused, Err(HelloError::Decode("server certificate type")));
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ const CARRIED: &[&str] = &[
     "ssl",
     "ssl_certificate",
     "ssl_certificate_key",
+    "ssl_password_file",
     "ssl_protocols",
     "ssl_ecdh_curve",
     "ssl_conf_command",
@@ -232,10 +233,6 @@ const NOT: &[(&str, &str)] = &[
     ("ssl_early_data", "0-RTT is off: what it carries can be replayed"),
     ("ssl_stapling*", STAPLING),
     ("ssl_ocsp*", "OCSP is not asked: use ssl_crl"),
-    (
-        "ssl_password_file",
-        "keys are read as they lie: `portcullis cert` and OpenSSL write them without a passphrase",
-    ),
     ("ssl_engine", "keys are read from files"),
     ("proxy_bind", "the system chooses the address to connect from"),
     ("proxy_cookie_*", "cookies are passed on as they come"),

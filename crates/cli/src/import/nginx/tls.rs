@@ -61,7 +61,13 @@ pub(super) fn pairs(part: &mut Part, chains: &[&Directive], keys: &[&Directive],
 
 fn certificates(site: &mut Part, scope: &Scope<'_>, prefix: &Path) {
     let (chains, keys) = (scope.all("ssl_certificate"), scope.all("ssl_certificate_key"));
-    let pairs = pairs(site, &chains, &keys, prefix);
+    let mut pairs = pairs(site, &chains, &keys, prefix);
+    if let Some(file) = scope.word("ssl_password_file") {
+        let file = path(prefix, file);
+        pairs
+            .iter_mut()
+            .for_each(|pair| pair.set("passphrase_file", file.as_str().into()));
+    }
     if !pairs.is_empty() {
         site.set("certificates", Value::List(pairs));
     }
