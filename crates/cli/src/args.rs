@@ -389,6 +389,7 @@ const fn help(flag: &'static str, heading: &'static str, value: &'static str, te
 const WHERE: &str = "Where";
 const WHO: &str = "Certificates";
 const HOW: &str = "TLS and policy";
+const TOWARDS: &str = "Towards the target";
 const PROCESS: &str = "Process";
 
 /// Every flag that is built; a test holds it against the table of the configuration.
@@ -464,6 +465,42 @@ const HELP: &[Help] = &[
         "observe, prefer or require quantum-safe key exchange [default: prefer]",
     ),
     help(
+        "target-tls",
+        TOWARDS,
+        "",
+        "TLS towards the target, verified against the system's roots and the target's host",
+    ),
+    help(
+        "target-name",
+        TOWARDS,
+        "NAME",
+        "The name that its certificate must bear, in place of the host",
+    ),
+    help(
+        "target-ca",
+        TOWARDS,
+        "FILE",
+        "Verify it against the certificates of this file",
+    ),
+    help(
+        "target-cert",
+        TOWARDS,
+        "FILE",
+        "Certificate to show where the target asks; may be repeated, the first that it can verify is shown",
+    ),
+    help(
+        "target-key",
+        TOWARDS,
+        "FILE",
+        "Key of the certificate in the same place; left out: the file holds both",
+    ),
+    help(
+        "target-policy",
+        TOWARDS,
+        "POLICY",
+        "observe, prefer or require quantum-safe key exchange with the target [default: prefer]",
+    ),
+    help(
         "log-level",
         PROCESS,
         "LEVEL",
@@ -504,6 +541,7 @@ const SERVE_EXAMPLES: &str = "Examples:
       --cert mldsa.crt --key mldsa.key --cert ecdsa.crt --key ecdsa.key \\
       --ca-cert ca.crt --client-cert-mode required
   portcullis serve --cert both.pem --policy require --groups X25519MLKEM768:SecP256r1MLKEM768
+  portcullis serve --plain --listen 127.0.0.1:6000 --target api.example.com:443 --target-tls --target-policy require
   portcullis serve -c portcullis.toml";
 
 const CHECK_EXAMPLES: &str = "Examples:

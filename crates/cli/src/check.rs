@@ -3,7 +3,7 @@ use crate::{exit::Exit, say, serve::self_signed};
 use portcullis_proxy::{
     config::{self, Explained, Loaded, Problem},
     inspect,
-    picture::{CertificatePicture, ListenerPicture, Picture, SitePicture, TEN_SEGMENTS},
+    picture::{CertificatePicture, ListenerPicture, OriginPicture, Picture, SitePicture, TEN_SEGMENTS},
 };
 use serde_json::json;
 use std::fmt::Write;
@@ -178,8 +178,30 @@ fn site(out: &mut String, picture: &SitePicture) {
         picture.upstream,
         picture.servers.join(", ")
     );
+    for tls in &picture.upstream_tls {
+        towards(out, tls);
+    }
     for (index, each) in picture.certificates.iter().enumerate() {
         certificate(out, index + 1, each);
+    }
+}
+
+fn towards(out: &mut String, picture: &OriginPicture) {
+    let name = picture.server_name.as_deref().unwrap_or("the host of each address");
+    let ca = picture.ca.as_deref().unwrap_or("the system's roots");
+    let _ = writeln!(
+        out,
+        "    tls         {} as {name}, by {ca}",
+        picture.versions.join(", ")
+    );
+    let _ = writeln!(out, "    groups      {}", picture.groups.join(", "));
+    let _ = writeln!(
+        out,
+        "    policy      key_exchange {}, authentication {}",
+        picture.key_exchange, picture.authentication
+    );
+    if !picture.certificates.is_empty() {
+        let _ = writeln!(out, "    shows       {}", picture.certificates.join(", "));
     }
 }
 

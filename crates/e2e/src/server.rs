@@ -48,6 +48,15 @@ pub struct Server {
 impl Server {
     /// Listens on a free port of the loopback.
     pub fn start(terms: &Terms) -> Server {
+        Server::with(terms, echo)
+    }
+
+    /// The same, but it answers once and leaves without a word: no close_notify.
+    pub fn rude(terms: &Terms) -> Server {
+        Server::with(terms, answer_and_go)
+    }
+
+    fn with(terms: &Terms, talk: fn(SslStream<TcpStream>)) -> Server {
         let context = context(terms);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
@@ -59,7 +68,7 @@ impl Server {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
-                serve(&context, socket.expect("an accepted socket"), &tell);
+                serve(&context, socket.expect("an accepted socket"), (&tell, talk));
             }
         });
         Server {
@@ -124,7 +133,9 @@ fn context(terms: &Terms) -> SslContext {
     context.build()
 }
 
-fn serve(context: &SslContext, socket: TcpStream, tell: &Sender<Result<Served, String>>) {
+type Talk<'a> = (&'a Sender<Result<Served, String>>, fn(SslStream<TcpStream>));
+
+fn serve(context: &SslContext, socket: TcpStream, (tell, talk): Talk<'_>) {
     let timeouts = socket
         .set_read_timeout(Some(PATIENCE))
         .and(socket.set_write_timeout(Some(PATIENCE)));
@@ -140,7 +151,7 @@ fn serve(context: &SslContext, socket: TcpStream, tell: &Sender<Result<Served, S
             };
             // Nobody may be asking.
             let _ = tell.send(Ok(served));
-            echo(stream);
+            talk(stream);
         }
         Err(HandshakeError::Failure(middle)) => {
             let _ = tell.send(Err(middle.error().to_string()));
@@ -160,4 +171,12 @@ fn echo(mut stream: SslStream<TcpStream>) {
     }
     // The client may be gone already; then nobody waits for our close_notify.
     let _ = stream.shutdown();
+}
+
+fn answer_and_go(mut stream: SslStream<TcpStream>) {
+    let mut buffer = [0; 16 * 1024];
+    if let Ok(n @ 1..) = stream.read(&mut buffer) {
+        // the client may be gone already
+        let _ = stream.write_all(&buffer[..n]);
+    }
 }

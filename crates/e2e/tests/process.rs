@@ -4,11 +4,12 @@ mod coming_from;
 
 use openssl::{pkey::PKey, symm::Cipher};
 use portcullis_e2e::{
-    client::{Client, Offer},
+    client::{Client, Offer, Versions},
     command::run,
     front::Front,
     pki::{Algorithm, Pki},
     process::{Process, portcullis, portcullis_with_files},
+    server::{Server, Terms},
     upstream::{Manner, Upstream},
 };
 use rustix::process::Signal;
@@ -149,6 +150,52 @@ fn self_signed_needs_no_files_and_plain_no_certificates() {
     let mut back = [0; 5];
     socket.read_exact(&mut back).expect("an echo");
     assert_eq!(&back, b"plain");
+}
+
+#[test]
+fn an_egress_sidecar_trusts_what_the_system_trusts_and_says_so_where_that_is_nothing() {
+    let pki = Pki::new();
+    let files = pki.server(Algorithm::MlDsa65);
+    let server = Server::start(&Terms {
+        groups: String::new(),
+        versions: Versions::Both,
+        certificates: vec![files.clone()],
+        client_roots: None,
+    });
+    let target = format!("localhost:{}", server.address().port());
+    let words = "serve --plain --listen 127.0.0.1:0 --log-format json --target-tls --target-policy require --target";
+    let words: Vec<&str> = words.split(' ').chain([&*target]).collect();
+    let mut command = portcullis(&words);
+    command.env("SSL_CERT_FILE", &files.root).env_remove("SSL_CERT_DIR");
+    let process = Process::serve(command);
+    let address = process.event("listening")["address"]
+        .as_str()
+        .expect("an address")
+        .to_owned();
+    let mut socket = TcpStream::connect(address).expect("it listens");
+    socket.write_all(b"out").expect("it takes bytes");
+    let mut back = [0; 3];
+    socket.read_exact(&mut back).expect("an echo");
+    assert_eq!(&back, b"out");
+    drop(socket);
+    let record = process.json_line("the record", |line| line["event"] == "connection");
+    assert_eq!(
+        [&record["upstream_key_exchange"], &record["upstream_signature"]],
+        ["hybrid", "mldsa65"]
+    );
+
+    let nothing = pki.write("nothing.pem", "");
+    let mut command = portcullis(&words);
+    command
+        .env("SSL_CERT_FILE", &nothing)
+        .env("SSL_CERT_DIR", pki.folder().join("none"));
+    let finished = run(&mut command, b"");
+    assert_eq!(finished.status.code(), Some(2), "{}", finished.all());
+    assert!(
+        finished.all().contains("this system trusts no certificates"),
+        "{}",
+        finished.all()
+    );
 }
 
 #[test]

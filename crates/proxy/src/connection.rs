@@ -5,16 +5,20 @@ use crate::{
     downstream::{TlsStream, tls_failure},
     failure::{Failure, Outcome, Stage},
     farewell,
+    http::{self, visit::Visit},
     listener::{
         Listener,
-        accept::{Accepted, Attachable},
+        accept::{Accepted, Attachable, Handshaking},
+        introduction::introduce,
     },
     peek::{self, NoHello, Peeked},
+    plan::{HttpListenerPlan, Mode},
     recall::Recall,
     record::Record,
     relay::{Downstream, Idle, relay},
-    site::Site,
+    site::{Service, Site},
     socket::Socket,
+    upstream::Upstream,
 };
 use portcullis_tls::{
     failure::Fault,
@@ -36,27 +40,46 @@ pub(crate) async fn run(core: Rc<Core>, socket: Attachable, accepted: Accepted) 
         kept,
     } = accepted;
     let result = match socket.attach() {
-        Ok(socket) if listener.plan.plain => plain(&core, socket, listener, &mut record).await,
-        Ok(socket) => {
-            // on the heap, so that a connection at rest does not hold the room its handshake took: 5 of 16 kB
-            let admitted = Box::pin(admit(&core, socket, listener, &mut record)).await;
-            // from here on it is no handshake any more
-            drop(handshaking);
-            match admitted {
-                Ok((stream, site, idle)) => serve(&core, (stream, site, idle), &mut record).await,
-                Err(NoHello::Silent) => return record.end_silently(),
-                Err(NoHello::Failed(failure)) => Err(failure),
-            }
-        }
-        Err(error) => Err(Failure::io(Stage::Accept, Fault::Ours, &error)),
+        Ok(socket) => begin(&core, socket, (listener, handshaking), &mut record).await,
+        Err(error) => Err(NoHello::Failed(Failure::io(Stage::Accept, Fault::Ours, &error))),
     };
-    record.end(result);
+    match result {
+        Err(NoHello::Silent) => return record.end_silently(),
+        Err(NoHello::Failed(failure)) => record.end(Err(failure)),
+        Ok(()) => record.end(Ok(())),
+    }
     // the place is given back only now that the record has been told everything
     drop(record);
     drop(kept);
 }
 
-type Admitted = (Downstream, Arc<Site>, Option<Duration>);
+/// A client that was let in, and what it needs of its listener from here on.
+struct Admitted {
+    down: Downstream,
+    site: Arc<Site>,
+    idle: Option<Duration>,
+    http: Arc<HttpListenerPlan>,
+}
+
+/// From the first byte to the last.
+async fn begin(
+    core: &Rc<Core>,
+    mut socket: Socket,
+    (listener, mut handshaking): (Arc<Listener>, Option<Handshaking>),
+    record: &mut Record,
+) -> Result<(), NoHello> {
+    let introduced = introduce(core, &mut socket, &listener, (&mut *record, &mut handshaking));
+    // held as long as the connection lives
+    let _place = introduced.await?;
+    if listener.plan.plain {
+        return Ok(plain(core, socket, listener, record).await?);
+    }
+    // on the heap, so that a connection at rest does not hold the room its handshake took: 5 of 16 kB
+    let admitted = Box::pin(admit(core, socket, listener, record)).await?;
+    // from here on it is no handshake any more
+    drop(handshaking);
+    Ok(serve(core, admitted, record).await?)
+}
 
 /// Everything before the first application byte: hello, site, handshake, policy.
 async fn admit(
@@ -85,7 +108,7 @@ async fn admit(
         )
         .await);
     };
-    let (site, idle) = (site.clone(), limits.idle);
+    let (site, idle, http) = (site.clone(), limits.idle, listener.http.clone());
     record.routed(&site);
     record.reach(Stage::Handshake);
     if !listener.gate.handshakes.admits(std::time::Instant::now()) {
@@ -100,7 +123,8 @@ async fn admit(
     let stream = handshake(core, (socket, hello, bytes), &site, (for_all, record))
         .await
         .map_err(NoHello::Failed)?;
-    Ok((Downstream::Tls(stream), site, idle))
+    let down = Downstream::Tls(stream);
+    Ok(Admitted { down, site, idle, http })
 }
 
 /// The handshake under a deadline, its facts in the record, and the policy's word on them.
@@ -236,32 +260,63 @@ fn told_by(choice: &Choice, failure: Failure, (core, site, record): (&Core, &Sit
     }
 }
 
-/// After admission: connect, tell who asked, relay.
-async fn serve(core: &Core, (down, site, idle): Admitted, record: &mut Record) -> Result<(), Failure> {
-    record.reach(Stage::Connect);
-    let recall = Recall::of(core, &down, &site, record);
-    let upstream = site.upstream.connect(&core.wheel).await?;
-    record.connected(&site.upstream.name, &upstream.server);
-    core.admitted(&upstream.socket, record);
-    record.reach(Stage::Relay);
-    let idle = idle.map(|limit| Idle::new(limit, &core.wheel));
-    // held until the relay is over
-    let _open = upstream.open;
-    relay((down, upstream.socket), (idle, recall), &mut record.bytes, |read| {
-        core.scratch(read)
-    })
-    .await
+/// After admission: what the site does.
+async fn serve(core: &Rc<Core>, admitted: Admitted, record: &mut Record) -> Result<(), Failure> {
+    let Admitted { down, site, idle, http } = admitted;
+    match &site.service {
+        Service::Tcp(upstream) => tcp(core, (down, idle), (&site, upstream), record).await,
+        Service::Http(_) => {
+            let visit = Visit::new(core, (http, Some(site.clone())), (record, &down));
+            requests(down, visit, record).await
+        }
+    }
 }
 
-/// A listener without TLS: its one site, at once.
-async fn plain(core: &Core, socket: Socket, listener: Arc<Listener>, record: &mut Record) -> Result<(), Failure> {
+/// Connects, tells who asked, relays.
+async fn tcp(
+    core: &Core,
+    (down, idle): (Downstream, Option<Duration>),
+    (site, upstream): (&Site, &Upstream),
+    record: &mut Record,
+) -> Result<(), Failure> {
+    record.reach(Stage::Connect);
+    let recall = Recall::of(core, &down, site, record);
+    // on the heap, as the handshake before it, and the pick is held until the relay is over
+    let told = record.told(down.socket().local_address());
+    let (up, pick) = Box::pin(upstream.connect(core, &told)).await?;
+    record.connected(&upstream.name, &pick.server.name, up.negotiated());
+    core.admitted(up.socket(), record);
+    record.reach(Stage::Relay);
+    let idle = idle.map(|limit| Idle::new(limit, &core.wheel));
+    relay((down, up), (idle, recall), &mut record.bytes, |read| core.scratch(read)).await
+}
+
+/// Request after request.
+async fn requests(down: Downstream, visit: Visit, record: &mut Record) -> Result<(), Failure> {
+    record.reach(Stage::Request);
+    let visit = Rc::new(visit);
+    let ended = http::serve(down, visit.clone()).await;
+    record.bytes = visit.bytes.get();
+    ended
+}
+
+/// A listener without TLS: its one site at once, or requests by their hosts.
+async fn plain(core: &Rc<Core>, socket: Socket, listener: Arc<Listener>, record: &mut Record) -> Result<(), Failure> {
     record.reach(Stage::Route);
+    let (idle, http) = (listener.plan.limits.idle, listener.http.clone());
+    if listener.plan.mode == Mode::Http {
+        let redirect = listener.redirect;
+        drop(listener);
+        let down = Downstream::Plain(socket);
+        let visit = Visit::new(core, (http, None), (record, &down)).redirecting(redirect);
+        return requests(down, visit, record).await;
+    }
     let site = listener.sites.nameless().cloned();
     let site = site.ok_or_else(|| Failure::refused(Stage::Route, Fault::Operator, "no site on this listener"))?;
     record.routed(&site);
-    let idle = listener.plan.limits.idle;
     drop(listener);
-    serve(core, (Downstream::Plain(socket), site, idle), record).await
+    let down = Downstream::Plain(socket);
+    serve(core, Admitted { down, site, idle, http }, record).await
 }
 
 /// A hello that no configuration fits: the right alert, and the reason in metrics and record.

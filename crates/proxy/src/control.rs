@@ -4,12 +4,13 @@ use crate::{
     admin::Admin,
     clock, config,
     config::{Loaded, Reading},
-    core::Shared,
+    core::{Order, Shared},
     doors::{Doors, Fresh},
     log::Files,
     material::SelfSigned,
     reload::{refresh, reload},
     start::{ReloadError, Shutdown, StartError, system},
+    upstream,
     watch::{Change, Seen, Watch, Watched},
 };
 use std::{
@@ -20,15 +21,15 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    runtime::Builder,
+    runtime::{Builder, LocalOptions},
     select,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
 };
 
-/// Names of upstream servers are looked up this often: the system's resolver does not tell how long an answer holds.
-const RESOLVE: Duration = Duration::from_secs(30);
+/// What time alone changes is looked at this often: ticket keys, certificates that expire.
+const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How often a drain looks whether all is done.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -79,7 +80,10 @@ pub(crate) fn start(control: Control, doors: (Doors, Fresh), mailbox: Mailbox) -
     let (ready, started) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
         let _log = control.shared.books.log.enter();
-        let runtime = match Builder::new_current_thread().enable_all().build() {
+        let runtime = match Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+        {
             Ok(runtime) => runtime,
             Err(error) => return drop(ready.send(Err(system("cannot start the control thread")(error)))),
         };
@@ -111,9 +115,10 @@ pub(crate) fn notice(loaded: &Loaded) {
 impl Control {
     async fn run(mut self, (mut doors, fresh): (Doors, Fresh), (commands, mut inbox): Mailbox, admin: Admin) {
         doors.listen(&self.shared, fresh);
+        upstream::attend(&self.shared);
         let mut admin = admin.serve(&self.shared, &commands);
-        let mut resolve = interval(RESOLVE);
-        resolve.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut watch = Watch::new();
         let mut out_of_time = Vec::new();
         tracing::info!(
@@ -125,8 +130,7 @@ impl Control {
         let ending = loop {
             let command = select! {
                 command = inbox.recv() => command.unwrap_or(Command::End),
-                _ = resolve.tick() => {
-                    self.resolve();
+                _ = heartbeat.tick() => {
                     self.shared.tickets.rotate();
                     out_of_time = self.tell_of_time(&out_of_time);
                     continue;
@@ -142,6 +146,7 @@ impl Control {
             match command {
                 Command::Reload(answer) => {
                     let result = reload(&mut self, &mut doors, (&mut admin, &commands)).await;
+                    upstream::attend(&self.shared);
                     if let Some(answer) = answer {
                         let _ = answer.send(result.map_err(ReloadError::Rejected));
                     }
@@ -199,18 +204,6 @@ impl Control {
         }
     }
 
-    /// Looks names up on a thread of the runtime's pool: a resolver may take seconds.
-    fn resolve(&self) {
-        for upstream in self.shared.live.load().upstreams.iter().filter(|u| u.has_names()) {
-            let (upstream, log) = (upstream.clone(), self.shared.books.log.clone());
-            // it ends when the resolver answers, and is waited for by the runtime
-            tokio::task::spawn_blocking(move || {
-                let _log = log.enter();
-                upstream.resolve();
-            });
-        }
-    }
-
     /// Readiness, accepting, connections, in this order; a second signal cuts it short.
     async fn end(self, mut doors: Doors, ending: Ending, inbox: &mut mpsc::UnboundedReceiver<Command>) {
         if ending == Ending::Drain {
@@ -243,6 +236,7 @@ impl Control {
         );
         sleep(plan.delay).await;
         doors.close_all(&self.shared).await;
+        self.shared.order_all(|| Order::WindDown);
         let end = Instant::now() + plan.grace;
         select! {
             () = sleep_until(end) => {}

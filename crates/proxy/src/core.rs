@@ -1,11 +1,13 @@
 //! One event loop per core: a connection lives and dies on its core, and cores share only what stands in [`Shared`].
 use crate::{
     connection,
+    http::{pool::Pool, quiet::Quiet},
     listener::{
         Listener,
         accept::{Accepted, Attachable, Handshaking, Listening, accept},
-        gate::{Addresses, Permits},
+        gate::{Addresses, Permits, Place},
     },
+    metrics::Requests,
     record::{Books, Peer, Record},
     relay::SCRATCH,
     snapshot::{Door, Live},
@@ -44,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) books: Arc<Books>,
     pub(crate) tickets: Arc<Tickets>,
     pub(crate) hook: Option<Hook>,
+    /// Of requests that found no site.
+    pub(crate) nowhere_requests: Arc<Requests>,
     loads: Loads,
     orders: Vec<mpsc::UnboundedSender<Order>>,
     handshakes: Arc<Permits>,
@@ -61,6 +65,10 @@ pub(crate) enum Order {
     Listen(Door, ListenSocket),
     /// Stop listening there; the answer comes when the queue is empty and the socket closed.
     Unlisten(Door, oneshot::Sender<()>),
+    /// The configuration is another.
+    Changed,
+    /// Connections at rest end, and what runs is the last of its connection.
+    WindDown,
     End,
 }
 
@@ -75,6 +83,10 @@ pub(crate) struct Core {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) wheel: Rc<Wheel>,
+    /// Connections to servers that rest between requests.
+    pub(crate) pool: Rc<Pool>,
+    /// Connections of clients that do.
+    pub(crate) quiet: Quiet,
     scratch: RefCell<Box<[u8]>>,
 }
 
@@ -90,6 +102,7 @@ impl Shared {
     ) -> (Arc<Shared>, Mailboxes) {
         let (orders, mailboxes) = (0..cores).map(|_| mpsc::unbounded_channel()).unzip();
         let shared = Shared {
+            nowhere_requests: books.metrics.requests(&books.nowhere),
             live,
             books,
             tickets,
@@ -116,6 +129,13 @@ impl Shared {
         let _ = self.orders[core].send(order);
     }
 
+    /// Tells every core.
+    pub(crate) fn order_all(&self, order: impl Fn() -> Order) {
+        for core in 0..self.cores() {
+            self.order(core, order());
+        }
+    }
+
     /// Tells every core to end.
     pub(crate) fn end_cores(&self) {
         for core in 0..self.cores() {
@@ -131,12 +151,14 @@ impl Shared {
     /// A place among the handshakes in flight.
     pub(crate) fn handshake(&self, address: Option<IpAddr>) -> Result<Handshaking, &'static str> {
         let permit = self.handshakes.try_acquire().ok_or("too many handshakes in flight")?;
-        let enter = |address| self.addresses.enter(address, HANDSHAKES_PER_ADDRESS);
-        let place = match address {
-            None => None,
-            Some(address) => Some(enter(address).ok_or("too many handshakes in flight from this address")?),
-        };
+        let place = address.map(|address| self.handshake_of(address)).transpose()?;
         Ok(Handshaking::new(permit, place))
+    }
+
+    /// And among those of an address.
+    pub(crate) fn handshake_of(&self, address: IpAddr) -> Result<Place, &'static str> {
+        let place = self.addresses.enter(address, HANDSHAKES_PER_ADDRESS);
+        place.ok_or("too many handshakes in flight from this address")
     }
 }
 
@@ -179,6 +201,11 @@ impl Core {
     pub(crate) fn record(&self, listener: &Listener, peer: Peer) -> Record {
         let id = self.shared.next_id.fetch_add(1, Relaxed);
         Record::new(self.shared.books.clone(), id, listener.name.clone(), peer)
+    }
+
+    /// A number for the next request.
+    pub(crate) fn request_id(&self) -> u64 {
+        self.shared.next_id.fetch_add(1, Relaxed)
     }
 
     pub(crate) fn books(&self) -> &Books {
@@ -224,6 +251,8 @@ pub(crate) fn start(
                     index,
                     shared,
                     wheel: Wheel::new(),
+                    pool: Rc::default(),
+                    quiet: Quiet::default(),
                     scratch,
                 });
                 runtime.block_on(run(core, orders));
@@ -237,6 +266,7 @@ async fn run(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<Order>) {
     let mut listening: HashMap<Door, (oneshot::Sender<()>, tokio::task::JoinHandle<()>)> = HashMap::new();
     // ends with the runtime
     spawn_local(core.wheel.clone().turn());
+    spawn_local(core.pool.clone().turn());
     while let Some(order) = orders.recv().await {
         match order {
             Order::Serve(socket, accepted) => core.serve(socket, *accepted),
@@ -256,6 +286,8 @@ async fn run(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<Order>) {
                 // nobody waits any more when the control thread has ended
                 let _ = done.send(());
             }
+            Order::Changed => core.quiet.stir(),
+            Order::WindDown => core.quiet.end(),
             Order::End => break,
         }
     }

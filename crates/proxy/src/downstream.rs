@@ -142,9 +142,9 @@ pub(crate) fn tls_failure(stage: Stage, error: &rustls::Error) -> Failure {
 }
 
 /// Lends a polled socket to what wants `io::Write`.
-struct Writer<'a, 'c> {
-    socket: &'a mut Socket,
-    cx: &'a mut Context<'c>,
+pub(crate) struct Writer<'a, 'c> {
+    pub(crate) socket: &'a mut Socket,
+    pub(crate) cx: &'a mut Context<'c>,
 }
 
 impl Write for Writer<'_, '_> {

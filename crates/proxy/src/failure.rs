@@ -8,6 +8,8 @@ use std::{borrow::Cow, io};
 pub enum Stage {
     /// Just accepted: limits and lists.
     Accept,
+    /// Waiting for a PROXY protocol header.
+    ProxyHeader,
     /// Waiting for a whole ClientHello.
     Hello,
     /// Looking for its site.
@@ -20,6 +22,8 @@ pub enum Stage {
     Connect,
     /// Bytes flow.
     Relay,
+    /// A request is under way.
+    Request,
 }
 
 /// How a connection ended.
@@ -55,12 +59,14 @@ impl Stage {
     pub fn as_str(self) -> &'static str {
         match self {
             Stage::Accept => "accept",
+            Stage::ProxyHeader => "proxy_header",
             Stage::Hello => "hello",
             Stage::Route => "route",
             Stage::Handshake => "handshake",
             Stage::Policy => "policy",
             Stage::Connect => "connect",
             Stage::Relay => "relay",
+            Stage::Request => "request",
         }
     }
 }
@@ -118,7 +124,7 @@ pub(crate) fn describe(error: &io::Error) -> Cow<'static, str> {
         io::ErrorKind::ConnectionRefused => "connection refused".into(),
         io::ErrorKind::BrokenPipe => "closed while we wrote".into(),
         io::ErrorKind::TimedOut => "timed out".into(),
-        io::ErrorKind::UnexpectedEof => "closed in the middle".into(),
+        io::ErrorKind::UnexpectedEof if error.get_ref().is_none() => "closed in the middle".into(),
         _ => error.to_string().into(),
     }
 }

@@ -16,6 +16,7 @@ mod core;
 mod doors;
 mod downstream;
 mod farewell;
+mod http;
 mod key_log;
 mod listener;
 mod log;

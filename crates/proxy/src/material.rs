@@ -1,9 +1,11 @@
 //! Reading what a plan names: certificates, keys, client CAs. Control thread only.
 use crate::{
     config::{Explained, Origin, Problem},
+    http::answer::Pages,
     plan::{CertificateFiles, Certificates, ClientAuthPlan, SitePlan},
     watch::{Print, Seen},
 };
+use bytes::Bytes;
 use portcullis_tls::{
     identity::{self, Identity, IdentityError},
     server::ClientAuth,
@@ -17,6 +19,10 @@ use std::{
     sync::Arc,
 };
 use zeroize::Zeroizing;
+
+mod origin;
+
+pub(crate) use origin::Outfit;
 
 /// A certificate file beyond this is none: an ML-DSA-87 chain of ten with its key is 150 kB.
 pub(crate) const MAX_FILE: u64 = 4 * 1024 * 1024;
@@ -42,6 +48,8 @@ pub(crate) struct Kept {
     outlived: HashSet<CertificateFiles>,
     client_auth: HashMap<String, ClientAuth>,
     secrets: HashMap<PathBuf, Arc<SharedSecret>>,
+    pages: HashMap<PathBuf, Bytes>,
+    outfits: HashMap<String, Arc<Outfit>>,
     made: Option<Vec<Arc<Identity>>>,
     /// What runs on its last good state.
     pub(crate) failed: Vec<Failed>,
@@ -59,7 +67,7 @@ pub(crate) enum Broken<'a> {
 /// Something that runs on its last good state, because its files are of no use.
 #[derive(Clone)]
 pub(crate) struct Failed {
-    /// Which site's.
+    /// Which site's; empty where it is an upstream's.
     pub(crate) site: String,
     /// What is wrong.
     pub(crate) problem: Problem,
@@ -77,6 +85,9 @@ pub(crate) struct Materials<'a> {
     outlived: HashSet<CertificateFiles>,
     client_auth: HashMap<String, ClientAuth>,
     secrets: HashMap<PathBuf, Arc<SharedSecret>>,
+    pages: HashMap<PathBuf, Bytes>,
+    outfits: HashMap<String, Arc<Outfit>>,
+    system_roots: Option<Arc<origin::SystemRoots>>,
     made: Option<Vec<Arc<Identity>>>,
     failed: Vec<Failed>,
     pub(crate) problems: Vec<Problem>,
@@ -100,6 +111,9 @@ impl<'a> Materials<'a> {
             outlived: HashSet::new(),
             client_auth: HashMap::new(),
             secrets: HashMap::new(),
+            pages: HashMap::new(),
+            outfits: HashMap::new(),
+            system_roots: None,
             made: broken.kept().and_then(|kept| kept.made.clone()),
             failed: Vec::new(),
             problems: Vec::new(),
@@ -158,11 +172,34 @@ impl<'a> Materials<'a> {
         Some(secret)
     }
 
+    /// The pages that an http site answers errors with.
+    pub(crate) fn pages(&mut self, site: &SitePlan) -> Pages {
+        let mut pages = Vec::new();
+        for (status, path) in site.service.pages() {
+            let page = match self.of(path) {
+                Ok(content) => Some(Bytes::copy_from_slice(&content)),
+                Err((message, hint)) => {
+                    let last = self.broken.kept().and_then(|kept| kept.pages.get(path)).cloned();
+                    let state = (last.is_some(), self.is_new(path));
+                    self.unusable(site, "errors", (format!("error page {message}"), hint), state);
+                    last
+                }
+            };
+            if let Some(page) = page {
+                self.pages.insert(path.clone(), page.clone());
+                pages.push((status, path.as_path(), page));
+            }
+        }
+        Pages::new(pages)
+    }
+
     /// Whether a file that a site names besides its certificates is not what it was.
     pub(crate) fn others_changed(&self, site: &SitePlan) -> bool {
         let clients = site.client_auth.iter();
         let clients = clients.flat_map(|plan| [&plan.ca].into_iter().chain(&plan.crl));
-        let mut others = clients.chain(&site.resumption.secret_file);
+        let mut others = clients
+            .chain(&site.resumption.secret_file)
+            .chain(site.service.pages().map(|(_, path)| path));
         others.any(|path| self.is_new(path))
     }
 
@@ -196,6 +233,8 @@ impl<'a> Materials<'a> {
             outlived: self.outlived,
             client_auth: self.client_auth,
             secrets: self.secrets,
+            pages: self.pages,
+            outfits: self.outfits,
             made: self.made,
             failed: self.failed,
         }
@@ -233,9 +272,13 @@ impl<'a> Materials<'a> {
     }
 
     fn told(&self, site: &SitePlan, key: &str, message: String, hint: Option<&str>) -> Problem {
+        self.told_of(("site", &site.name), key, (message, hint))
+    }
+
+    fn told_of(&self, (kind, name): (&str, &str), key: &str, (message, hint): (String, Option<&str>)) -> Problem {
         Problem {
-            origin: self.origin(&format!("site.{}.{key}", site.name)),
-            message: format!("site \"{}\": {message}", site.name),
+            origin: self.origin(&format!("{kind}.{name}.{key}")),
+            message: format!("{kind} \"{name}\": {message}"),
             hint: hint.map(str::to_owned),
         }
     }
@@ -429,4 +472,53 @@ pub(crate) fn read_up_to(limit: u64, path: &Path) -> io::Result<Zeroizing<Vec<u8
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Loaded, Source, load_text},
+        http::answer::Reader,
+    };
+
+    fn loaded(page: &Path) -> Loaded {
+        let text = format!(
+            "[[listener]]\nlisten = ['127.0.0.1:1']\nplain = true\nmode = 'http'\n[[site]]\nerrors = {{ 502 = '{}' }}\nupstream = 'b'\n[upstream.b]\nservers = ['h:1']\n",
+            page.display()
+        );
+        load_text(&Source::default(), &text).expect("a good file")
+    }
+
+    fn page(pages: &Pages) -> String {
+        let reader = Reader {
+            accept: b"",
+            request_id: "",
+        };
+        String::from_utf8_lossy(&pages.error(502, reader).body).into_owned()
+    }
+
+    #[test]
+    fn an_error_page_that_is_gone_stays_as_it_was_and_is_a_problem_at_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("502.html");
+        let loaded = loaded(&file);
+        let site = &loaded.plan.sites[0];
+        let mut first = Materials::new(&loaded.explained, None, Broken::Refuses);
+        first.pages(site);
+        let problem = first.problems.pop().map(|problem| problem.to_string());
+        let expected = format!(
+            "portcullis.toml:6: site \"default\": error page {}: no such file",
+            file.display()
+        );
+        assert_eq!(problem.unwrap_or_default().lines().next(), Some(expected.as_str()));
+        std::fs::write(&file, "back soon").unwrap();
+        let mut second = Materials::new(&loaded.explained, None, Broken::Refuses);
+        assert_eq!(page(&second.pages(site)), "back soon");
+        let kept = second.kept();
+        std::fs::remove_file(&file).unwrap();
+        let mut third = Materials::new(&loaded.explained, None, Broken::Keeps(&kept));
+        assert_eq!(page(&third.pages(site)), "back soon");
+        assert!(third.problems.is_empty() && third.failed[0].is_news && third.others_changed(site));
+    }
 }

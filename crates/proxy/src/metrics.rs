@@ -1,5 +1,6 @@
 //! The numbers of SPEC 6. Labels come from the configuration or from closed lists, never from a peer.
 use crate::record::Record;
+use portcullis_tls::negotiated::Negotiated;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder, text::encode},
@@ -23,6 +24,9 @@ const SECONDS: [f64; 11] = [0.00025, 0.0005, 0.001, 0.002, 0.004, 0.016, 0.064, 
 /// Buckets of handshake bytes: a resumption to an ML-DSA-87 chain with intermediates; 14,600 is ten segments.
 const BYTES: [f64; 8] = [1024.0, 2048.0, 4096.0, 8192.0, 14600.0, 20480.0, 40960.0, 81920.0];
 
+/// Buckets of a request's time: a millisecond, a fast local backend, up to a minute, the default limit of a slow one.
+const REQUEST_SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1.0, 4.0, 15.0, 60.0];
+
 /// Every metric of one running proxy.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -33,8 +37,12 @@ pub(crate) struct Metrics {
     handshake_bytes: Family<ByteLabels, Histogram>,
     policy: Family<PolicyLabels, Counter>,
     bytes: Family<SiteByteLabels, Counter>,
+    requests: Family<RequestLabels, Counter>,
+    request_seconds: Family<SiteLabel, Histogram>,
     upstream_open: Family<UpstreamLabel, Gauge>,
     upstream_failures: Family<UpstreamLabel, Counter>,
+    upstream_handshakes: Family<OriginLabels, Counter>,
+    upstream_healthy: Family<ServerLabels, Gauge>,
     alerts: Family<AlertLabel, Counter>,
     not_after: Family<CertificateLabels, Gauge>,
     next_update: Family<ListLabels, Gauge>,
@@ -80,11 +88,30 @@ labels! {
     ByteLabels { direction: &'static str, key_exchange: &'static str, authentication: &'static str }
     PolicyLabels { site: Label, scope: &'static str, rule: &'static str, decision: &'static str }
     SiteByteLabels { site: Label, direction: &'static str, key_exchange: &'static str }
+    RequestLabels { site: Label, method: &'static str, status: u16 }
     UpstreamLabel { upstream: Label }
+    ServerLabels { upstream: Label, server: Label }
+    OriginLabels { upstream: Label, group: &'static str, key_exchange: &'static str, authentication: &'static str }
     AlertLabel { alert: &'static str }
     CertificateLabels { site: Label, algorithm: &'static str, index: usize }
     ListLabels { site: Label, index: usize }
     ResultLabel { result: &'static str }
+}
+
+/// Counts a site's requests.
+pub(crate) struct Requests {
+    site: Label,
+    count: Family<RequestLabels, Counter>,
+    seconds: Histogram,
+}
+
+impl Requests {
+    /// A request is over; status 0: it was never answered.
+    pub(crate) fn count(&self, method: &'static str, status: u16, took: Duration) {
+        let site = self.site.clone();
+        self.count.get_or_create(&RequestLabels { site, method, status }).inc();
+        self.seconds.observe(took.as_secs_f64());
+    }
 }
 
 /// What a reload came to.
@@ -114,8 +141,12 @@ impl Metrics {
             handshake_bytes: Family::new_with_constructor(|| Histogram::new(BYTES)),
             policy: Family::default(),
             bytes: Family::default(),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
             upstream_open: Family::default(),
             upstream_failures: Family::default(),
+            upstream_handshakes: Family::default(),
+            upstream_healthy: Family::default(),
             alerts: Family::default(),
             not_after: Family::default(),
             next_update: Family::default(),
@@ -130,6 +161,17 @@ impl Metrics {
         };
         metrics.register();
         metrics
+    }
+
+    /// The counts of a site's requests.
+    pub(crate) fn requests(&self, site: &Label) -> Arc<Requests> {
+        Arc::new(Requests {
+            site: site.clone(),
+            count: self.requests.clone(),
+            seconds: self
+                .request_seconds
+                .get_or_create_owned(&SiteLabel { site: site.clone() }),
+        })
     }
 
     /// The text of `/metrics`.
@@ -159,6 +201,32 @@ impl Metrics {
         self.upstream_failures.get_or_create_owned(&UpstreamLabel {
             upstream: upstream.clone(),
         })
+    }
+
+    /// What a server's health checks say.
+    pub(crate) fn upstream_health(&self, upstream: &Label, server: &Arc<str>, healthy: bool) {
+        let labels = ServerLabels {
+            upstream: upstream.clone(),
+            server: Label(server.clone()),
+        };
+        self.upstream_healthy.get_or_create(&labels).set(i64::from(healthy));
+    }
+
+    /// Servers that are checked, replacing those of an older configuration.
+    pub(crate) fn upstreams_health<'a>(&self, all: impl Iterator<Item = (&'a Label, &'a Arc<str>, bool)>) {
+        self.upstream_healthy.clear();
+        all.for_each(|(upstream, server, healthy)| self.upstream_health(upstream, server, healthy));
+    }
+
+    /// A handshake with a server of an upstream ended well.
+    pub(crate) fn upstream_handshake(&self, upstream: &Label, facts: &Negotiated) {
+        let labels = OriginLabels {
+            upstream: upstream.clone(),
+            group: facts.group.and_then(|g| g.entry()).map_or("", |g| g.name),
+            key_exchange: facts.key_exchange().as_str(),
+            authentication: facts.authentication.as_str(),
+        };
+        self.upstream_handshakes.get_or_create(&labels).inc();
     }
 
     /// The expiry of every certificate in use, replacing what an older configuration had.
@@ -311,6 +379,17 @@ impl Metrics {
             .inc();
     }
 
+    /// A route's rule decided on a request.
+    pub(crate) fn request_policy(&self, site: &Label, rule: &'static str, decision: &'static str) {
+        let labels = PolicyLabels {
+            site: site.clone(),
+            scope: "request",
+            rule,
+            decision,
+        };
+        self.policy.get_or_create(&labels).inc();
+    }
+
     fn register(&mut self) {
         let r = &mut self.registry;
         r.register(
@@ -338,6 +417,17 @@ impl Metrics {
         r.register("portcullis_policy", "Decisions of the policy", self.policy.clone());
         r.register("portcullis_bytes", "Application bytes relayed", self.bytes.clone());
         r.register(
+            "portcullis_requests",
+            "Requests that ended, by how they were answered",
+            self.requests.clone(),
+        );
+        r.register_with_unit(
+            "portcullis_request_duration",
+            "From a request's head to the end of its answer",
+            Unit::Seconds,
+            self.request_seconds.clone(),
+        );
+        r.register(
             "portcullis_upstream_connections_open",
             "Connections open to upstreams now",
             self.upstream_open.clone(),
@@ -346,6 +436,16 @@ impl Metrics {
             "portcullis_upstream_failures",
             "Failed connects to upstream servers",
             self.upstream_failures.clone(),
+        );
+        r.register(
+            "portcullis_upstream_handshakes",
+            "TLS handshakes completed with upstream servers",
+            self.upstream_handshakes.clone(),
+        );
+        r.register(
+            "portcullis_upstream_healthy",
+            "1 while the health checks of an upstream's server say that it is healthy",
+            self.upstream_healthy.clone(),
         );
         r.register(
             "portcullis_alerts_received",

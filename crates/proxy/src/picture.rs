@@ -1,17 +1,18 @@
 //! What a configuration comes to, for `check`: listeners, sites, certificates, flights, and what to worry about.
 use crate::{
     clock,
-    plan::{Certificates, ListenerPlan, SitePlan},
+    plan::{Certificates, ForwardPlan, ListenerPlan, OriginTls, ServicePlan, SitePlan},
     snapshot::Snapshot,
 };
 use portcullis_tls::{
     compression::CertificateCompression,
-    identity::Identity,
+    identity::{Certificate, Identity},
     negotiated::{Authentication, Version},
     policy::{Policy, Stance},
-    server::{ClientAuthMode, Server},
+    server::{ClientAuth, ClientAuthMode, Server},
 };
 use portcullis_wire::GroupId;
+use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -67,10 +68,31 @@ pub struct SitePicture {
     pub client_auth: &'static str,
     /// Its certificates, in its order.
     pub certificates: Vec<CertificatePicture>,
-    /// Its upstream.
+    /// Its upstream, or all of them with commas between.
     pub upstream: String,
     /// Whose servers are these.
     pub servers: Vec<String>,
+    /// TLS towards each that has it; to the others bytes go in the clear.
+    pub upstream_tls: Vec<OriginPicture>,
+}
+
+/// TLS towards an upstream.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct OriginPicture {
+    /// The name its servers must bear; None: the host of each address.
+    pub server_name: Option<String>,
+    /// The file of trusted certificates; None: the system's.
+    pub ca: Option<String>,
+    /// TLS versions.
+    pub versions: Vec<&'static str>,
+    /// Groups, in the order they are written.
+    pub groups: Vec<String>,
+    /// What is demanded of the key exchange.
+    pub key_exchange: &'static str,
+    /// And of authentication.
+    pub authentication: &'static str,
+    /// What is shown to servers that ask.
+    pub certificates: Vec<String>,
 }
 
 /// A certificate of a site.
@@ -157,7 +179,10 @@ impl Snapshot {
 
     fn site(&self, index: usize, now: i64, warnings: &mut Vec<Warning>) -> SitePicture {
         let plan = &self.plan.sites[index];
-        let upstream = &self.plan.upstreams[plan.upstream];
+        let mut led_to: Vec<usize> = plan.service.upstreams().collect();
+        led_to.sort_unstable();
+        led_to.dedup();
+        let upstreams: Vec<_> = led_to.iter().map(|&at| &self.plan.upstreams[at]).collect();
         let on: Vec<&ListenerPlan> = plan.listeners.iter().map(|&l| &self.plan.listeners[l]).collect();
         let policy = on
             .iter()
@@ -171,6 +196,12 @@ impl Snapshot {
             .map(|(at, i)| certificate(plan, (at, i), server))
             .collect();
         warn(plan, policy, (identities, &certificates, now), warnings);
+        let forwarded = about_forward(plan, self.client_auth[index].as_deref());
+        warnings.extend(forwarded.map(|(message, hint)| Warning {
+            site: plan.name.clone(),
+            message,
+            hint: hint.to_owned(),
+        }));
         let problems = self.client_auth[index].iter().flat_map(|auth| auth.problems(now));
         warnings.extend(problems.map(|problem| Warning {
             site: plan.name.clone(),
@@ -192,8 +223,13 @@ impl Snapshot {
                 None => "none",
             },
             certificates,
-            upstream: upstream.name.clone(),
-            servers: upstream.servers.iter().map(ToString::to_string).collect(),
+            upstream: upstreams.iter().map(|u| u.name.as_str()).collect::<Vec<_>>().join(", "),
+            servers: upstreams
+                .iter()
+                .flat_map(|u| &u.servers)
+                .map(|server| server.address.to_string())
+                .collect(),
+            upstream_tls: upstreams.iter().filter_map(|u| u.tls.as_ref()).map(origin).collect(),
         }
     }
 
@@ -213,6 +249,19 @@ fn listener(plan: &ListenerPlan) -> ListenerPicture {
         addresses: plan.listen.iter().map(ToString::to_string).collect(),
         mode: plan.mode.as_str(),
         plain: plan.plain,
+    }
+}
+
+fn origin(tls: &OriginTls) -> OriginPicture {
+    let chains = tls.certificates.iter().map(|files| files.chain.display().to_string());
+    OriginPicture {
+        server_name: tls.server_name.clone(),
+        ca: tls.ca.as_ref().map(|ca| ca.display().to_string()),
+        versions: tls.settings.versions.iter().map(|v| v.as_str()).collect(),
+        groups: tls.settings.groups.iter().map(GroupId::to_string).collect(),
+        key_exchange: tls.policy.key_exchange.as_str(),
+        authentication: tls.policy.authentication.as_str(),
+        certificates: chains.collect(),
     }
 }
 
@@ -413,6 +462,25 @@ fn about_policy(
     }
 }
 
+/// A whole certificate in a field: backends take heads of 8 to 64 kB, and a leaf under ML-DSA is 5 to 10.
+fn about_forward(site: &SitePlan, auth: Option<&ClientAuth>) -> Option<(String, &'static str)> {
+    let word = match site.client_auth.as_ref()?.forward {
+        ForwardPlan::Cert => "cert",
+        ForwardPlan::Chain => "chain",
+        ForwardPlan::Identity | ForwardPlan::None => return None,
+    };
+    let is_http = matches!(site.service, ServicePlan::Http(_));
+    let is_pq = |der: &CertificateDer<'_>| Certificate::from_der(der).is_ok_and(|ca| ca.signature_is_pq);
+    let may_be_large = auth?.roots.iter().any(is_pq);
+    (is_http && may_be_large).then(|| {
+        let message = format!("client_auth.forward = \"{word}\" sends ML-DSA certificates of 5 to 10 kB in a field");
+        (
+            message,
+            "many backends take less: \"identity\" names the client in a line",
+        )
+    })
+}
+
 /// A name that the public resolves: not one of the endings kept for private use.
 fn is_public(name: &str) -> bool {
     const PRIVATE: [&str; 9] = [
@@ -428,4 +496,40 @@ fn is_public(name: &str) -> bool {
     ];
     let private = |ending: &str| name == ending || name.ends_with(&format!(".{ending}"));
     name.contains('.') && name.parse::<std::net::IpAddr>().is_err() && !PRIVATE.iter().any(|e| private(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, load_text};
+    use portcullis_tls::identity::certificates_from_pem;
+
+    #[test]
+    fn large_certificates_in_a_field_are_worth_a_word() {
+        let ca = |pem: &str| {
+            let roots = certificates_from_pem(pem.as_bytes()).unwrap();
+            ClientAuth::new(
+                ClientAuthMode::Required,
+                roots.into_iter().map(|(der, _)| der).collect(),
+            )
+        };
+        let ml_dsa = ca(include_str!("../../tls/testdata/mldsa65.pem"));
+        let ecdsa = ca(include_str!("../../tls/testdata/p256.pem"));
+        let table = [
+            ("http", "cert", &ml_dsa, true),
+            ("http", "chain", &ml_dsa, true),
+            ("http", "identity", &ml_dsa, false),
+            ("http", "none", &ml_dsa, false),
+            ("http", "chain", &ecdsa, false),
+            ("tcp", "chain", &ml_dsa, false),
+        ];
+        for (mode, forward, auth, expected) in table {
+            let text = format!(
+                "[[listener]]\nlisten = ['127.0.0.1:1']\nmode = '{mode}'\n[[site]]\ncertificates = [{{ chain = 'a' }}]\nclient_auth = {{ mode = 'required', ca = 'a', forward = '{forward}' }}\nupstream = 'b'\n[upstream.b]\nservers = ['h:1']\n"
+            );
+            let plan = load_text(&Source::default(), &text).expect("a good file").plan;
+            let told = about_forward(&plan.sites[0], Some(auth));
+            assert_eq!(told.is_some(), expected, "{mode} {forward} {told:?}");
+        }
+    }
 }

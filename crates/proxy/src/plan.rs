@@ -8,6 +8,14 @@ use portcullis_tls::{
 };
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+mod http;
+
+pub use http::{
+    AccessPlan, ActionPlan, ConditionPlan, EditsPlan, FieldPlan, ForwardPlan, HeadersPlan, HostPlan, HttpLimits,
+    HttpListenerPlan, HttpPlan, PathPlan, Piece, RatePer, RatePlan, RedirectPlan, RespondPlan, RewritePlan, RoutePlan,
+    ServicePlan, UpstreamHttp, UpstreamHttpPlan,
+};
+
 /// Everything a configuration says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
@@ -122,6 +130,8 @@ pub struct ShutdownPlan {
 pub enum Mode {
     /// Terminates TLS and relays bytes.
     Tcp,
+    /// Terminates TLS and serves requests.
+    Http,
 }
 
 impl Mode {
@@ -129,6 +139,7 @@ impl Mode {
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::Tcp => "tcp",
+            Mode::Http => "http",
         }
     }
 }
@@ -140,14 +151,18 @@ pub struct ListenerPlan {
     pub name: String,
     /// Its addresses.
     pub listen: Vec<Address>,
-    /// Its mode.
+    /// The mode of its sites that say none.
     pub mode: Mode,
+    /// What concerns its http sites.
+    pub http: HttpListenerPlan,
     /// No TLS in.
     pub plain: bool,
     /// Its limits.
     pub limits: Limits,
     /// Who is turned away at accept.
     pub deny: Vec<IpNet>,
+    /// Who begins with a PROXY protocol header.
+    pub proxy_protocol: Vec<IpNet>,
     /// What its sites must at least demand.
     pub policy: Option<Policy>,
 }
@@ -165,7 +180,7 @@ pub struct Limits {
     pub hello: Option<Duration>,
     /// From accept until the handshake ends.
     pub handshake: Option<Duration>,
-    /// A connection without a byte either way ends; None: never.
+    /// A tcp connection without a byte either way ends; None: never.
     pub idle: Option<Duration>,
 }
 
@@ -192,8 +207,8 @@ pub struct SitePlan {
     pub client_auth: Option<ClientAuthPlan>,
     /// What it admits.
     pub policy: Policy,
-    /// Index of its upstream.
-    pub upstream: usize,
+    /// What is behind it.
+    pub service: ServicePlan,
 }
 
 /// Resumption of a site's sessions.
@@ -246,6 +261,8 @@ pub struct ClientAuthPlan {
     pub lists: Lists,
     /// `optional` admits who shows no certificate even where only some are allowed.
     pub anonymous: bool,
+    /// What the upstreams of an http site are told of it.
+    pub forward: ForwardPlan,
 }
 
 /// An upstream.
@@ -253,8 +270,115 @@ pub struct ClientAuthPlan {
 pub struct UpstreamPlan {
     /// Its name.
     pub name: String,
-    /// Its servers, taken in turn; a failed connect tries the next.
-    pub servers: Vec<Address>,
-    /// For one connect.
+    /// Its servers; a failed connect tries another.
+    pub servers: Vec<ServerPlan>,
+    /// How they take turns.
+    pub balance: Balance,
+    /// TLS towards them; None: bytes go in the clear.
+    pub tls: Option<OriginTls>,
+    /// How their health is asked for; None: only connects tell.
+    pub health: Option<HealthPlan>,
+    /// What servers are told of the connection before its bytes.
+    pub opening: Opening,
+    /// For one connect, the TLS handshake included.
     pub connect_timeout: Duration,
+    /// What requests to it are like.
+    pub http: UpstreamHttpPlan,
+    /// Other servers tried when a connect fails, and how often a request that is safe to repeat is sent again; None:
+    /// all servers, and [`UpstreamPlan::REPEATS`].
+    pub retries: Option<usize>,
+}
+
+impl UpstreamPlan {
+    /// One for a connection that went stale, one for a server that just died.
+    pub const REPEATS: usize = 2;
+
+    /// How often a request that is safe to repeat is sent again.
+    pub fn repeats(&self) -> usize {
+        self.retries.unwrap_or(UpstreamPlan::REPEATS)
+    }
+}
+
+/// What a server is told before the first byte.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opening {
+    /// Nothing.
+    None,
+    /// A PROXY protocol header of version 2.
+    ProxyV2,
+}
+
+/// A server of an upstream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerPlan {
+    /// Where it is.
+    pub address: Address,
+    /// Its share of the turns.
+    pub weight: u16,
+    /// Only for when no other is fit.
+    pub is_backup: bool,
+}
+
+/// How servers take turns.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Balance {
+    /// In turn, by weight.
+    RoundRobin,
+    /// The less busy of two drawn at random.
+    Random,
+    /// The least busy for its weight.
+    LeastConnections,
+    /// The same server for the same key, consistently.
+    Hash(HashOn),
+    /// The server that a signed cookie names; without one, in turn.
+    StickyCookie,
+}
+
+/// What a hash is taken of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HashOn {
+    /// The client's address.
+    Source,
+    /// A header of the request.
+    Header(String),
+    /// A cookie of the request.
+    Cookie(String),
+    /// The path and query of the request.
+    Uri,
+}
+
+/// TLS towards an upstream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OriginTls {
+    /// The name to ask for and to check; None: the host of each server's address.
+    pub server_name: Option<String>,
+    /// File of trusted certificates; None: the system's.
+    pub ca: Option<PathBuf>,
+    /// What to show a server that asks, in order.
+    pub certificates: Vec<CertificateFiles>,
+    /// Versions, groups, suites, signatures.
+    pub settings: Settings,
+    /// What a server must come to.
+    pub policy: Policy,
+    /// Application protocols, most wanted first.
+    pub alpn: Vec<Vec<u8>>,
+    /// Sessions kept of each server; 0: none is resumed.
+    pub sessions: usize,
+}
+
+/// How the health of servers is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HealthPlan {
+    /// What to get by HTTP; None: a connection, with its TLS handshake, is enough.
+    pub path: Option<String>,
+    /// From one check to the next.
+    pub interval: Duration,
+    /// For one check.
+    pub timeout: Duration,
+    /// Good checks in a row that make a server healthy again.
+    pub healthy: usize,
+    /// Bad checks in a row that make it unhealthy.
+    pub unhealthy: usize,
+    /// The status codes of a good answer; empty: 200 to 399.
+    pub status: Vec<u16>,
 }

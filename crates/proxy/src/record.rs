@@ -7,13 +7,14 @@ use crate::{
     metrics::{Label, Metrics},
     plan::LogFormat,
     site::Site,
+    upstream::Told,
 };
 use portcullis_tls::{
     failure::Fault,
     negotiated::{ClientCertificate, Negotiated},
     policy::Policy,
 };
-use portcullis_wire::{Escaped, GroupId, Hello};
+use portcullis_wire::{Escaped, GroupId, Hello, SchemeId};
 use serde::Serialize;
 use std::{
     fmt,
@@ -53,6 +54,7 @@ pub(crate) struct Record {
     /// The site as metrics know it.
     pub(crate) site_label: Label,
     peer: Peer,
+    announced: Option<Box<Announced>>,
     offer: Option<Box<Offer>>,
     negotiated: Option<Box<Negotiated>>,
     /// Whose certificate was refused, so that nothing was negotiated.
@@ -72,6 +74,14 @@ pub(crate) enum Peer {
     Unix,
 }
 
+/// What stands behind a peer that somebody else announced.
+struct Announced {
+    /// Who announced it.
+    direct: Peer,
+    /// Where the client connected to.
+    destination: Option<std::net::SocketAddr>,
+}
+
 /// What a client offered, kept for the line.
 struct Offer {
     sni: Option<String>,
@@ -81,6 +91,8 @@ struct Offer {
 struct Upstream {
     name: Label,
     server: Arc<str>,
+    /// What its TLS came to, kept small: a group, its class, and a signature.
+    facts: Option<(Option<GroupId>, &'static str, Option<SchemeId>)>,
 }
 
 enum Ending {
@@ -89,6 +101,16 @@ enum Ending {
     /// It never said a word: counted, not logged.
     Silent,
     Over(Result<(), Failure>),
+}
+
+impl Peer {
+    /// Its address, where it has one.
+    pub(crate) fn address(&self) -> Option<std::net::IpAddr> {
+        match self {
+            Peer::Ip(address) => Some(address.ip()),
+            Peer::Unix => None,
+        }
+    }
 }
 
 impl fmt::Display for Peer {
@@ -109,6 +131,7 @@ impl Record {
             site: books.nowhere.clone(),
             site_label: books.nowhere.clone(),
             peer,
+            announced: None,
             offer: None,
             negotiated: None,
             refused_client: None,
@@ -122,6 +145,16 @@ impl Record {
         }
     }
 
+    /// Its number in the log.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The name that its client asked for.
+    pub(crate) fn sni(&self) -> Option<&str> {
+        self.offer.as_ref()?.sni.as_deref()
+    }
+
     /// When the connection was accepted: every deadline counts from here.
     pub(crate) fn began(&self) -> Instant {
         self.began
@@ -129,6 +162,13 @@ impl Record {
 
     pub(crate) fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Its peer stands for another client, who connected there.
+    pub(crate) fn announced(&mut self, source: std::net::SocketAddr, destination: std::net::SocketAddr) {
+        let direct = std::mem::replace(&mut self.peer, Peer::Ip(source));
+        let destination = Some(destination);
+        self.announced = Some(Box::new(Announced { direct, destination }));
     }
 
     /// It has come this far.
@@ -161,11 +201,23 @@ impl Record {
         self.refused_client = Some(Box::new(certificate));
     }
 
-    pub(crate) fn connected(&mut self, upstream: &Label, server: &Arc<str>) {
+    pub(crate) fn connected(&mut self, upstream: &Label, server: &Arc<str>, facts: Option<&Negotiated>) {
         self.upstream = Some(Upstream {
             name: upstream.clone(),
             server: server.clone(),
+            facts: facts.map(|facts| (facts.group, facts.key_exchange().as_str(), facts.signature)),
         });
+    }
+
+    /// What a server may be told of it.
+    pub(crate) fn told(&self, destination: Option<std::net::SocketAddr>) -> Told<'_> {
+        Told {
+            peer: &self.peer,
+            destination: self.announced.as_ref().map_or(destination, |a| a.destination),
+            id: self.id,
+            sni: self.offer.as_ref().and_then(|o| o.sni.as_deref()),
+            negotiated: self.negotiated(),
+        }
     }
 
     /// The connection is over.
@@ -218,6 +270,7 @@ impl Record {
         let facts = self.negotiated();
         let client = facts.and_then(|n| n.client.as_deref());
         let client = client.or(self.refused_client.as_deref());
+        let origin = self.upstream.as_ref().and_then(|u| u.facts);
         let failure = self.failure();
         let alert = |pick: fn(&Failure) -> Option<portcullis_wire::alert::Alert>| {
             failure.and_then(pick).map(|a| a.to_string()).unwrap_or_default()
@@ -230,7 +283,7 @@ impl Record {
             site: &self.site.0,
             sni: self.offer.as_ref().and_then(|o| o.sni.as_deref()).unwrap_or_default(),
             peer: self.peer.to_string(),
-            direct_peer: self.peer.to_string(),
+            direct_peer: self.announced.as_ref().map_or(&self.peer, |a| &a.direct).to_string(),
             version: facts.map_or("", |n| n.version.as_str()),
             group: facts.and_then(|n| n.group).map(|g| g.to_string()).unwrap_or_default(),
             key_exchange: self.key_exchange(),
@@ -269,6 +322,12 @@ impl Record {
             bytes_out: self.bytes.outward,
             upstream: self.upstream.as_ref().map_or("", |u| &u.name.0),
             upstream_server: self.upstream.as_ref().map_or("", |u| &u.server),
+            upstream_group: origin
+                .and_then(|(group, ..)| group)
+                .map(|g| g.to_string())
+                .unwrap_or_default(),
+            upstream_key_exchange: origin.map_or("", |(_, class, _)| class),
+            upstream_signature: origin.and_then(|(.., s)| s).map(|s| s.to_string()).unwrap_or_default(),
             duration_us: self.began.elapsed().as_micros() as u64,
             outcome: self.outcome().as_str(),
             stage: failure.map_or("", |f| f.stage.as_str()),
@@ -347,6 +406,9 @@ struct Line<'a> {
     bytes_out: u64,
     upstream: &'a str,
     upstream_server: &'a str,
+    upstream_group: String,
+    upstream_key_exchange: &'static str,
+    upstream_signature: String,
     duration_us: u64,
     outcome: &'static str,
     stage: &'static str,
@@ -364,29 +426,29 @@ impl Line<'_> {
                 line.push('\n');
                 line
             }
-            LogFormat::Text => self.text(),
+            LogFormat::Text => text_line(self, &self.ts, self.event),
         }
     }
+}
 
-    /// The same fields for people: what is empty is left out.
-    fn text(&self) -> String {
-        use serde_json::Value;
-        let Ok(Value::Object(fields)) = serde_json::to_value(self) else {
-            unreachable!("a struct serializes to an object")
+/// The same fields for people: what is empty is left out.
+pub(crate) fn text_line(fields: &impl Serialize, ts: &str, event: &str) -> String {
+    use serde_json::Value;
+    let Ok(Value::Object(fields)) = serde_json::to_value(fields) else {
+        unreachable!("a struct serializes to an object")
+    };
+    let mut line = format!("{ts} info {event}");
+    for (name, value) in fields.iter().skip(2) {
+        let shown = match value {
+            Value::String(s) if s.is_empty() => continue,
+            Value::String(s) if !needs_quotes(s) => s.clone(),
+            Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+            value => value.to_string(),
         };
-        let mut line = format!("{} info connection", self.ts);
-        for (name, value) in fields.iter().skip(2) {
-            let shown = match value {
-                Value::String(s) if s.is_empty() => continue,
-                Value::String(s) if !needs_quotes(s) => s.clone(),
-                Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
-                value => value.to_string(),
-            };
-            line.push_str(&format!(" {name}={shown}"));
-        }
-        line.push('\n');
-        line
+        line.push_str(&format!(" {name}={shown}"));
     }
+    line.push('\n');
+    line
 }
 
 #[cfg(test)]
@@ -488,13 +550,18 @@ mod tests {
                 group: Some(GroupId(0x11ec)),
                 retry: false,
                 cipher: portcullis_wire::CipherId(0x1301),
-                signature: Some(portcullis_wire::SchemeId(0x0905)),
+                signature: Some(SchemeId(0x0905)),
                 authentication: portcullis_tls::negotiated::Authentication::Pq,
                 client_authentication: portcullis_tls::negotiated::ClientAuthentication::None,
                 client: None,
                 resumed: false,
                 alpn: None,
             };
+            record
+                .books
+                .metrics
+                .upstream_health(&Label::from("up"), &"h:1".into(), true);
+            record.books.metrics.upstream_handshake(&Label::from("up"), &facts);
             record.negotiated_as(facts);
             record.bytes = Bytes { inward: 1, outward: 2 };
             let (site, upstream, metrics) = (Label::from("shop"), Label::from("up"), &record.books.metrics);

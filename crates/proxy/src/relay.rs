@@ -6,6 +6,7 @@ use crate::{
     recall::Recall,
     record::Bytes,
     socket::Socket,
+    upstream::Stream,
     wheel::{Alarm, Wheel},
 };
 use portcullis_tls::failure::Fault;
@@ -32,10 +33,20 @@ pub(crate) enum Downstream {
     Plain(Socket),
 }
 
+/// What plain bytes are copied from and to.
+trait End {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    fn poll_shutdown_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+    /// What a read must bring at least to have been as large as it could.
+    fn full(&self, window: usize) -> usize;
+}
+
 /// Both ends, and how far each direction is.
 pub(crate) struct Relay<'a> {
     down: Downstream,
-    up: Socket,
+    up: Stream,
     bytes: &'a mut Bytes,
     inward: Direction,
     outward: Direction,
@@ -54,6 +65,8 @@ struct Direction {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ended {
     No,
+    /// Its source ended without saying so, as a broken one does.
+    CutShort,
     /// Its source is at its end; what it said last may still be on its way.
     Source,
     /// And its sink was told.
@@ -78,7 +91,7 @@ pub(crate) struct Idle {
 
 /// Moves bytes both ways; `scratch` lends the core's buffer for the time of one poll.
 pub(crate) async fn relay(
-    ends: (Downstream, Socket),
+    ends: (Downstream, Stream),
     (idle, recall): (Option<Idle>, Option<Recall>),
     bytes: &mut Bytes,
     scratch: impl Fn(&mut dyn FnMut(&mut [u8])),
@@ -101,8 +114,10 @@ pub(crate) async fn relay(
     .await;
     if result.is_err() {
         // neither end may take a stream that broke for one that ended
-        relay.up.reset_on_close();
-        relay.down.socket().reset_on_close();
+        relay.up.socket().reset_on_close();
+        if !relay.is_cut_short() {
+            relay.down.socket().reset_on_close();
+        }
     }
     result
 }
@@ -127,6 +142,12 @@ impl Relay<'_> {
         }
     }
 
+    /// The upstream's end came without its close_notify, and the client, who speaks TLS too, is told it likewise: all that
+    /// came before is delivered, and the connection ends without a close_notify. A reset would take bytes on their way along.
+    fn is_cut_short(&self) -> bool {
+        self.outward.ended == Ended::CutShort && matches!(self.down, Downstream::Tls(_))
+    }
+
     /// From the client to the upstream.
     fn poll_inward(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<Turn, Failure> {
         let before = self.bytes.inward;
@@ -141,7 +162,7 @@ impl Relay<'_> {
                 )?,
                 Downstream::Plain(socket) => {
                     let ends = (socket, &mut self.up, [Fault::Client, Fault::Upstream]);
-                    copy(cx, ends, &mut self.inward, &mut self.bytes.inward, scratch)?
+                    copy(cx, ends, (&mut self.inward, &mut self.bytes.inward), scratch)?
                 }
             };
             if step.is_pending() {
@@ -169,7 +190,7 @@ impl Relay<'_> {
                 Downstream::Plain(_) if self.outward.ended == Ended::Passed => Poll::Pending,
                 Downstream::Plain(socket) => {
                     let ends = (&mut self.up, socket, [Fault::Upstream, Fault::Client]);
-                    copy(cx, ends, &mut self.outward, &mut self.bytes.outward, scratch)?
+                    copy(cx, ends, (&mut self.outward, &mut self.bytes.outward), scratch)?
                 }
             };
             if step.is_pending() || self.outward.ended == Ended::Passed {
@@ -186,10 +207,13 @@ impl Relay<'_> {
 fn decrypt(
     cx: &mut Context<'_>,
     tls: &mut TlsStream,
-    up: &mut Socket,
+    up: &mut Stream,
     (direction, count): (&mut Direction, &mut u64),
     scratch: &mut [u8],
 ) -> Result<Poll<()>, Failure> {
+    if flush(cx, up, Fault::Upstream)?.is_pending() {
+        return Ok(Poll::Pending);
+    }
     let spill = tls.take_spill();
     let (taken, passed) = pass_on(cx, tls, up, count, &spill)?;
     if taken < spill.len() {
@@ -203,17 +227,14 @@ fn decrypt(
         direction.ended = Ended::Source;
     }
     if direction.ended == Ended::Source {
-        up.shutdown_write()
-            .map_err(|e| Failure::io(Stage::Relay, Fault::Upstream, &e))?;
-        direction.ended = Ended::Passed;
-        return Ok(Poll::Ready(()));
+        return pass_end(cx, up, direction, Fault::Upstream);
     }
     let window = direction.window.min(scratch.len());
     let read = match tls.poll_ciphertext(cx, &mut scratch[..window]) {
         Poll::Pending => return Ok(Poll::Pending),
         Poll::Ready(read) => read.map_err(|e| Failure::io(Stage::Relay, Fault::Client, &e))?,
     };
-    direction.resize(read);
+    direction.resize(read, window);
     let (taken, passed) = pass_on(cx, tls, up, count, &scratch[..read])?;
     if taken < read {
         tls.set_spill(scratch[taken..read].to_vec());
@@ -228,14 +249,14 @@ fn decrypt(
 fn pass_on(
     cx: &mut Context<'_>,
     tls: &mut TlsStream,
-    up: &mut Socket,
+    up: &mut Stream,
     count: &mut u64,
     bytes: &[u8],
 ) -> Result<(usize, Poll<()>), Failure> {
     let mut taken = 0;
     loop {
         while let Some(plaintext) = peek_plaintext(tls) {
-            let written = match up.poll_write(cx, plaintext) {
+            let written = match up.poll_put(cx, plaintext) {
                 Poll::Pending => return Ok((taken, Poll::Pending)),
                 Poll::Ready(written) => written.map_err(|e| Failure::io(Stage::Relay, Fault::Upstream, &e))?,
             };
@@ -243,7 +264,7 @@ fn pass_on(
             *count += written as u64;
         }
         if taken == bytes.len() {
-            return Ok((taken, Poll::Ready(())));
+            return Ok((taken, flush(cx, up, Fault::Upstream)?));
         }
         let fed = tls.feed(&bytes[taken..]).map_err(|e| {
             // the alert about it goes out if it can
@@ -253,7 +274,7 @@ fn pass_on(
         taken += fed;
         if fed == 0 && peek_plaintext(tls).is_none() {
             // after close_notify nothing more is taken: what follows it is not for the upstream
-            return Ok((bytes.len(), Poll::Ready(())));
+            return Ok((bytes.len(), flush(cx, up, Fault::Upstream)?));
         }
     }
 }
@@ -279,7 +300,7 @@ fn has_closed(tls: &mut TlsStream) -> Result<bool, Failure> {
 fn encrypt(
     cx: &mut Context<'_>,
     tls: &mut TlsStream,
-    up: &mut Socket,
+    up: &mut Stream,
     (direction, count): (&mut Direction, &mut u64),
     scratch: &mut [u8],
 ) -> Result<Poll<()>, Failure> {
@@ -288,7 +309,7 @@ fn encrypt(
         Poll::Ready(flushed) => flushed.map_err(|e| Failure::io(Stage::Relay, Fault::Client, &e))?,
     }
     match direction.ended {
-        Ended::No => {}
+        Ended::No | Ended::CutShort => {}
         Ended::Passed => return Ok(Poll::Pending),
         Ended::Source => {
             tls.socket
@@ -301,9 +322,9 @@ fn encrypt(
     let window = direction.window.min(scratch.len());
     let read = match up.poll_read(cx, &mut scratch[..window]) {
         Poll::Pending => return Ok(Poll::Pending),
-        Poll::Ready(read) => read.map_err(|e| Failure::io(Stage::Relay, Fault::Upstream, &e))?,
+        Poll::Ready(read) => read.map_err(|e| direction.broken(&e, Fault::Upstream))?,
     };
-    direction.resize(read);
+    direction.resize(read, up.full(window));
     if read == 0 {
         tls.tls.send_close_notify();
         direction.ended = Ended::Source;
@@ -318,12 +339,14 @@ fn encrypt(
 /// One read of plain bytes, passed on as they are.
 fn copy(
     cx: &mut Context<'_>,
-    (from, to, [from_fault, to_fault]): (&mut Socket, &mut Socket, [Fault; 2]),
-    direction: &mut Direction,
-    count: &mut u64,
+    (from, to, [from_fault, to_fault]): (&mut impl End, &mut impl End, [Fault; 2]),
+    (direction, count): (&mut Direction, &mut u64),
     scratch: &mut [u8],
 ) -> Result<Poll<()>, Failure> {
     let failed = |fault| move |e: io::Error| Failure::io(Stage::Relay, fault, &e);
+    if flush(cx, to, to_fault)?.is_pending() {
+        return Ok(Poll::Pending);
+    }
     while !direction.spill.is_empty() {
         let Poll::Ready(written) = to.poll_write(cx, &direction.spill) else {
             return Ok(Poll::Pending);
@@ -334,16 +357,14 @@ fn copy(
     }
     direction.spill = Vec::new();
     if direction.ended == Ended::Source {
-        to.shutdown_write().map_err(failed(to_fault))?;
-        direction.ended = Ended::Passed;
-        return Ok(Poll::Ready(()));
+        return pass_end(cx, to, direction, to_fault);
     }
     let window = direction.window.min(scratch.len());
     let Poll::Ready(read) = from.poll_read(cx, &mut scratch[..window]) else {
         return Ok(Poll::Pending);
     };
-    let read = read.map_err(failed(from_fault))?;
-    direction.resize(read);
+    let read = read.map_err(|e| direction.broken(&e, from_fault))?;
+    direction.resize(read, from.full(window));
     if read == 0 {
         direction.ended = Ended::Source;
         return Ok(Poll::Ready(()));
@@ -357,8 +378,69 @@ fn copy(
     Ok(Poll::Ready(()))
 }
 
+/// What was taken goes out before more is.
+fn flush(cx: &mut Context<'_>, to: &mut impl End, fault: Fault) -> Result<Poll<()>, Failure> {
+    match to.poll_flush(cx) {
+        Poll::Pending => Ok(Poll::Pending),
+        Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
+        Poll::Ready(Err(e)) => Err(Failure::io(Stage::Relay, fault, &e)),
+    }
+}
+
+/// Tells a sink that its source has ended.
+fn pass_end(
+    cx: &mut Context<'_>,
+    to: &mut impl End,
+    direction: &mut Direction,
+    fault: Fault,
+) -> Result<Poll<()>, Failure> {
+    let Poll::Ready(told) = to.poll_shutdown_write(cx) else {
+        return Ok(Poll::Pending);
+    };
+    told.map_err(|e| Failure::io(Stage::Relay, fault, &e))?;
+    direction.ended = Ended::Passed;
+    Ok(Poll::Ready(()))
+}
+
+impl End for Socket {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Socket::poll_read(self, cx, buffer)
+    }
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Socket::poll_write(self, cx, bytes)
+    }
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown_write(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.shutdown_write())
+    }
+    fn full(&self, window: usize) -> usize {
+        window
+    }
+}
+
+impl End for Stream {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Stream::poll_read(self, cx, buffer)
+    }
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Stream::poll_write(self, cx, bytes)
+    }
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Stream::poll_flush(self, cx)
+    }
+    fn poll_shutdown_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Stream::poll_shutdown_write(self, cx)
+    }
+    fn full(&self, window: usize) -> usize {
+        Stream::full(self, window)
+    }
+}
+
 impl Downstream {
-    fn socket(&self) -> &Socket {
+    /// The socket below.
+    pub(crate) fn socket(&self) -> &Socket {
         match self {
             Downstream::Tls(tls) => &tls.socket,
             Downstream::Plain(socket) => socket,
@@ -376,12 +458,20 @@ impl Direction {
     }
 
     /// Reads that come back full grow, reads that come back nearly empty shrink.
-    fn resize(&mut self, read: usize) {
-        if read == self.window {
+    fn resize(&mut self, read: usize, full: usize) {
+        if read >= full {
             self.window = (self.window * 2).min(SCRATCH);
         } else if read < self.window / 8 {
             self.window = (self.window / 2).max(FIRST_WINDOW);
         }
+    }
+
+    /// Its source broke.
+    fn broken(&mut self, error: &io::Error, fault: Fault) -> Failure {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            self.ended = Ended::CutShort;
+        }
+        Failure::io(Stage::Relay, fault, error)
     }
 }
 

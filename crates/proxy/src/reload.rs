@@ -5,6 +5,7 @@ use crate::{
     clock,
     config::{self, Reading},
     control::{Command, Control, notice},
+    core::Order,
     doors::Doors,
     key_log,
     log::Files,
@@ -70,6 +71,7 @@ pub(crate) fn refresh(control: &Control) {
     let rebuilt = snapshot.rebuilt(&old);
     snapshot.take_over(shared, half_the_files());
     shared.live.swap(snapshot);
+    shared.order_all(|| Order::Changed);
     let result = if failed == 0 {
         RefreshResult::Applied
     } else {
@@ -119,6 +121,7 @@ async fn switch(
     snapshot.tell_of_worries(&shared.books.metrics);
     shared.books.log.switch(&loaded.plan.log, files);
     shared.live.swap(snapshot);
+    shared.order_all(|| Order::Changed);
     doors.listen(shared, fresh);
     admin.apply(serving, shared, commands);
     control.loaded = loaded;

@@ -1,5 +1,5 @@
 //! A site as it runs, and how a name leads to it.
-use crate::{metrics::Label, record::Peer, upstream::Upstream};
+use crate::{http, metrics::Label, record::Peer, upstream::Upstream};
 use ipnet::IpNet;
 use portcullis_tls::{policy::Policy, server::Server};
 use std::{collections::HashMap, sync::Arc};
@@ -16,8 +16,27 @@ pub(crate) struct Site {
     pub(crate) tls: Option<Server>,
     /// To whom each of its certificates is offered; no networks: to everyone.
     pub(crate) audiences: Vec<Vec<IpNet>>,
-    /// Where its bytes go.
-    pub(crate) upstream: Arc<Upstream>,
+    /// What is behind it.
+    pub(crate) service: Service,
+}
+
+/// What is behind a site.
+#[derive(Clone)]
+pub(crate) enum Service {
+    /// Bytes go to one upstream.
+    Tcp(Arc<Upstream>),
+    /// Requests go by routes.
+    Http(Arc<http::service::Service>),
+}
+
+impl Service {
+    /// The service of requests, if it is one.
+    pub(crate) fn http(&self) -> Option<&Arc<http::service::Service>> {
+        match self {
+            Service::Http(service) => Some(service),
+            Service::Tcp(_) => None,
+        }
+    }
 }
 
 impl Site {
@@ -38,7 +57,7 @@ impl Site {
 }
 
 /// The sites of a listener. Looking one up costs the same however many there are.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Sites {
     exact: HashMap<Box<str>, Arc<Site>>,
     /// By what follows the wildcard's first label.

@@ -3,11 +3,12 @@ use crate::{
     clock,
     config::{Loaded, Problem},
     core::Shared,
+    http,
     listener::{Listener, gate::Gate},
-    material::{Broken, Kept, Materials, SelfSigned},
+    material::{Broken, Kept, Materials, Outfit, SelfSigned},
     metrics::{Label, Metrics},
-    plan::{Address, ListenerPlan, Plan, ResumptionPlan, SitePlan},
-    site::{Site, Sites},
+    plan::{Address, ForwardPlan, ListenerPlan, Plan, ResumptionPlan, ServicePlan, SitePlan},
+    site::{Service, Site, Sites},
     upstream::Upstream,
     watch::Seen,
 };
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub(crate) plan: Plan,
     pub(crate) listeners: Vec<Arc<Listener>>,
     pub(crate) upstreams: Vec<Arc<Upstream>>,
+    /// What each of them connects by from when this is switched to.
+    outfits: Vec<Option<Arc<Outfit>>>,
     /// Each site's certificates, in its order.
     pub(crate) identities: Vec<Vec<Arc<Identity>>>,
     /// What each site asks of its clients.
@@ -105,13 +108,14 @@ impl Snapshot {
         let plan = &loaded.plan;
         let mut materials = Materials::new(&loaded.explained, ground.self_signed, ground.broken);
         let upstreams: Vec<Arc<Upstream>> = plan.upstreams.iter().map(|u| ground.upstream(u)).collect();
+        let key_log = ground.key_log.as_ref();
+        let outfits = plan.upstreams.iter().map(|u| materials.outfit(u, key_log)).collect();
         let mut listeners: Vec<Listener> = plan.listeners.iter().map(|l| ground.listener(l)).collect();
         let mut identities = Vec::with_capacity(plan.sites.len());
         let mut client_auths = Vec::with_capacity(plan.sites.len());
         let mut built = Vec::with_capacity(plan.sites.len());
         for (index, site) in plan.sites.iter().enumerate() {
-            let Some((sites, certificates, client_auth)) =
-                ground.site((plan, index), &upstreams[site.upstream], &mut materials)
+            let Some((sites, certificates, client_auth)) = ground.site((plan, index), &upstreams, &mut materials)
             else {
                 continue;
             };
@@ -127,12 +131,15 @@ impl Snapshot {
             let seen = materials.kept().seen;
             return Err(Unbuilt { problems, seen });
         }
+        let redirecting: Vec<Listener> = listeners.iter().filter_map(|l| ground.redirecting(l)).collect();
+        listeners.extend(redirecting);
         let listeners: Vec<Arc<Listener>> = listeners.into_iter().map(Arc::new).collect();
         let doors = doors(&listeners);
         Ok(Snapshot {
             plan: plan.clone(),
             listeners,
             upstreams,
+            outfits,
             identities,
             client_auth: client_auths,
             built,
@@ -180,6 +187,13 @@ impl Snapshot {
         for listener in &self.listeners {
             listener.gate.limit(&listener.plan.limits, half_the_files);
         }
+        for (upstream, outfit) in self.upstreams.iter().zip(&self.outfits) {
+            if let Some(outfit) = outfit {
+                upstream.dress(outfit);
+            }
+        }
+        let metrics = &shared.books.metrics;
+        metrics.upstreams_health(self.upstreams.iter().flat_map(|upstream| upstream.health()));
         let label_of = |(index, site): (usize, &SitePlan)| label(&self.plan, index, &site.name);
         let sites = self.plan.sites.iter().enumerate();
         let failed = sites.map(|(at, site)| {
@@ -241,6 +255,9 @@ impl Snapshot {
     }
 }
 
+/// What http sites speak over TLS, most wanted first.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
 /// A site in the making: one [`Site`] for each policy that its listeners come to with it.
 struct SiteBuild<'a> {
     plan: &'a SitePlan,
@@ -249,16 +266,12 @@ struct SiteBuild<'a> {
     resumption: Resumption,
     key_log: Option<&'a Arc<dyn rustls::KeyLog>>,
     label: Label,
+    service: Service,
     made: Vec<(Policy, bool, Arc<Site>)>,
 }
 
 impl SiteBuild<'_> {
-    fn on(
-        &mut self,
-        listener: &ListenerPlan,
-        upstream: &Arc<Upstream>,
-        tickets: &Arc<Tickets>,
-    ) -> Result<Arc<Site>, BuildError> {
+    fn on(&mut self, listener: &ListenerPlan, tickets: &Arc<Tickets>) -> Result<Arc<Site>, BuildError> {
         let policy = listener
             .policy
             .map_or(self.plan.policy, |p| self.plan.policy.tightened_by(p));
@@ -280,7 +293,7 @@ impl SiteBuild<'_> {
             policy,
             tls,
             audiences: self.plan.audiences.clone(),
-            upstream: upstream.clone(),
+            service: self.service.clone(),
         });
         self.made.push((policy, listener.plain, site.clone()));
         Ok(site)
@@ -293,7 +306,10 @@ impl SiteBuild<'_> {
             policy,
             identities: self.certificates.to_vec(),
             client_auth: self.client_auth.cloned(),
-            alpn: Vec::new(),
+            alpn: match &self.service {
+                Service::Tcp(_) => Vec::new(),
+                Service::Http(_) => ALPN.iter().map(|protocol| protocol.to_vec()).collect(),
+            },
             resumption: self.resumption.clone(),
             key_log: self.key_log.cloned(),
         };
@@ -309,7 +325,7 @@ impl Ground<'_> {
     fn site(
         &self,
         (plan, index): (&Plan, usize),
-        upstream: &Arc<Upstream>,
+        upstreams: &[Arc<Upstream>],
         materials: &mut Materials<'_>,
     ) -> Option<Built> {
         let site = &plan.sites[index];
@@ -328,6 +344,7 @@ impl Ground<'_> {
             cache,
             secret: materials.ticket_secret(site),
         };
+        let service = self.service((plan, index), upstreams, materials);
         if materials.problems.len() > problems {
             return None;
         }
@@ -344,12 +361,13 @@ impl Ground<'_> {
             client_auth: client_auth.as_deref(),
             resumption,
             key_log: self.key_log.as_ref(),
+            service,
             label: self.label(plan, index),
             made: Vec::new(),
         };
         let each = site.listeners.iter();
         let each: Result<Vec<_>, BuildError> = each
-            .map(|listener| build.on(&plan.listeners[*listener], upstream, self.tickets))
+            .map(|listener| build.on(&plan.listeners[*listener], self.tickets))
             .collect();
         match (each, standing) {
             (Ok(sites), _) => Some((sites, certificates, client_auth)),
@@ -377,13 +395,39 @@ impl Ground<'_> {
         ))
     }
 
+    fn service(
+        &self,
+        (plan, index): (&Plan, usize),
+        upstreams: &[Arc<Upstream>],
+        materials: &mut Materials<'_>,
+    ) -> Service {
+        match &plan.sites[index].service {
+            ServicePlan::Tcp(upstream) => Service::Tcp(upstreams[*upstream].clone()),
+            ServicePlan::Http(http) => {
+                let site = &plan.sites[index];
+                let ground = http::service::Ground {
+                    name: Label::from(site.name.as_str()),
+                    label: &self.label(plan, index),
+                    metrics: self.metrics,
+                    forward: site.client_auth.as_ref().map_or(ForwardPlan::None, |auth| auth.forward),
+                    pages: materials.pages(site),
+                    upstreams,
+                };
+                Service::Http(Arc::new(http::service::Service::new(http, ground)))
+            }
+        }
+    }
+
     fn upstream(&self, plan: &crate::plan::UpstreamPlan) -> Arc<Upstream> {
-        let same = self.previous.and_then(|s| s.upstreams.iter().find(|u| u.plan == *plan));
-        same.cloned().unwrap_or_else(|| {
-            let upstream = Upstream::new(plan, self.metrics);
-            upstream.resolve();
-            Arc::new(upstream)
-        })
+        let before = self
+            .previous
+            .and_then(|s| s.upstreams.iter().find(|u| u.plan.name == plan.name));
+        if let Some(same) = before.filter(|before| before.plan == *plan) {
+            return Arc::clone(same);
+        }
+        let upstream = Upstream::new(plan, self.metrics, before.map(|before| &**before));
+        upstream.resolve();
+        Arc::new(upstream)
     }
 
     fn listener(&self, plan: &ListenerPlan) -> Listener {
@@ -393,9 +437,20 @@ impl Ground<'_> {
             gate: same.map_or_else(|| Arc::new(Gate::new()), |l| l.gate.clone()),
             open: self.metrics.open(&name),
             name,
+            http: Arc::new(plan.http.clone()),
             plan: plan.clone(),
             sites: Sites::default(),
+            redirect: None,
         }
+    }
+
+    fn redirecting(&self, listener: &Listener) -> Option<Listener> {
+        let mut redirecting = listener.redirecting(self.metrics)?;
+        let same = |known: &&Arc<Listener>| known.name == redirecting.name;
+        if let Some(known) = self.previous.and_then(|s| s.listeners.iter().find(same)) {
+            redirecting.gate = known.gate.clone();
+        }
+        Some(redirecting)
     }
 
     fn label(&self, plan: &Plan, index: usize) -> Label {

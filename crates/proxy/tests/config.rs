@@ -3,10 +3,12 @@
 mod filled;
 #[path = "config/forms.rs"]
 mod forms;
-#[path = "config/include.rs"]
-mod include;
 #[path = "config/guests.rs"]
 mod guests;
+#[path = "config/http.rs"]
+mod http;
+#[path = "config/include.rs"]
+mod include;
 #[path = "config/kit.rs"]
 mod kit;
 #[path = "config/mistakes.rs"]
@@ -23,7 +25,7 @@ mod sources;
 mod spec;
 
 use kit::Case;
-use portcullis_proxy::plan::{Address, CertificateFiles, Certificates, Limits, Mode};
+use portcullis_proxy::plan::{Address, CertificateFiles, Certificates, Limits, Mode, ServicePlan};
 use portcullis_tls::profile::Profile;
 use std::{path::PathBuf, time::Duration};
 
@@ -85,10 +87,11 @@ fn a_file_becomes_the_plan_it_describes() {
     assert_eq!(site.profile, Profile::Modern);
     let groups: Vec<String> = site.tls.groups.iter().map(ToString::to_string).collect();
     assert_eq!(groups, ["X25519MLKEM768", "X25519"]);
-    assert_eq!((site.listeners.as_slice(), site.upstream), ([0].as_slice(), 0));
-    assert_eq!(
-        plan.upstreams[0].servers,
-        [Address::Ip("127.0.0.1:9100".parse().unwrap())]
-    );
+    assert_eq!(site.listeners.as_slice(), [0]);
+    assert_eq!(site.service, ServicePlan::Tcp(0));
+    let [server] = plan.upstreams[0].servers.as_slice() else {
+        panic!("one server")
+    };
+    assert_eq!(server.address, Address::Ip("127.0.0.1:9100".parse().unwrap()));
     assert_eq!(loaded.notices, []);
 }

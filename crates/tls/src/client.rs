@@ -14,15 +14,21 @@ use rustls::{
 };
 use std::sync::{Arc, Mutex, PoisonError};
 
+mod origin;
+mod refusal;
 mod watch;
 
-use watch::{Anyone, AskedFor, Note, Watched};
+pub use origin::{OriginError, OriginSpec};
+pub use refusal::words;
+use watch::{Anyone, AskedFor, Listed, Note, Watched};
 
 /// Whom to trust.
 #[derive(Clone)]
 pub enum Trust {
-    /// These roots.
+    /// These roots, all of which must be good; a server's certificate that is one of them is trusted as itself.
     Roots(Vec<CertificateDer<'static>>),
+    /// Whichever of these can be used: what a system gathers is nobody's to put right.
+    Usable(Vec<CertificateDer<'static>>),
     /// Anyone: for asking what a server does, never for carrying data.
     Anyone,
 }
@@ -48,10 +54,14 @@ pub struct ClientSpec {
 
 /// A prepared client.
 pub struct Client {
-    spec: ClientSpec,
     template: ClientConfig,
     verifier: Arc<dyn ServerCertVerifier>,
     schemes: Vec<SignatureScheme>,
+    identities: Vec<Arc<Identity>>,
+    /// Sessions to remember; 0 for none.
+    resumption: usize,
+    /// What a server must have been, once the handshake is over.
+    demand: origin::Demand,
     idle: Arc<Mutex<Vec<Lane>>>,
 }
 
@@ -60,7 +70,8 @@ pub struct Connection {
     /// To be driven by the caller.
     pub tls: ClientConnection,
     lane: Borrowed,
-    client_class: Option<Authentication>,
+    /// Of each certificate that may be shown.
+    classes: Vec<Authentication>,
 }
 
 /// One connection at a time uses a lane, so that what its verifier notes is of that connection. rustls resumes only
@@ -89,19 +100,11 @@ impl Client {
         }
         let verifier = verifier(&spec.trust, &provider)?;
         let versions: Vec<_> = spec.versions.iter().map(|version| version.to_rustls()).collect();
-        let mut template = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&versions)?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::clone(&verifier))
-            .with_no_client_auth();
-        template.alpn_protocols = spec.alpn.clone();
-        template.resumption = Resumption::disabled();
+        let mut template = template(provider, &versions, &verifier)?;
+        template.alpn_protocols = spec.alpn;
         template.cert_decompressors = decompressors(CertificateCompression::all());
-        template.cert_compressors = Vec::new();
         if let Some(identity) = &spec.identity {
-            let forms = identity.compressed_forms();
-            template.cert_compressors = forms.finders.clone();
-            template.cert_compression_cache = Arc::clone(&forms.cache);
+            compress(&mut template, identity);
         }
         let wanted = |scheme: &SignatureScheme| match &spec.schemes {
             Some(schemes) => schemes.contains(&SchemeId((*scheme).into())),
@@ -109,11 +112,38 @@ impl Client {
         };
         Ok(Client {
             schemes: verifier.supported_verify_schemes().into_iter().filter(wanted).collect(),
-            spec,
             template,
             verifier,
+            identities: spec.identity.into_iter().collect(),
+            resumption: spec.resumption,
+            demand: origin::Demand::NONE,
             idle: Arc::default(),
         })
+    }
+
+    /// The same client with sessions of its own: what one server gave is of no use at another.
+    pub fn sibling(&self) -> Client {
+        Client {
+            template: self.template.clone(),
+            verifier: Arc::clone(&self.verifier),
+            schemes: self.schemes.clone(),
+            identities: self.identities.clone(),
+            resumption: self.resumption,
+            demand: self.demand,
+            idle: Arc::default(),
+        }
+    }
+
+    /// The same client for checks of a server's health: nothing is resumed, and if a protocol is agreed upon it is HTTP/1.1.
+    pub fn checker(&self) -> Client {
+        let mut checker = Client {
+            resumption: 0,
+            ..self.sibling()
+        };
+        if !checker.template.alpn_protocols.is_empty() {
+            checker.template.alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
+        checker
     }
 
     /// The same client, whose hello offers these compressions of the server's chain; all that there are otherwise.
@@ -131,7 +161,11 @@ impl Client {
         Ok(Connection {
             tls,
             lane: Borrowed { lane: Some(lane), home },
-            client_class: self.spec.identity.as_ref().map(|identity| identity.authentication()),
+            classes: self
+                .identities
+                .iter()
+                .map(|identity| identity.authentication())
+                .collect(),
         })
     }
 
@@ -143,14 +177,12 @@ impl Client {
             schemes: self.schemes.clone(),
             note: Arc::clone(&note),
         }));
-        if let Some(identity) = &self.spec.identity {
-            config.client_auth_cert_resolver = Arc::new(AskedFor {
-                certified: Arc::clone(&identity.certified),
-                note: Arc::clone(&note),
-            });
-        }
-        if self.spec.resumption > 0 {
-            config.resumption = Resumption::in_memory_sessions(self.spec.resumption);
+        config.client_auth_cert_resolver = Arc::new(AskedFor {
+            certified: self.identities.iter().map(|i| Arc::clone(&i.certified)).collect(),
+            note: Arc::clone(&note),
+        });
+        if self.resumption > 0 {
+            config.resumption = Resumption::in_memory_sessions(self.resumption);
         }
         Lane {
             config: Arc::new(config),
@@ -169,7 +201,7 @@ impl Connection {
         let kind = self.tls.handshake_kind()?;
         let resumed = kind == HandshakeKind::Resumed;
         let group = self.tls.negotiated_key_exchange_group();
-        let client = self.client_class.filter(|_| note.asked_for_certificate());
+        let client = note.shown().and_then(|place| self.classes.get(place));
         Some(Negotiated {
             version: Version::from_rustls(self.tls.protocol_version()?)?,
             group: group.map(|group| GroupId(group.name().into())),
@@ -186,6 +218,17 @@ impl Connection {
             resumed,
             alpn: self.tls.alpn_protocol().map(<[u8]>::to_vec),
         })
+    }
+
+    /// The facts and the connection, once the handshake is over; what watched it is free for the next one.
+    pub fn settle(self) -> Option<(ClientConnection, Negotiated)> {
+        let facts = self.negotiated()?;
+        Some((self.tls, facts))
+    }
+
+    /// The server asked for a certificate of ours, and none was fit to show.
+    pub fn lacked_certificate(&self) -> bool {
+        self.lane.note().is_some_and(|note| note.asked_in_vain())
     }
 
     /// What the server sent (of the original handshake when resumed), leaf first; what we cannot read is left out.
@@ -211,17 +254,50 @@ impl Drop for Borrowed {
     }
 }
 
+fn template(
+    provider: Arc<CryptoProvider>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+    verifier: &Arc<dyn ServerCertVerifier>,
+) -> Result<ClientConfig, Error> {
+    let mut template = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::clone(verifier))
+        .with_no_client_auth();
+    template.resumption = Resumption::disabled();
+    template.cert_decompressors = Vec::new();
+    template.cert_compressors = Vec::new();
+    Ok(template)
+}
+
+/// Our chain goes out in the forms that were made of it beforehand.
+fn compress(template: &mut ClientConfig, identity: &Identity) {
+    let forms = identity.compressed_forms();
+    template.cert_compressors = forms.finders.clone();
+    template.cert_compression_cache = Arc::clone(&forms.cache);
+}
+
 fn verifier(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
-    let Trust::Roots(certificates) = trust else {
-        return Ok(Arc::new(Anyone(provider.signature_verification_algorithms)));
-    };
     let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        roots.add(certificate.clone())?;
-    }
+    let listed = match trust {
+        Trust::Anyone => return Ok(Arc::new(Anyone(provider.signature_verification_algorithms))),
+        Trust::Roots(certificates) => {
+            for certificate in certificates {
+                roots.add(certificate.clone())?;
+            }
+            certificates.clone()
+        }
+        Trust::Usable(certificates) => {
+            roots.add_parsable_certificates(certificates.iter().cloned());
+            Vec::new()
+        }
+    };
     let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     match builder.build() {
-        Ok(verifier) => Ok(verifier),
+        Ok(verifier) => Ok(Arc::new(Listed {
+            inner: verifier,
+            listed,
+        })),
         Err(error) => Err(Error::General(error.to_string())),
     }
 }

@@ -203,6 +203,11 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// The SHA-256 of a certificate as it is: its fingerprint.
+pub fn fingerprint(certificate: &[u8]) -> [u8; 32] {
+    provider::sha256(certificate)
+}
+
 /// Reads certificates from PEM (a CA file, a chain) for people and for trust.
 pub fn certificates_from_pem(pem: &[u8]) -> Result<Vec<(CertificateDer<'static>, Certificate)>, IdentityError> {
     let mut read = Vec::new();

@@ -181,12 +181,12 @@ fn every_other_flag_means_what_it_says() {
 fn help_groups_the_flags_and_shows_examples() {
     command().debug_assert();
     let help = line("portcullis serve --help").expect_err("help").to_string();
-    for part in [WHERE, WHO, HOW, PROCESS].map(|heading| format!("{heading}:")) {
+    for part in [WHERE, WHO, HOW, TOWARDS, PROCESS].map(|heading| format!("{heading}:")) {
         assert!(help.contains(&part), "{part} in {help}");
     }
     assert!(help.contains("portcullis serve --self-signed\n"));
     assert!(help.contains("PORTCULLIS_LISTEN"));
-    assert!(!help.contains("target-tls"));
+    assert!(help.contains("--target-tls"));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::{
 };
 
 mod admin;
+mod balance;
 mod certificates;
 mod clients;
 mod cores;
@@ -23,6 +24,8 @@ mod hello;
 mod key_log;
 mod limits;
 mod negotiation;
+mod origin;
+mod proxy_protocol;
 mod relay;
 mod reload;
 mod resumption;

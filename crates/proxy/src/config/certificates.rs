@@ -89,7 +89,7 @@ fn files(site: &mut Reader<'_>, item: Value) -> Option<(CertificateFiles, Vec<Ip
     Some((files, clients.into_iter().map(|network| network.value).collect()))
 }
 
-fn key(value: &Value) -> Result<std::path::PathBuf, Fault> {
+pub(super) fn key(value: &Value) -> Result<std::path::PathBuf, Fault> {
     if value.text()?.starts_with("pkcs11:") {
         return Err(value.fault(format!("{value}: a key of the form pkcs11: is not in this version")));
     }

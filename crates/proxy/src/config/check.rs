@@ -7,7 +7,7 @@ use super::{
     tree::quoted,
     upstream,
 };
-use crate::plan::Address;
+use crate::plan::{Address, Balance, HashOn, ServicePlan};
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 /// The drafts of a whole configuration.
@@ -28,6 +28,8 @@ impl Drafts<'_> {
         let collided = self.listener_names(report);
         self.unused_listeners(&collided, report);
         self.unused_upstreams(report);
+        self.requests(report);
+        self.keys_of_requests(report);
     }
 
     fn addresses(&self, report: &mut Report) {
@@ -42,10 +44,8 @@ impl Drafts<'_> {
             .as_ref()
             .map(|listen| (listen, "metrics".to_owned(), &process.metrics_origin));
         let listeners = self.listeners.iter().flat_map(|listener| {
-            listener
-                .listen
-                .iter()
-                .map(|found| (&found.value, listener.subject(), &found.origin))
+            let listen = listener.listen.iter().chain(&listener.http.redirect_from);
+            listen.map(|found| (&found.value, listener.subject(), &found.origin))
         });
         for (address, subject, origin) in listeners.chain(admin).chain(metrics) {
             if matches!(address, Address::Ip(socket) if socket.port() == 0) {
@@ -171,13 +171,96 @@ impl Drafts<'_> {
         }
     }
 
+    /// Bytes have no headers, cookies or paths to choose a server by.
+    fn keys_of_requests(&self, report: &mut Report) {
+        for site in self.sites {
+            let ServicePlan::Tcp(upstream) = site.plan.service else {
+                continue;
+            };
+            let Some(upstream) = self.upstreams.get(upstream) else {
+                continue;
+            };
+            let what = match &upstream.plan.balance {
+                Balance::Hash(HashOn::Header(_)) => "header",
+                Balance::Hash(HashOn::Cookie(_)) | Balance::StickyCookie => "cookie",
+                Balance::Hash(HashOn::Uri) => "uri",
+                Balance::Hash(HashOn::Source) | Balance::RoundRobin | Balance::Random | Balance::LeastConnections => {
+                    continue;
+                }
+            };
+            let name = quoted(&upstream.plan.name);
+            let message = format!("upstream {name} balances by {what}, which a tcp site has not");
+            let fault = Fault::whole(site.origin.clone(), message);
+            report.error(&site.subject(), fault.hint("balance = { hash = \"source\" }"));
+        }
+    }
+
     fn unused_upstreams(&self, report: &mut Report) {
-        let used: HashSet<usize> = self.sites.iter().map(|site| site.plan.upstream).collect();
+        let used: HashSet<usize> = self
+            .sites
+            .iter()
+            .flat_map(|site| site.plan.service.upstreams())
+            .collect();
         for (at, upstream) in self.upstreams.iter().enumerate() {
             if !used.contains(&at) {
                 let fault = Fault::whole(upstream.name.origin.clone(), "no site leads to it");
                 report.notice(&format!("upstream {}", quoted(&upstream.plan.name)), fault);
             }
+        }
+    }
+}
+
+impl Drafts<'_> {
+    /// What is said of requests means something only where requests are served.
+    fn requests(&self, report: &mut Report) {
+        let mut served = vec![(false, false); self.listeners.len()];
+        let mut asked = vec![(false, false); self.upstreams.len()];
+        for site in self.sites {
+            let is_http = matches!(site.plan.service, ServicePlan::Http(_));
+            let mark = |(http, tcp): &mut (bool, bool)| *(if is_http { http } else { tcp }) = true;
+            site.plan
+                .listeners
+                .iter()
+                .for_each(|at| served.get_mut(*at).into_iter().for_each(mark));
+            site.plan
+                .service
+                .upstreams()
+                .for_each(|at| asked.get_mut(at).into_iter().for_each(mark));
+        }
+        for (listener, (http, tcp)) in self.listeners.iter().zip(served) {
+            self.listener_of_requests(listener, (http, tcp), report);
+        }
+        for (upstream, (http, tcp)) in self.upstreams.iter().zip(asked) {
+            for (key, origin) in upstream.of_requests.iter().filter(|_| tcp && !http) {
+                let fault = Fault::whole(
+                    origin.clone(),
+                    format!("{key} means nothing: only tcp sites lead to it"),
+                );
+                report.notice(&format!("upstream {}", quoted(&upstream.plan.name)), fault);
+            }
+        }
+    }
+
+    fn listener_of_requests(&self, listener: &listener::Draft, (http, tcp): (bool, bool), report: &mut Report) {
+        let subject = listener.subject();
+        if http && tcp && listener.plain.value {
+            let message = "has http and tcp sites, but without TLS no name tells which is meant";
+            let fault = Fault::whole(listener.name.origin.clone(), message);
+            report.error(&subject, fault.hint("give each a listener of its own"));
+        }
+        for (key, origin) in listener.http.standing.iter().filter(|_| tcp && !http) {
+            let fault = Fault::whole(
+                origin.clone(),
+                format!("{key} means nothing: no http site stands on it"),
+            );
+            report.error(&subject, fault.hint("mode = \"http\" on the listener, or leave it out"));
+        }
+        for found in listener.http.redirect_from.iter().filter(|_| listener.plain.value) {
+            let fault = Fault::whole(
+                found.origin.clone(),
+                "redirect_from leads to https, but the listener is plain",
+            );
+            report.error(&subject, fault);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
     tree::{Kind, Value, quoted},
     values::{self, Word},
 };
-use crate::plan::{Certificates, ClientAuthPlan};
+use crate::plan::{Certificates, ClientAuthPlan, ForwardPlan};
 use portcullis_tls::{
     client_identity::{Lists, Pattern, PatternError, Pin},
     server::{ClientAuthMode, ExpiredLists},
@@ -26,8 +26,15 @@ const EXPIRED: &[(&str, Word<ExpiredLists>)] = &[
     ("warn", Word::Is(ExpiredLists::Warn)),
 ];
 
+const FORWARDS: &[(&str, Word<ForwardPlan>)] = &[
+    ("identity", Word::Is(ForwardPlan::Identity)),
+    ("cert", Word::Is(ForwardPlan::Cert)),
+    ("chain", Word::Is(ForwardPlan::Chain)),
+    ("none", Word::Is(ForwardPlan::None)),
+];
+
 /// What says something of certificates that come.
-const OF_CERTIFICATES: [&str; 6] = ["crl", "crl_expired", "allow", "deny", "pins", "anonymous"];
+const OF_CERTIFICATES: [&str; 7] = ["crl", "crl_expired", "allow", "deny", "pins", "anonymous", "forward"];
 
 /// Reads the key `client_auth`.
 pub(super) fn read(site: &mut Reader<'_>, certificates: &Certificates) -> Option<ClientAuthPlan> {
@@ -70,6 +77,8 @@ fn fields(auth: &mut Reader<'_>, origin: &Origin) -> Option<ClientAuthPlan> {
     let crl_expired = auth.value_or("crl_expired", refuse, |value| values::word("word", EXPIRED, value));
     let lists = lists(auth);
     let anonymous = anonymous(auth, mode.as_ref());
+    let forward = auth.value("forward", |value| values::word("word", FORWARDS, value));
+    let forward = forward.map_or(ForwardPlan::Identity, |found| found.value);
     match (mode?, ca) {
         (Found { value: Some(mode), .. }, Some(ca)) => Some(ClientAuthPlan {
             mode,
@@ -78,6 +87,7 @@ fn fields(auth: &mut Reader<'_>, origin: &Origin) -> Option<ClientAuthPlan> {
             crl_expired: crl_expired.value,
             lists,
             anonymous,
+            forward,
         }),
         (Found { value: Some(_), origin }, None) if !ca_stands => {
             let fault = Fault::whole(origin, "client certificates need a CA file to be checked against");

@@ -99,15 +99,6 @@ const fn process(name: &'static str, variable: &'static str, path: &'static [&'s
     }
 }
 
-const fn later(name: &'static str, variable: Option<&'static str>, shape: Shape) -> Flag {
-    Flag {
-        name,
-        variable,
-        shape,
-        meaning: Meaning::Later(None),
-    }
-}
-
 const fn guest(name: &'static str, shape: Shape, means: Guest) -> Flag {
     Flag {
         name,
@@ -116,8 +107,6 @@ const fn guest(name: &'static str, shape: Shape, means: Guest) -> Flag {
         meaning: Meaning::Guest(means),
     }
 }
-
-const IN_THE_CLEAR: Meaning = Meaning::Later(Some("leave it out: bytes go to the target in the clear"));
 
 /// Every flag, in the order of SPEC 3.
 pub const FLAGS: &[Flag] = &[
@@ -165,17 +154,37 @@ pub const FLAGS: &[Flag] = &[
     ),
     served("policy", "PORTCULLIS_POLICY", Shape::Text, &["site", "policy"]),
     served("plain", "PORTCULLIS_PLAIN", Shape::Switch, &["listener", "plain"]),
-    Flag {
-        name: "target-tls",
-        variable: Some("PORTCULLIS_TARGET_TLS"),
-        shape: Shape::Switch,
-        meaning: IN_THE_CLEAR,
-    },
-    later("target-name", Some("PORTCULLIS_TARGET_NAME"), Shape::Text),
-    later("target-ca", Some("PORTCULLIS_TARGET_CA"), Shape::Text),
-    later("target-cert", Some("PORTCULLIS_TARGET_CERT"), Shape::Text),
-    later("target-key", Some("PORTCULLIS_TARGET_KEY"), Shape::Text),
-    later("target-policy", Some("PORTCULLIS_TARGET_POLICY"), Shape::Text),
+    served(
+        "target-tls",
+        "PORTCULLIS_TARGET_TLS",
+        Shape::Switch,
+        &["target_tls", "on"],
+    ),
+    served(
+        "target-name",
+        "PORTCULLIS_TARGET_NAME",
+        Shape::Text,
+        &["target_tls", "server_name"],
+    ),
+    served("target-ca", "PORTCULLIS_TARGET_CA", Shape::Text, &["target_tls", "ca"]),
+    served(
+        "target-cert",
+        "PORTCULLIS_TARGET_CERT",
+        Shape::Files,
+        &["target_tls", "cert"],
+    ),
+    served(
+        "target-key",
+        "PORTCULLIS_TARGET_KEY",
+        Shape::Files,
+        &["target_tls", "key"],
+    ),
+    served(
+        "target-policy",
+        "PORTCULLIS_TARGET_POLICY",
+        Shape::Text,
+        &["target_tls", "policy"],
+    ),
     process("log-level", "PORTCULLIS_LOG_LEVEL", &["log", "level"]),
     process("log-format", "PORTCULLIS_LOG_FORMAT", &["log", "format"]),
     process("admin", "PORTCULLIS_ADMIN", &["admin", "listen"]),

@@ -7,7 +7,7 @@ use super::{
     tree::{Value, quoted},
     upstream, values,
 };
-use crate::plan::Certificates;
+use crate::plan::{Certificates, Mode};
 use std::collections::HashMap;
 
 /// What a site may refer to.
@@ -52,12 +52,19 @@ impl<'a> Neighbours<'a> {
         listeners
     }
 
-    /// Where none fits, all: what does not fit is then told for each.
-    fn fitting_listeners(&self, speaks_tls: bool) -> Vec<usize> {
-        let every = 0..self.listeners.len();
-        let fits = |at: &usize| self.listeners[*at].plain.value != speaks_tls;
-        let fitting: Vec<usize> = every.clone().filter(fits).collect();
-        if fitting.is_empty() { every.collect() } else { fitting }
+    /// Where none fits, all: what does not fit is then told for each. A mode of the site's own fits where no listener
+    /// has it, since it overrides theirs.
+    fn fitting_listeners(&self, wish: Wish) -> Vec<usize> {
+        let every: Vec<usize> = (0..self.listeners.len()).collect();
+        let narrowed = |of: Vec<usize>, fits: &dyn Fn(&listener::Draft) -> bool| {
+            let fitting: Vec<usize> = of.iter().copied().filter(|at| fits(&self.listeners[*at])).collect();
+            if fitting.is_empty() { of } else { fitting }
+        };
+        let fitting = narrowed(every, &|listener| listener.plain.value != wish.speaks_tls);
+        match wish.mode {
+            Some(mode) => narrowed(fitting, &|listener| listener.mode == mode),
+            None => fitting,
+        }
     }
 
     /// Index of an upstream by its name.
@@ -72,6 +79,15 @@ impl<'a> Neighbours<'a> {
         site.error(fault.maybe_hint(hint));
         0
     }
+}
+
+/// What a site looks for in a listener.
+#[derive(Clone, Copy)]
+pub(super) struct Wish {
+    /// It has certificates.
+    pub(super) speaks_tls: bool,
+    /// Its own mode, or the one that its keys speak of.
+    pub(super) mode: Option<Mode>,
 }
 
 /// A name taken twice is told elsewhere; until then it means the first.
@@ -92,11 +108,11 @@ pub(super) struct Footing<'a> {
 
 impl<'a> Footing<'a> {
     /// The listeners that a site names, else all that fit: plain ones fit a site that speaks no TLS.
-    pub(super) fn read(site: &mut Reader<'_>, speaks_tls: bool, neighbours: &Neighbours<'a>) -> Footing<'a> {
+    pub(super) fn read(site: &mut Reader<'_>, wish: Wish, neighbours: &Neighbours<'a>) -> Footing<'a> {
         let listeners = match site.list("listeners", values::name) {
             Some(named) => neighbours.named_listeners(site, named),
             None => {
-                let fitting = neighbours.fitting_listeners(speaks_tls);
+                let fitting = neighbours.fitting_listeners(wish);
                 let names = fitting.iter().map(|at| neighbours.listeners[*at].name.value.as_str());
                 let shown = Value::strings(names, Origin::Default).to_string();
                 site.explain("listeners", shown, Origin::Default);
@@ -105,6 +121,20 @@ impl<'a> Footing<'a> {
         };
         let drafts = listeners.iter().map(|at| &neighbours.listeners[*at]).collect();
         Footing { listeners, drafts }
+    }
+
+    /// The mode of the listeners, for a site that says none.
+    pub(super) fn mode(&self, site: &mut Reader<'_>, origin: &Origin) -> Mode {
+        let Some(first) = self.drafts.first() else {
+            return Mode::Tcp;
+        };
+        if let Some(other) = self.drafts.iter().find(|listener| listener.mode != first.mode) {
+            let (one, two) = (first.mode.as_str(), other.mode.as_str());
+            let message = format!("stands on {} ({one}) and {} ({two})", first.subject(), other.subject());
+            let hint = format!("mode = \"{one}\" or \"{two}\" on the site, or name its listeners");
+            site.error(Fault::whole(origin.clone(), message).hint(hint));
+        }
+        first.mode
     }
 
     fn plain(&self) -> Option<&'a listener::Draft> {

@@ -1,17 +1,21 @@
 //! `[[listener]]`: where connections come in, and how many.
 use super::{
-    Origin, address, named, policy,
+    Origin, address, http_listener, named, policy,
     reader::Reader,
     report::{Fault, Found},
     tree::{Kind, Table, Value, quoted},
     values::{self, Word, network, time_limit},
 };
-use crate::plan::{Address, Limits, ListenerPlan, Mode};
+use crate::{
+    http::limits,
+    plan::{Address, Limits, ListenerPlan, Mode},
+};
 use ipnet::IpNet;
 
-const MODES: &[(&str, Word<Mode>)] = &[
+/// The modes of listeners and sites.
+pub(super) const MODES: &[(&str, Word<Mode>)] = &[
     ("tcp", Word::Is(Mode::Tcp)),
-    ("http", Word::Later),
+    ("http", Word::Is(Mode::Http)),
     ("passthrough", Word::Later),
 ];
 
@@ -26,7 +30,9 @@ pub(super) struct Draft {
     pub(super) plain: Found<bool>,
     pub(super) limits: Limits,
     pub(super) deny: Vec<IpNet>,
+    pub(super) proxy_protocol: Vec<IpNet>,
     pub(super) policy: Option<policy::Written>,
+    pub(super) http: http_listener::Draft,
 }
 
 impl Draft {
@@ -41,9 +47,11 @@ impl Draft {
             name: self.name.value,
             listen: self.listen.into_iter().map(|found| found.value).collect(),
             mode: self.mode,
+            http: self.http.plan,
             plain: self.plain.value,
             limits: self.limits,
             deny: self.deny,
+            proxy_protocol: self.proxy_protocol,
             policy: self.policy.map(|written| written.over(policy::LEAST)),
         }
     }
@@ -64,8 +72,10 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Draft {
     let mode = |value: &Value| values::word("mode", MODES, value);
     let mode = listener.value_or("mode", Kind::String("tcp".into()), mode).value;
     let plain = listener.value_or("plain", Kind::Bool(false), values::switch);
-    let limits = limits(&mut listener);
+    let (limits, requests) = limits(&mut listener, mode);
+    let http = http_listener::read(&mut listener, requests);
     let deny = listener.list_or_empty("deny", network);
+    let proxy_protocol = proxy_protocol(&mut listener);
     let policy = policy::read(&mut listener);
     if let Some(policy) = &policy {
         policy.explain(&mut listener);
@@ -78,8 +88,27 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Draft {
         plain,
         limits,
         deny: deny.into_iter().map(|found| found.value).collect(),
+        proxy_protocol,
         policy,
+        http,
     }
+}
+
+/// `{ from = [NETWORK, ...] }`: from there a header must come, from elsewhere none is read.
+fn proxy_protocol(listener: &mut Reader<'_>) -> Vec<IpNet> {
+    let Some(origin) = listener.origin_of("proxy_protocol") else {
+        return Vec::new();
+    };
+    let errors = listener.errors();
+    let mut introduced = listener.table("proxy_protocol", "listener.proxy_protocol");
+    let from = introduced.list_or_empty("from", network);
+    if from.is_empty() && introduced.errors() == errors {
+        let fault = Fault::whole(origin, "proxy_protocol is taken from nobody");
+        introduced
+            .error(fault.hint("proxy_protocol = { from = [\"10.0.0.0/8\"] }, the networks of your load balancers"));
+    }
+    introduced.finish();
+    from.into_iter().map(|found| found.value).collect()
 }
 
 fn listen(listener: &mut Reader<'_>, origin: &Origin) -> Vec<Found<Address>> {
@@ -90,11 +119,11 @@ fn listen(listener: &mut Reader<'_>, origin: &Origin) -> Vec<Found<Address>> {
     listener.list_or_empty("listen", address::listen)
 }
 
-fn limits(listener: &mut Reader<'_>) -> Limits {
+fn limits(listener: &mut Reader<'_>, mode: Mode) -> (Limits, http_listener::Limits) {
     let mut limits = listener.table("limits", "listener.limits");
     let text = |text: &str| Kind::String(text.to_owned());
     let count = |value: &Value| values::count(0..=MOST_CONNECTIONS, value);
-    let limits_read = Limits {
+    let mut limits_read = Limits {
         // "auto" is half the file limit, which only the machine knows.
         connections: limits
             .value_or("connections", text("auto"), |value| {
@@ -105,9 +134,22 @@ fn limits(listener: &mut Reader<'_>) -> Limits {
         handshakes_per_second: limits.value_or("handshakes_per_second", Kind::Integer(0), count).value,
         hello: limits.value_or("hello", text("10s"), time_limit).value,
         handshake: limits.value_or("handshake", text("10s"), time_limit).value,
-        // A tcp connection may be silent for days; TCP keep-alive finds dead peers (SPEC 4, idle).
-        idle: limits.value_or("idle", text("off"), time_limit).value,
+        idle: None,
     };
+    let mut requests = http_listener::limits(&mut limits, mode);
+    let usual = match mode {
+        // A tcp connection may be silent for days; TCP keep-alive finds dead peers (SPEC 4, idle).
+        Mode::Tcp => text("off"),
+        Mode::Http => http_listener::seconds(limits::IDLE),
+    };
+    let is_written = limits.has("idle");
+    let idle = limits.value_or("idle", usual, time_limit).value;
+    if is_written || mode == Mode::Tcp {
+        limits_read.idle = idle;
+    }
+    if is_written || mode == Mode::Http {
+        requests.plan.idle = idle;
+    }
     limits.finish();
-    limits_read
+    (limits_read, requests)
 }

@@ -106,6 +106,7 @@ pub(super) fn read(owner: &mut Reader<'_>) -> Option<Written> {
 }
 
 /// A site's policy, as tight as its listeners demand, and where each rule of it stands.
+#[derive(Clone)]
 pub(super) struct SitePolicy {
     pub(super) comes_to: Policy,
     key_exchange: Origin,
@@ -140,6 +141,13 @@ impl SitePolicy {
             self.client_authentication = place(&floor.client_authentication);
         }
         self.comes_to = tightened;
+    }
+
+    /// The same with what a route demands beyond it.
+    pub(super) fn tightened_by(&self, route: &Written) -> SitePolicy {
+        let mut policy = self.clone();
+        policy.tighten(route);
+        policy
     }
 
     /// Keeps every rule for `check --explain`.

@@ -119,6 +119,11 @@ impl<'r> Reader<'r> {
         self.table.peek(key).map(|value| value.origin.clone())
     }
 
+    /// A key that has not been taken, as it is.
+    pub(super) fn peek(&self, key: &str) -> Option<&Value> {
+        self.table.peek(key)
+    }
+
     /// Takes a key out, as it is.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value> {
         self.asked.push(key);
@@ -154,6 +159,19 @@ impl<'r> Reader<'r> {
                 origin: Origin::Default,
             }
         })
+    }
+
+    /// The default of a key that does not stand, without a word of it.
+    pub(super) fn untold<T>(
+        &mut self,
+        key: &'static str,
+        default: Kind,
+        parse: impl Fn(&Value) -> Result<T, Fault>,
+    ) -> T {
+        let explaining = std::mem::replace(&mut self.explaining, Explaining::Nothing);
+        let value = self.value_or(key, default, parse).value;
+        self.explaining = explaining;
+        value
     }
 
     /// The good items of a list, if it stands.
@@ -285,6 +303,13 @@ impl<'r> Reader<'r> {
                 }
             };
             report.errors.push(problem(&place.subject, "", fault));
+        }
+    }
+
+    /// Keeps a table whose keys the user chose for `check --explain`.
+    pub(super) fn explain_table(&mut self, key: &str, shown: String, origin: Origin) {
+        if self.explaining == Explaining::EachValue {
+            self.explain(key, shown, origin);
         }
     }
 

@@ -69,14 +69,38 @@ struct Written {
     raw_public_keys: Option<Found<bool>>,
 }
 
+/// Which side of a handshake the settings are for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Server,
+    Client,
+}
+
 /// Reads the key `tls` of a site.
 pub(super) fn read(tls: Reader<'_>) -> Tls {
     let mut tls = tls.unexplained();
+    let (profile, settings) = offer(&mut tls, Side::Server);
+    let (resumption, secret_file) = resumption(&mut tls);
+    tls.finish();
+    Tls {
+        profile,
+        settings,
+        resumption,
+        secret_file,
+    }
+}
+
+/// What a client of these settings offers; the reader's other keys are its owner's.
+pub(super) fn of_client(tls: &mut Reader<'_>) -> (Found<Profile>, Settings) {
+    offer(tls, Side::Client)
+}
+
+fn offer(tls: &mut Reader<'_>, side: Side) -> (Found<Profile>, Settings) {
     let errors_before = tls.errors();
     let profile = tls.value_or("profile", Kind::String("default".into()), profile);
     tls.explain("profile", quoted(profile.value.as_str()), profile.origin.clone());
     let usual = usual_of(profile.value);
-    let written = Written::read(&mut tls, &usual);
+    let written = Written::read(tls, &usual, side);
     let settings = match profile.value.settings(&written.overrides()) {
         Ok(settings) => settings,
         // A name that was refused already explains a setting that cannot work.
@@ -87,15 +111,8 @@ pub(super) fn read(tls: Reader<'_>) -> Tls {
             usual
         }
     };
-    written.explain(&mut tls, &settings, &profile.origin);
-    let (resumption, secret_file) = resumption(&mut tls);
-    tls.finish();
-    Tls {
-        profile,
-        settings,
-        resumption,
-        secret_file,
-    }
+    written.explain(tls, &settings, (&profile.origin, side));
+    (profile, settings)
 }
 
 fn profile(value: &Value) -> Result<Profile, Fault> {
@@ -164,19 +181,25 @@ fn version(value: &Value) -> Result<Version, Fault> {
 }
 
 impl Written {
-    fn read(tls: &mut Reader<'_>, usual: &Settings) -> Written {
+    fn read(tls: &mut Reader<'_>, usual: &Settings, side: Side) -> Written {
         let versions = tls.list("versions", version);
         let meanings = |versions: Vec<Found<Version>>| versions.into_iter().map(|version| version.value).collect();
-        Written {
+        let mut written = Written {
             versions: versions.map(|found| found.map(meanings)),
             groups: names::read(tls, "groups", &GROUPS, &usual.groups),
             ciphers: names::read(tls, "ciphers", &CIPHERS, &usual.ciphers),
-            cipher_order: tls.value("cipher_order", |value| values::word("order", ORDERS, value)),
+            cipher_order: None,
             signatures: names::read(tls, "signatures", &SIGNATURES, &usual.signatures),
-            retry: tls.value("retry", values::switch),
+            retry: None,
             certificate_compression: tls.value("certificate_compression", values::switch),
-            raw_public_keys: tls.value("raw_public_keys", values::switch),
+            raw_public_keys: None,
+        };
+        if side == Side::Server {
+            written.cipher_order = tls.value("cipher_order", |value| values::word("order", ORDERS, value));
+            written.retry = tls.value("retry", values::switch);
+            written.raw_public_keys = tls.value("raw_public_keys", values::switch);
         }
+        written
     }
 
     fn overrides(&self) -> Overrides {
@@ -206,7 +229,7 @@ impl Written {
     }
 
     /// What all of it comes to: where nothing was written, the profile decided.
-    fn explain(&self, tls: &mut Reader<'_>, settings: &Settings, profile: &Origin) {
+    fn explain(&self, tls: &mut Reader<'_>, settings: &Settings, (profile, side): (&Origin, Side)) {
         let order = match settings.cipher_order {
             CipherOrder::Client => "client",
             CipherOrder::Server => "server",
@@ -230,7 +253,12 @@ impl Written {
                 origin(&self.raw_public_keys),
             ),
         ];
+        // what is a server's to choose
+        let only_of_servers = |key: &str| matches!(key, "cipher_order" | "retry" | "raw_public_keys");
         for (key, value, origin) in rows {
+            if side == Side::Client && only_of_servers(key) {
+                continue;
+            }
             tls.explain(key, value, origin.unwrap_or(profile).clone());
         }
     }

@@ -1,16 +1,17 @@
 //! `[[site]]`: what a name is, on which listeners, with which certificates, and what is behind it.
 use super::{
     Origin, certificates, client_auth,
-    footing::{Footing, Neighbours},
+    footing::{Footing, Neighbours, Wish},
+    listener::MODES,
     named::{self, Name},
     policy::{self, SitePolicy},
     reader::Reader,
     report::{Fault, Found},
-    settings,
+    route, service, settings,
     tree::{Table, quoted},
     values::{self, server_name},
 };
-use crate::plan::{Certificates, SitePlan};
+use crate::plan::{Certificates, ClientAuthPlan, ForwardPlan, Mode, SitePlan};
 
 /// A site, and where the parts stand that its neighbours may collide with.
 pub(super) struct Draft {
@@ -53,12 +54,11 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     let names = site.list_or_empty("names", server_name);
     let (certificates, audiences) = certificates::read(&mut site, &origin);
     let speaks_tls = certificates.value != Certificates::None;
-    let footing = Footing::read(&mut site, speaks_tls, neighbours);
-    footing.check(&mut site, &certificates);
-    footing.check_names(&mut site, &names);
+    let (footing, mode) = stand(&mut site, (&certificates, &names), &origin, neighbours);
     let tls = site.table("tls", "site.tls");
     let tls = settings::read(if speaks_tls { tls } else { tls.silent() });
     let errors = site.errors();
+    let client_auth_at = site.origin_of("client_auth");
     let client_auth = client_auth::read(&mut site, &certificates.value);
     let client_auth_is_good = site.errors() == errors;
     if let (Some(secret), Some(_)) = (&tls.secret_file, &client_auth) {
@@ -76,7 +76,23 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
             policy.check_clients(&mut site, client_auth.as_ref());
         }
     }
-    let upstream = upstream(&mut site, &origin, neighbours);
+    let service = match mode {
+        Mode::Tcp => {
+            check_forward(&mut site, client_auth.as_ref(), client_auth_at);
+            service::tcp(&mut site, &origin, neighbours)
+        }
+        Mode::Http => {
+            let ground = route::Ground {
+                neighbours,
+                policy: &policy,
+                written: written.as_ref(),
+                tls: speaks_tls.then_some(&tls.settings),
+                client_auth: client_auth.as_ref(),
+                body: None,
+            };
+            service::http(&mut site, &origin, ground)
+        }
+    };
     site.finish();
     let plan = SitePlan {
         name: name.found.value.clone(),
@@ -89,7 +105,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
         resumption: tls.resumption,
         client_auth,
         policy: policy.comes_to,
-        upstream,
+        service,
     };
     Draft {
         plan,
@@ -98,6 +114,26 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
         is_default,
         origin,
     }
+}
+
+/// The listeners of a site, and its mode: its own, else theirs.
+fn stand<'a>(
+    site: &mut Reader<'_>,
+    (certificates, names): (&Found<Certificates>, &[Found<String>]),
+    origin: &Origin,
+    neighbours: &Neighbours<'a>,
+) -> (Footing<'a>, Mode) {
+    let speaks_tls = certificates.value != Certificates::None;
+    let stated = site.value("mode", |value| values::word("mode", MODES, value));
+    let stated = stated.map(|found| found.value);
+    let mode = stated.or_else(|| service::implied_mode(site));
+    let footing = Footing::read(site, Wish { speaks_tls, mode }, neighbours);
+    let mode = stated.unwrap_or_else(|| footing.mode(site, origin));
+    footing.check(site, certificates);
+    if mode == Mode::Tcp {
+        footing.check_names(site, names);
+    }
+    (footing, mode)
 }
 
 /// Metrics use these words for what is no site.
@@ -111,17 +147,11 @@ fn check_name(site: &mut Reader<'_>, name: &Found<String>) {
     }
 }
 
-/// Index of its upstream.
-fn upstream(site: &mut Reader<'_>, origin: &Origin, neighbours: &Neighbours<'_>) -> usize {
-    let stands = site.has("upstream");
-    match site.value("upstream", values::name) {
-        Some(name) => neighbours.upstream(site, name),
-        // Routes are refused by name, which says enough.
-        None if stands || site.has("route") => 0,
-        None => {
-            let fault = Fault::whole(origin.clone(), "leads to no upstream");
-            site.error(fault.hint("upstream = \"NAME\", and [upstream.NAME] with its servers"));
-            0
-        }
+/// Nobody tells the upstream of a tcp site who the client is.
+fn check_forward(site: &mut Reader<'_>, client_auth: Option<&ClientAuthPlan>, stands: Option<Origin>) {
+    let is_chosen = client_auth.is_some_and(|auth| auth.forward != ForwardPlan::Identity);
+    if let Some(origin) = stands.filter(|_| is_chosen) {
+        let message = "client_auth.forward means nothing on a tcp site";
+        site.notice(Fault::whole(origin, message).hint("mode = \"http\" on the site or its listener"));
     }
 }

@@ -121,18 +121,20 @@ impl Table {
         Some(self.entries.remove(at).1)
     }
 
+    /// Holds a key where it stands.
+    pub(super) fn peek_mut(&mut self, key: &str) -> Option<&mut Value> {
+        self.entries
+            .iter_mut()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
+    }
+
     /// Looks at a key.
     pub(super) fn peek(&self, key: &str) -> Option<&Value> {
         self.entries
             .iter()
             .find(|(have, _)| have == key)
             .map(|(_, value)| value)
-    }
-
-    /// Changes a key.
-    pub(super) fn peek_mut(&mut self, key: &str) -> Option<&mut Value> {
-        let entry = self.entries.iter_mut().find(|(have, _)| have == key);
-        entry.map(|(_, value)| value)
     }
 
     /// Its values, in order.

@@ -44,6 +44,7 @@ pub(super) fn collect(source: &Source, report: &mut Report) -> Given {
     for typed in set {
         given.place(typed, report);
     }
+    given.target_tls(report);
     given
 }
 
@@ -161,8 +162,12 @@ impl Given {
             _ => Table::default(),
         };
         let self_signed = typed.take("self_signed").filter(|value| value.kind == Kind::Bool(true));
-        let passphrase = typed.take("passphrase_file");
-        let files = pairs((typed.take("cert"), typed.take("key")), passphrase, &mut self.brought);
+        let files = pairs(
+            (typed.take("cert"), typed.take("key")),
+            typed.take("passphrase_file"),
+            "--cert",
+            &mut self.brought,
+        );
         let value = match (self_signed, files) {
             (None, Ok(None)) => return,
             (None, Ok(Some(files))) => files,
@@ -180,6 +185,61 @@ impl Given {
         };
         let origin = value.origin.clone();
         self.served.sub_table("site", &origin).set("certificates", value);
+    }
+
+    /// TLS towards the target, where it was switched on.
+    fn target_tls(&mut self, report: &mut Report) {
+        let Some(Value {
+            kind: Kind::Table(mut typed),
+            origin,
+        }) = self.served.take("target_tls")
+        else {
+            return;
+        };
+        let switched = typed.take("on");
+        if switched.as_ref().is_none_or(|value| value.kind != Kind::Bool(true)) {
+            let stray = typed.into_entries().into_iter().next();
+            if let Some((_, value)) = stray {
+                let fault = Fault::whole(value.origin, "means nothing without TLS towards the target");
+                report.error("", fault.hint("give --target-tls too"));
+            }
+            return;
+        }
+        let passphrase = match typed.peek("cert") {
+            Some(_) => self.passphrase_for_both(),
+            None => None,
+        };
+        match pairs(
+            (typed.take("cert"), typed.take("key")),
+            passphrase,
+            "--target-cert",
+            &mut Brought::default(),
+        ) {
+            Ok(files) => files.into_iter().for_each(|files| typed.push("certificates", files)),
+            Err(fault) => report.error("", fault),
+        }
+        let table = Value {
+            kind: Kind::Table(typed),
+            origin: switched.map_or(origin, |value| value.origin),
+        };
+        let origin = table.origin.clone();
+        self.served.sub_table("target", &origin).set("tls", table);
+    }
+
+    /// The passphrase of all keys, which need not be the site's.
+    fn passphrase_for_both(&mut self) -> Option<Value> {
+        let Some(Value {
+            kind: Kind::Table(certificates),
+            ..
+        }) = self.served.peek_mut("certificates")
+        else {
+            return None;
+        };
+        let passphrase = certificates.take("passphrase_file")?;
+        if certificates.peek("cert").is_some() {
+            certificates.set("passphrase_file", passphrase.clone());
+        }
+        Some(passphrase)
     }
 
     /// The tree of the one listener, site and target.
@@ -253,6 +313,7 @@ fn switch(texts: &[String], origin: Origin) -> Result<Value, Fault> {
 fn pairs(
     (chains, keys): (Option<Value>, Option<Value>),
     passphrase: Option<Value>,
+    flag: &str,
     brought: &mut Brought,
 ) -> Result<Option<Value>, Fault> {
     let items = |value: Option<Value>| match value {
@@ -274,10 +335,12 @@ fn pairs(
     }
     let tables = brought.pairs(chains, keys).into_iter();
     let tables = tables.map(|files| pair(files, passphrase.as_ref()));
-    let tables = tables.collect::<Result<Vec<Value>, Fault>>()?;
+    let tables: Result<Vec<Value>, Fault> = tables.collect();
+    let first = format!("give {flag} FILE before it");
+    let tables = tables.map_err(|fault| fault.hint(first.clone()))?;
     let Some(origin) = tables.first().map(|table| table.origin.clone()) else {
         let alone = passphrase.map(|value| Fault::whole(value.origin, "a passphrase without a certificate"));
-        return alone.map_or(Ok(None), |fault| Err(fault.hint("give --cert FILE before it")));
+        return alone.map_or(Ok(None), |fault| Err(fault.hint(first)));
     };
     Ok(Some(Value {
         kind: Kind::Array(tables),
@@ -288,7 +351,7 @@ fn pairs(
 fn pair((chain, key): Pair, passphrase: Option<&Value>) -> Result<Value, Fault> {
     let Some(chain) = chain else {
         let origin = key.map_or(Origin::Default, |key| key.origin);
-        return Err(Fault::whole(origin, "a key without a certificate").hint("give --cert FILE before it"));
+        return Err(Fault::whole(origin, "a key without a certificate"));
     };
     let (mut table, origin) = (Table::default(), chain.origin.clone());
     table.push("chain", chain);

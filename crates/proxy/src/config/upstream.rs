@@ -4,14 +4,26 @@ use super::{
     reader::{Place, Reader},
     report::{Fault, Found},
     tree::{Kind, Table, Value, quoted},
-    values::positive_duration,
+    upstream_http,
+    values::{self, positive_duration},
 };
-use crate::plan::{Address, UpstreamPlan};
+use crate::plan::{Opening, ServerPlan, UpstreamPlan};
+
+mod balance;
+mod health;
+mod tls;
+
+/// What nginx and HAProxy allow about: a larger share is another server.
+const HEAVIEST: usize = 256;
+/// More tries than servers are none.
+const MOST_RETRIES: usize = 100;
 
 /// An upstream as it is written.
 pub(super) struct Draft {
     pub(super) name: Found<String>,
     pub(super) plan: UpstreamPlan,
+    /// The keys that say something of requests.
+    pub(super) of_requests: Vec<(&'static str, Origin)>,
 }
 
 /// Reads every upstream.
@@ -53,17 +65,51 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
     let connect_timeout = timeouts
         .value_or("connect", Kind::String("2s".into()), positive_duration)
         .value;
+    let of_requests = upstream_http::Timeouts::read(&mut timeouts);
     timeouts.finish();
+    let http = upstream_http::read(&mut upstream, of_requests);
+    let balance = balance::read(&mut upstream);
+    let tls = tls::read(&mut upstream, &servers);
+    let health = health::read(&mut upstream);
+    let retries = upstream.value("retries", |value| values::count(0..=MOST_RETRIES, value));
+    let opening = upstream.value("send_proxy", send_proxy);
+    if retries.is_none() {
+        // each server once
+        let others = servers.len().saturating_sub(1);
+        upstream.explain("retries", others.to_string(), Origin::Default);
+    }
     upstream.finish();
     let plan = UpstreamPlan {
         name: name.value.clone(),
         servers,
+        balance,
+        tls,
+        health,
+        opening: opening.map_or(Opening::None, |found| found.value),
         connect_timeout,
+        http: http.plan,
+        retries: retries.map(|found| found.value),
     };
-    Draft { name, plan }
+    Draft {
+        name,
+        plan,
+        of_requests: http.standing,
+    }
 }
 
-fn servers(upstream: &mut Reader<'_>, origin: &Origin) -> Vec<Address> {
+/// A version of the PROXY protocol.
+fn send_proxy(value: &Value) -> Result<Opening, Fault> {
+    match value.kind {
+        Kind::Integer(2) => Ok(Opening::ProxyV2),
+        Kind::Integer(1) => {
+            let fault = value.fault("1 is not spoken");
+            Err(fault.hint("version 1 cannot tell of TLS; whoever reads it mostly reads version 2 too: send_proxy = 2"))
+        }
+        _ => Err(value.fault(format!("must be 2, not {value}"))),
+    }
+}
+
+fn servers(upstream: &mut Reader<'_>, origin: &Origin) -> Vec<ServerPlan> {
     let none = |origin: &Origin| Fault::whole(origin.clone(), "has no server").hint("servers = [\"127.0.0.1:6000\"]");
     let Some(value) = upstream.take("servers") else {
         upstream.error(none(origin));
@@ -82,8 +128,8 @@ fn servers(upstream: &mut Reader<'_>, origin: &Origin) -> Vec<Address> {
     items.into_iter().filter_map(|item| server(upstream, item)).collect()
 }
 
-/// `"address"` or `{ address = "..." }`.
-fn server(upstream: &mut Reader<'_>, item: Value) -> Option<Address> {
+/// `"address"` or `{ address = "...", weight = 2, backup = true }`.
+fn server(upstream: &mut Reader<'_>, item: Value) -> Option<ServerPlan> {
     let (table, origin) = match item {
         Value {
             kind: Kind::Table(table),
@@ -105,6 +151,12 @@ fn server(upstream: &mut Reader<'_>, item: Value) -> Option<Address> {
                 .hint(format!("{{ address = {} }}", quoted("10.0.0.6:8443"))),
         );
     }
+    let weight = server.value_or("weight", Kind::Integer(1), |value| values::count(1..=HEAVIEST, value));
+    let is_backup = server.value_or("backup", Kind::Bool(false), values::switch);
     server.finish();
-    address
+    Some(ServerPlan {
+        address: address?,
+        weight: weight.value as u16,
+        is_backup: is_backup.value,
+    })
 }

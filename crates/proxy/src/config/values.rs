@@ -122,6 +122,52 @@ pub(super) fn time_limit(value: &Value) -> Result<Option<Duration>, Fault> {
     }
 }
 
+/// `"64MiB"`: a whole number and a unit.
+pub(super) fn size(value: &Value) -> Result<u64, Fault> {
+    let text = match &value.kind {
+        Kind::String(text) => text,
+        Kind::Integer(number) => {
+            let fault = value.fault(format!("{number} has no unit"));
+            return Err(fault.hint(format!("write it as \"{number}B\", or with KiB, MiB, GiB or TiB")));
+        }
+        _ => return Err(value.fault(format!("must be a size like \"64KiB\", not {value}"))),
+    };
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let bytes = ["B", "KiB", "MiB", "GiB", "TiB"]
+        .iter()
+        .position(|known| *known == unit);
+    let bytes = bytes.map(|power| 1u64 << (10 * power));
+    let Some((number, unit)) = number.parse::<u64>().ok().zip(bytes) else {
+        let fault = value.fault(format!("{value} is not a size"));
+        return Err(fault.hint("a whole number and its unit: \"512B\", \"64KiB\", \"64MiB\" or \"1GiB\""));
+    };
+    let size = number.checked_mul(unit).filter(|size| i64::try_from(*size).is_ok());
+    size.ok_or_else(|| value.fault(format!("{value} is too large")))
+}
+
+/// A limit in bytes: `"off"` and 0 are None.
+pub(super) fn size_limit(value: &Value) -> Result<Option<u64>, Fault> {
+    match &value.kind {
+        Kind::Integer(0) => Ok(None),
+        Kind::String(text) if text == "off" => Ok(None),
+        _ => Ok(Some(size(value)?).filter(|size| *size > 0)),
+    }
+}
+
+/// A size within bounds.
+pub(super) fn size_within(range: RangeInclusive<usize>, value: &Value) -> Result<usize, Fault> {
+    let bytes = size(value)?;
+    let is_in_range = |size: &usize| range.contains(size);
+    usize::try_from(bytes).ok().filter(is_in_range).ok_or_else(|| {
+        value.fault(format!(
+            "must be from {} to {} bytes, not {value}",
+            range.start(),
+            range.end()
+        ))
+    })
+}
+
 /// A file, relative to the file that names it or to the current folder.
 pub(super) fn path(value: &Value) -> Result<PathBuf, Fault> {
     let text = value.text()?;
@@ -274,6 +320,36 @@ mod tests {
             "3651d",
         ] {
             assert!(duration(&text(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_need_a_whole_number_and_a_unit() {
+        let good = [
+            ("0B", 0),
+            ("512B", 512),
+            ("64KiB", 65_536),
+            ("1MiB", 1 << 20),
+            ("2GiB", 2 << 30),
+            ("1TiB", 1 << 40),
+        ];
+        for (written, bytes) in good {
+            assert_eq!(size(&text(written)).ok(), Some(bytes), "{written}");
+        }
+        for bad in [
+            "",
+            "64",
+            "KiB",
+            "64 KiB",
+            "-1B",
+            "1.5MiB",
+            "64kib",
+            "64M",
+            "64MB",
+            "9999999TiB",
+            "99999999999999999999B",
+        ] {
+            assert!(size(&text(bad)).is_err(), "{bad}");
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 use portcullis_tls::failure::Fault;
 use prometheus_client::metrics::gauge::Gauge;
-use std::{io, rc::Rc, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::oneshot,
@@ -50,7 +50,7 @@ pub(crate) enum Attachable {
 /// Places among the handshakes in flight, in all and of its address.
 pub(crate) struct Handshaking {
     _permit: Permit,
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 /// Places a connection holds as long as it lives.
@@ -172,21 +172,28 @@ fn enter(core: &Core, listener: &Listener, peer: &Peer) -> Result<(Option<Place>
     if listener.denies(peer.ip()) {
         return Err(refused("address denied"));
     }
-    let place = match listener.plan.limits.per_ip {
-        0 => None,
-        limit => Some(
-            listener
-                .gate
-                .addresses
-                .enter(peer.ip(), limit)
-                .ok_or_else(|| refused("limit per_ip reached"))?,
-        ),
-    };
+    if listener.is_announced_by(peer.ip()) {
+        // who it is for is not known yet: see `introduction`
+        let handshaking = (!listener.plan.plain).then(|| core.shared.handshake(None));
+        return Ok((None, handshaking.transpose().map_err(refused)?));
+    }
+    let place = place(listener, peer.ip())?;
     if listener.plan.plain {
         return Ok((place, None));
     }
     let handshaking = core.shared.handshake(Some(peer.ip())).map_err(refused)?;
     Ok((place, Some(handshaking)))
+}
+
+/// A place among the connections of an address, where the listener counts them.
+pub(super) fn place(listener: &Listener, address: IpAddr) -> Result<Option<Place>, Failure> {
+    let limit = listener.plan.limits.per_ip;
+    if limit == 0 {
+        return Ok(None);
+    }
+    let place = listener.gate.addresses.enter(address, limit);
+    let full = || Failure::refused(Stage::Accept, Fault::Operator, "limit per_ip reached");
+    place.map(Some).ok_or_else(full)
 }
 
 fn start(core: &Rc<Core>, target: usize, socket: Socket, mut accepted: Accepted) {
@@ -231,10 +238,12 @@ async fn until<T>(stop: &mut oneshot::Receiver<()>, future: impl Future<Output =
 
 impl Handshaking {
     pub(crate) fn new(permit: Permit, place: Option<Place>) -> Handshaking {
-        Handshaking {
-            _permit: permit,
-            _place: place,
-        }
+        Handshaking { _permit: permit, place }
+    }
+
+    /// The address behind it became known.
+    pub(super) fn is_of(&mut self, place: Place) {
+        self.place = Some(place);
     }
 }
 

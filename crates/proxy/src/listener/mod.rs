@@ -2,8 +2,13 @@
 pub(crate) mod accept;
 pub(crate) mod bind;
 pub(crate) mod gate;
+pub(crate) mod introduction;
 
-use crate::{metrics::Label, plan::ListenerPlan, site::Sites};
+use crate::{
+    metrics::{Label, Metrics},
+    plan::{Address, HttpListenerPlan, ListenerPlan, Mode},
+    site::Sites,
+};
 use gate::Gate;
 use prometheus_client::metrics::gauge::Gauge;
 use std::{net::IpAddr, sync::Arc};
@@ -12,12 +17,56 @@ use std::{net::IpAddr, sync::Arc};
 pub(crate) struct Listener {
     pub(crate) name: Label,
     pub(crate) plan: ListenerPlan,
+    /// The part of its plan that its http connections keep.
+    pub(crate) http: Arc<HttpListenerPlan>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) open: Gauge,
     pub(crate) sites: Sites,
+    /// Every request is sent to https, at this port.
+    pub(crate) redirect: Option<u16>,
 }
 
 impl Listener {
+    /// The plain door of an http listener (`redirect_from`): the same names, and each is sent to https.
+    pub(crate) fn redirecting(&self, metrics: &Metrics) -> Option<Listener> {
+        if self.plan.http.redirect_from.is_empty() {
+            return None;
+        }
+        let name = Label::from(format!("{}.redirect", self.name.0).as_str());
+        Some(Listener {
+            gate: Arc::new(Gate::new()),
+            open: metrics.open(&name),
+            plan: ListenerPlan {
+                listen: self.plan.http.redirect_from.clone(),
+                mode: Mode::Http,
+                plain: true,
+                ..self.plan.clone()
+            },
+            http: self.http.clone(),
+            sites: self.sites.clone(),
+            redirect: Some(self.public_port()),
+            name,
+        })
+    }
+
+    /// The port that clients of the world know.
+    fn public_port(&self) -> u16 {
+        let listened = self.plan.listen.iter().find_map(|address| match address {
+            Address::Ip(address) => Some(address.port()),
+            Address::Name(_, port) => Some(*port),
+            Address::Unix(_) => None,
+        });
+        self.plan.http.public_port.or(listened).unwrap_or(443)
+    }
+}
+
+impl Listener {
+    /// Whoever connects from there speaks for others, and says for whom before anything else.
+    pub(crate) fn is_announced_by(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.plan.proxy_protocol.iter().any(|net| net.contains(&address))
+    }
+
     /// The operator's list says no.
     pub(crate) fn denies(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();

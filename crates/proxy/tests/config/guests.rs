@@ -2,7 +2,7 @@
 use crate::kit::{Case, explained};
 use portcullis_proxy::{
     config::{Loaded, Source, load_text, render},
-    plan::{Address, CertificateFiles, Certificates, LogLevel},
+    plan::{Address, CertificateFiles, Certificates, LogLevel, UpstreamPlan},
 };
 use portcullis_tls::server::ClientAuthMode;
 use std::{
@@ -65,6 +65,10 @@ fn notices(loaded: &Loaded) -> Vec<String> {
     loaded.notices.iter().map(|notice| notice.message.clone()).collect()
 }
 
+fn servers(upstream: &UpstreamPlan) -> Vec<Address> {
+    upstream.servers.iter().map(|server| server.address.clone()).collect()
+}
+
 fn ip(text: &str) -> Address {
     Address::Ip(text.parse().expect("an address"))
 }
@@ -84,7 +88,7 @@ fn the_readmes_file_is_one_listener_site_and_target_with_one_notice() {
     let loaded = loaded(README, &[], &[]);
     let plan = &loaded.plan;
     assert_eq!(plan.listeners[0].listen, [ip("0.0.0.0:8443")]);
-    assert_eq!(plan.upstreams[0].servers, [ip("127.0.0.1:6000")]);
+    assert_eq!(servers(&plan.upstreams[0]), [ip("127.0.0.1:6000")]);
     let pair = here("certs/server.crt", "certs/server.key");
     assert_eq!(plan.sites[0].certificates, Certificates::Files(vec![pair]));
     let auth = plan.sites[0].client_auth.as_ref().expect("a CA is named");
@@ -103,7 +107,7 @@ fn newer_keys_give_dual_certificates_in_order_and_a_connect_timeout() {
     let plan = &loaded.plan;
     let pairs = vec![here("mldsa.crt", "mldsa.key"), here("rsa.crt", "rsa.key")];
     assert_eq!(plan.sites[0].certificates, Certificates::Files(pairs));
-    assert_eq!(plan.upstreams[0].servers, [Address::Name("backend".into(), 6000)]);
+    assert_eq!(servers(&plan.upstreams[0]), [Address::Name("backend".into(), 6000)]);
     assert_eq!(plan.upstreams[0].connect_timeout, Duration::from_secs(30));
     assert_eq!(plan.log.level, LogLevel::Debug);
     let auth = plan.sites[0].client_auth.as_ref().expect("a CA is named");
@@ -135,7 +139,7 @@ fn every_family_of_certificates_has_its_place() {
 
 #[test]
 fn a_flag_beats_a_variable_beats_the_flat_file_key_by_key() {
-    let target = |loaded: &Loaded| loaded.plan.upstreams[0].servers.clone();
+    let target = |loaded: &Loaded| servers(&loaded.plan.upstreams[0]);
     let (theirs, ours) = (
         ("QUANTUM_SAFE_PROXY_TARGET", "127.0.0.1:2"),
         ("PORTCULLIS_TARGET", "127.0.0.1:3"),
@@ -200,7 +204,7 @@ fn variables_of_both_programs_are_read_with_or_without_from_env() {
     ] {
         let loaded = with(case).good();
         assert_eq!(loaded.plan.listeners[0].listen, [ip("0.0.0.0:9443")]);
-        assert_eq!(loaded.plan.upstreams[0].servers, [ip("127.0.0.1:7000")]);
+        assert_eq!(servers(&loaded.plan.upstreams[0]), [ip("127.0.0.1:7000")]);
         assert_eq!(loaded.plan.log.level, LogLevel::Debug);
         let pair = CertificateFiles {
             chain: "certs/server.crt".into(),

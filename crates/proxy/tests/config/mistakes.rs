@@ -1,5 +1,6 @@
 //! What is said of mistakes: all at once, each with its place.
 use crate::kit::Case;
+use portcullis_proxy::plan::Certificates;
 
 /// Every problem of a case, one line each, without hints.
 fn errors(case: &Case) -> Vec<String> {
@@ -385,5 +386,141 @@ fn values_are_taken_up_to_their_edges_and_no_further() {
     ];
     for line in refused {
         assert_eq!(errors(&Case::file(&at(line))).len(), 1, "{line}");
+    }
+}
+
+#[test]
+fn mistakes_about_an_upstream_are_told_with_what_to_write() {
+    let table = [
+        ("tls = true", "tls must be a table, not true or false"),
+        ("tls = { retry = true }", "unknown key \"tls.retry\""),
+        (
+            "tls = { groups = ['X25519'], policy = 'require' }",
+            "policy requires a quantum-safe key exchange, but tls offers none",
+        ),
+        (
+            "tls = { versions = ['1.2'], policy = { authentication = 'require' } }",
+            "policy requires quantum-safe authentication, but tls offers no ML-DSA signature",
+        ),
+        (
+            "tls = { policy = { client_authentication = 'require' } }",
+            "policy.client_authentication means nothing towards an upstream",
+        ),
+        ("tls = { server_name = '*.a' }", "\"*.a\" is no DNS name"),
+        ("tls = { certificates = [{ key = 'a' }] }", "a certificate has no chain"),
+        ("balance = 'roundrobin'", "unknown balance \"roundrobin\""),
+        ("balance = {}", "balance has neither hash nor sticky"),
+        (
+            "balance = { hash = 'source', sticky = 'cookie' }",
+            "balance has hash and sticky",
+        ),
+        ("balance = { hash = 'header:' }", "\"header:\" is nothing to hash"),
+        ("retries = -1", "retries must be from 0 to 100, not -1"),
+        ("health = { path = 'healthz' }", "\"healthz\" is no path"),
+        (
+            "health = { status = [200] }",
+            "health.status means nothing without health.path",
+        ),
+        (
+            "health = { path = '/', status = [42] }",
+            "health.status must be from 100 to 599, not 42",
+        ),
+        ("send_proxy = 1", "send_proxy 1 is not spoken"),
+        ("send_proxy = true", "send_proxy must be 2, not true"),
+        ("health = true", "health must be a table, not true or false"),
+    ];
+    for (line, said) in table {
+        let text = [GOOD_LISTENER, GOOD_SITE, GOOD_UPSTREAM, line, "\n"].concat();
+        let [error] = errors(&Case::file(&text)).try_into().expect("one error");
+        assert!(
+            error.starts_with("portcullis.toml:") && error.contains("upstream \"b\""),
+            "{error}"
+        );
+        assert!(error.contains(said), "{line}: {error}");
+    }
+    let unix = "[upstream.b]\nservers = ['unix:a']\ntls = {}\n";
+    let [error] = errors(&Case::file(&[GOOD_LISTENER, GOOD_SITE, unix].concat()))
+        .try_into()
+        .expect("one error");
+    assert!(
+        error.contains("tls has no server_name, and unix:a has none either"),
+        "{error}"
+    );
+    for (balance, what) in [
+        ("{ hash = 'header:X' }", "header"),
+        ("{ hash = 'uri' }", "uri"),
+        ("{ sticky = 'cookie' }", "cookie"),
+    ] {
+        let text = [GOOD_LISTENER, GOOD_SITE, GOOD_UPSTREAM, "balance = ", balance, "\n"].concat();
+        let [error] = errors(&Case::file(&text)).try_into().expect("one error");
+        assert!(
+            error.contains(&format!("upstream \"b\" balances by {what}, which a tcp site has not")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn flags_about_the_target_need_tls_towards_it() {
+    for flag in [
+        "--target-ca a",
+        "--target-name a",
+        "--target-cert a",
+        "--target-policy require",
+    ] {
+        let [error] = errors(&Case::flags(&format!("--plain {flag}")))
+            .try_into()
+            .expect("one error");
+        assert!(
+            error.contains("means nothing without TLS towards the target"),
+            "{error}"
+        );
+    }
+    let [error] = errors(&Case::flags("--plain --target-tls --target-key a"))
+        .try_into()
+        .expect("one error");
+    assert!(error.contains("--target-key: a key without a certificate"), "{error}");
+}
+
+#[test]
+fn a_proxy_header_is_taken_from_somebody() {
+    let with = |line: &str| [GOOD_LISTENER, line, "\n", GOOD_SITE, GOOD_UPSTREAM].concat();
+    for (line, said) in [
+        ("proxy_protocol = {}", "proxy_protocol is taken from nobody"),
+        ("proxy_protocol = { from = [] }", "proxy_protocol is taken from nobody"),
+        (
+            "proxy_protocol = { from = ['lb'] }",
+            "proxy_protocol.from \"lb\" is no network",
+        ),
+        (
+            "proxy_protocol = true",
+            "proxy_protocol must be a table, not true or false",
+        ),
+    ] {
+        let [error] = errors(&Case::file(&with(line))).try_into().expect("one error");
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn one_passphrase_opens_the_keys_of_both_sides() {
+    let both = "--cert a --target-tls --target-cert b --passphrase-file p";
+    for (line, site, target) in [
+        (both, Some(true), true),
+        ("--plain --target-tls --target-cert b --passphrase-file p", None, true),
+        (
+            "--cert a --target-tls --target-ca c --passphrase-file p",
+            Some(true),
+            false,
+        ),
+    ] {
+        let plan = Case::flags(line).good().plan;
+        let of_site = match &plan.sites[0].certificates {
+            Certificates::Files(files) => Some(files.iter().all(|files| files.passphrase.is_some())),
+            Certificates::SelfSigned | Certificates::None => None,
+        };
+        let tls = plan.upstreams[0].tls.as_ref().expect("it was asked for");
+        let of_target = tls.certificates.iter().any(|files| files.passphrase.is_some());
+        assert_eq!((of_site, of_target), (site, target), "{line}");
     }
 }

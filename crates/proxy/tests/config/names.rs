@@ -45,6 +45,32 @@ const FLAGS_BUILT: &[(&str, &str, &str)] = &[
         "--self-signed --policy require",
     ),
     ("plain", "--self-signed", "--plain"),
+    ("target-tls", "--plain", "--plain --target-tls"),
+    (
+        "target-name",
+        "--plain --target-tls --target-name a",
+        "--plain --target-tls --target-name b",
+    ),
+    (
+        "target-ca",
+        "--plain --target-tls --target-ca a",
+        "--plain --target-tls --target-ca b",
+    ),
+    (
+        "target-cert",
+        "--plain --target-tls --target-cert a",
+        "--plain --target-tls --target-cert b",
+    ),
+    (
+        "target-key",
+        "--plain --target-tls --target-cert a",
+        "--plain --target-tls --target-cert a --target-key b",
+    ),
+    (
+        "target-policy",
+        "--plain --target-tls --target-policy observe",
+        "--plain --target-tls --target-policy require",
+    ),
     (
         "log-level",
         "--self-signed --log-level warn",
@@ -61,14 +87,7 @@ const FLAGS_BUILT: &[(&str, &str, &str)] = &[
 ];
 
 /// Flags of SPEC 3 that a later version builds.
-const FLAGS_LATER: &[&str] = &[
-    "target-tls",
-    "target-name",
-    "target-ca",
-    "target-cert",
-    "target-key",
-    "target-policy",
-];
+const FLAGS_LATER: &[&str] = &[];
 
 /// Flags of Quantum Safe Proxy, each with two lines that must not mean the same.
 const FLAGS_OF_GUESTS: &[(&str, &str, &str)] = &[
@@ -138,12 +157,6 @@ const VARIABLES_BUILT: &[(&str, &str, &str)] = &[
 
 /// Variables of SPEC 3 that a later version builds.
 const VARIABLES_LATER: &[&str] = &[
-    "PORTCULLIS_TARGET_TLS",
-    "PORTCULLIS_TARGET_NAME",
-    "PORTCULLIS_TARGET_CA",
-    "PORTCULLIS_TARGET_CERT",
-    "PORTCULLIS_TARGET_KEY",
-    "PORTCULLIS_TARGET_POLICY",
 ];
 
 /// Keys of SPEC 4 that are built: section, and two lines that must not mean the same.
@@ -192,6 +205,11 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
     ),
     ("listener", "limits = { idle = '1s' }", "limits = { idle = '2s' }"),
     ("listener", "deny = ['10.0.0.0/8']", "deny = ['10.0.0.0/9']"),
+    (
+        "listener",
+        "proxy_protocol = { from = ['10.0.0.0/8'] }",
+        "proxy_protocol = { from = ['10.0.0.0/9'] }",
+    ),
     ("listener", "policy = 'prefer'", "policy = 'require'"),
     (
         "listener",
@@ -322,6 +340,12 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "policy = { client_authentication = 'observe' }",
         "policy = { client_authentication = 'prefer' }",
     ),
+    (
+        "site",
+        "client_auth = { mode = 'required', ca = 'a', forward = 'cert' }",
+        "client_auth = { mode = 'required', ca = 'a', forward = 'none' }",
+    ),
+    ("site", "mode = 'tcp'", "mode = 'http'"),
     ("site", "policy = 'observe'", "policy = 'require'"),
     (
         "site",
@@ -339,10 +363,92 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "servers = ['h:1']",
         "servers = ['h:1', { address = 'h:2' }]",
     ),
+    ("upstream", "http = '1.1'", "http = 'h2c'"),
+    ("upstream", "host = 'pass'", "host = 'upstream'"),
+    (
+        "upstream",
+        "timeouts = { first_byte = '1s' }",
+        "timeouts = { first_byte = '2s' }",
+    ),
+    ("upstream", "timeouts = { idle = '1s' }", "timeouts = { idle = '2s' }"),
     (
         "upstream",
         "timeouts = { connect = '1s' }",
         "timeouts = { connect = '3s' }",
+    ),
+    (
+        "upstream",
+        "servers = ['h:1']",
+        "servers = [{ address = 'h:1', weight = 2 }]",
+    ),
+    (
+        "upstream",
+        "servers = ['h:1', 'h:2']",
+        "servers = ['h:1', { address = 'h:2', backup = true }]",
+    ),
+    ("upstream", "balance = 'round-robin'", "balance = 'random'"),
+    (
+        "upstream",
+        "balance = 'least-connections'",
+        "balance = { hash = 'source' }",
+    ),
+    ("upstream", "retries = 0", "retries = 1"),
+    ("upstream", "", "send_proxy = 2"),
+    ("upstream", "tls = {}", "tls = { server_name = 'a' }"),
+    ("upstream", "tls = { ca = 'a' }", "tls = { ca = 'b' }"),
+    (
+        "upstream",
+        "tls = { certificates = [{ chain = 'a' }] }",
+        "tls = { certificates = [{ chain = 'a', key = 'b' }] }",
+    ),
+    (
+        "upstream",
+        "tls = { profile = 'default' }",
+        "tls = { profile = 'modern' }",
+    ),
+    (
+        "upstream",
+        "tls = { versions = ['1.2', '1.3'] }",
+        "tls = { versions = ['1.3'] }",
+    ),
+    (
+        "upstream",
+        "tls = { groups = ['X25519'] }",
+        "tls = { groups = ['secp256r1'] }",
+    ),
+    (
+        "upstream",
+        "tls = { ciphers = ['TLS_AES_128_GCM_SHA256'] }",
+        "tls = { ciphers = ['TLS_AES_256_GCM_SHA384'] }",
+    ),
+    (
+        "upstream",
+        "tls = { signatures = ['mldsa65'] }",
+        "tls = { signatures = ['mldsa87'] }",
+    ),
+    (
+        "upstream",
+        "tls = { policy = 'observe' }",
+        "tls = { policy = 'require' }",
+    ),
+    (
+        "upstream",
+        "tls = { policy = { authentication = 'observe' } }",
+        "tls = { policy = { authentication = 'require' } }",
+    ),
+    ("upstream", "health = {}", "health = { path = '/' }"),
+    (
+        "upstream",
+        "health = { interval = '1s' }",
+        "health = { interval = '3s' }",
+    ),
+    ("upstream", "health = { timeout = '1s' }", "health = { timeout = '3s' }"),
+    ("upstream", "health = { healthy = 1 }", "health = { healthy = 3 }"),
+    ("upstream", "health = { unhealthy = 1 }", "health = { unhealthy = 2 }"),
+    (
+        "upstream",
+        "health = { path = '/', status = [200] }",
+        "health = { path = '/', status = [204] }",
     ),
 ];
 
@@ -354,18 +460,8 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
         "\"ledger\"",
     ),
     ("", "acme = { name = {} }", "\"acme\""),
-    ("listener", "mode = 'http'", "mode \"http\""),
     ("listener", "mode = 'passthrough'", "mode \"passthrough\""),
     ("listener", "http3 = false", "\"http3\""),
-    ("listener", "public_port = 443", "\"public_port\""),
-    ("listener", "redirect_from = [':80']", "\"redirect_from\""),
-    (
-        "listener",
-        "proxy_protocol = { from = ['10.0.0.0/8'] }",
-        "\"proxy_protocol\"",
-    ),
-    ("listener", "trusted_proxies = []", "\"trusted_proxies\""),
-    ("site", "mode = 'tcp'", "\"mode\""),
     ("site", "protocol = 'postgres'", "\"protocol\""),
     ("site", "refuse = 'page'", "\"refuse\""),
     ("site", "acme = 'NAME'", "\"acme\""),
@@ -376,54 +472,13 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
         "certificates = [{ chain = 'a', key = 'pkcs11:a' }]",
         "certificates.key \"pkcs11:a\": a key of the form pkcs11:",
     ),
-    (
-        "site",
-        "client_auth = { mode = 'none', forward = 'none' }",
-        "\"client_auth.forward\"",
-    ),
     ("site", "policy = { report_only = true }", "\"policy.report_only\""),
     ("site", "policy = { exempt = [] }", "\"policy.exempt\""),
     ("site", "policy = { refuse = 'page' }", "\"policy.refuse\""),
-    ("site", "route = [{ path = '/' }]", "\"route\""),
-    (
-        "upstream",
-        "servers = [{ address = 'h:1', weight = 2 }]",
-        "\"servers.weight\"",
-    ),
-    (
-        "upstream",
-        "servers = [{ address = 'h:1', backup = true }]",
-        "\"servers.backup\"",
-    ),
-    ("upstream", "balance = 'round-robin'", "\"balance\""),
-    ("upstream", "tls = { server_name = 'a' }", "\"tls\""),
-    ("upstream", "http = 'auto'", "\"http\""),
-    ("upstream", "host = 'pass'", "\"host\""),
-    ("upstream", "health = { path = '/' }", "\"health\""),
-    ("upstream", "retries = 0", "\"retries\""),
-    ("upstream", "send_proxy = 2", "\"send_proxy\""),
-    (
-        "upstream",
-        "timeouts = { first_byte = '60s' }",
-        "\"timeouts.first_byte\"",
-    ),
-    ("upstream", "timeouts = { idle = '60s' }", "\"timeouts.idle\""),
 ];
 
 /// Keys inside a section that is refused as a whole, with what must be refused.
-const KEYS_INSIDE: &[(&str, &str)] = &[
-    ("[[site.route]]\npath = '/api/'", "\"route\""),
-    ("[[site.route]]\nmatch = { exact = '/a' }", "\"route\""),
-    ("[[site.route]]\nstrip_prefix = true", "\"route\""),
-    (
-        "[[site.route]]\nheaders = { request = { set = { X-Env = 'prod' } } }",
-        "\"route\"",
-    ),
-    ("[[site.route]]\npolicy = { report_only = true }", "\"route\""),
-    ("[[site.route]]\nlimits = { body = '64MiB' }", "\"route\""),
-    ("[[site.route]]\nrespond = 'health'", "\"route\""),
-    ("[acme.NAME]\nemail = 'a'", "\"acme\""),
-];
+const KEYS_INSIDE: &[(&str, &str)] = &[("[acme.NAME]\nemail = 'a'", "\"acme\"")];
 
 /// A file that is good, with a line in one of its sections in place of the one that sets the same key.
 fn file(section: &str, line: &str) -> String {

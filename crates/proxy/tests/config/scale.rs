@@ -1,5 +1,6 @@
 //! Ten thousand sites load, with work that grows as the file does.
 use crate::kit::Case;
+use portcullis_proxy::plan::ServicePlan;
 
 fn sites(count: usize, upstream: &str) -> Case {
     let mut text = "[[listener]]\nname = 'web'\nlisten = ['127.0.0.1:1']\n".to_owned();
@@ -18,7 +19,8 @@ fn ten_thousand_sites_are_told_in_proportion() {
         let loaded = sites(count, "u").good();
         assert_eq!((loaded.plan.sites.len(), loaded.plan.upstreams.len()), (count, count));
         let last = loaded.plan.sites.last().expect("a site");
-        assert_eq!((last.upstream, last.names.len()), (count - 1, 2));
+        assert_eq!(last.service, ServicePlan::Tcp(count - 1));
+        assert_eq!(last.names.len(), 2);
         loaded.explained.len()
     };
     let (one, two, many) = (told(1), told(2), told(10_000));

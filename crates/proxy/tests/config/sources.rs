@@ -2,7 +2,7 @@
 use crate::kit::{Case, explained};
 use portcullis_proxy::{
     config::{Origin, Source, admin, load, render},
-    plan::{AccessLog, Address, AdminPlan, CertificateFiles, Certificates, LogLevel},
+    plan::{AccessLog, Address, AdminPlan, CertificateFiles, Certificates, LogLevel, Plan},
 };
 use portcullis_tls::server::ClientAuthMode;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,12 @@ fn origin_of(case: &Case, key: &str) -> (String, Origin) {
 
 fn notices(case: &Case) -> Vec<String> {
     case.good().notices.iter().map(ToString::to_string).collect()
+}
+
+/// Of the first upstream's servers.
+fn addresses(plan: &Plan) -> Vec<Address> {
+    let servers = plan.upstreams[0].servers.iter();
+    servers.map(|server| server.address.clone()).collect()
 }
 
 fn ip(text: &str) -> Address {
@@ -66,10 +72,7 @@ fn the_sidecar_in_one_line_becomes_one_listener_site_and_target() {
     let plan = case.good().plan;
     assert_eq!(plan.listeners[0].listen, [ip("0.0.0.0:8443")]);
     assert_eq!(plan.listeners[0].name, "0.0.0.0:8443");
-    assert_eq!(
-        plan.upstreams[0].servers,
-        [ip("127.0.0.1:6000"), Address::Name("db".into(), 1)]
-    );
+    assert_eq!(addresses(&plan), [ip("127.0.0.1:6000"), Address::Name("db".into(), 1)]);
     let pair = |name: &str| CertificateFiles {
         chain: format!("{name}.crt").into(),
         key: format!("{name}.key").into(),
@@ -508,7 +511,7 @@ fn paths_are_relative_to_the_file_that_names_them() {
         passphrase: None,
     };
     assert_eq!(plan.sites[0].certificates, Certificates::Files(vec![both]));
-    assert_eq!(plan.upstreams[0].servers, [Address::Unix(within("run/b.sock"))]);
+    assert_eq!(addresses(&plan), [Address::Unix(within("run/b.sock"))]);
 }
 
 #[test]

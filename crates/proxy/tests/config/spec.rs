@@ -3,24 +3,9 @@ use crate::kit::Case;
 
 const REFUSED: &[&str] = &[
     r#"portcullis.toml:5: "ledger" is not in this version"#,
-    r#"portcullis.toml:12: listener "web": mode "http" is not in this version"#,
     r#"portcullis.toml:13: listener "web": "http3" is not in this version"#,
-    r#"portcullis.toml:14: listener "web": "public_port" is not in this version"#,
-    r#"portcullis.toml:15: listener "web": "redirect_from" is not in this version"#,
-    r#"portcullis.toml:16: listener "web": "proxy_protocol" is not in this version"#,
-    r#"portcullis.toml:17: listener "web": "trusted_proxies" is not in this version"#,
-    r#"portcullis.toml:30: site "shop": "client_auth.forward" is not in this version"#,
-    r#"portcullis.toml:33: site "shop": "route" is not in this version"#,
-    r#"portcullis.toml:52: upstream "api": "servers.weight" is not in this version"#,
-    r#"portcullis.toml:52: upstream "api": "servers.backup" is not in this version"#,
-    r#"portcullis.toml:53: upstream "api": "balance" is not in this version"#,
-    r#"portcullis.toml:54: upstream "api": "tls" is not in this version"#,
-    r#"portcullis.toml:55: upstream "api": "http" is not in this version"#,
-    r#"portcullis.toml:56: upstream "api": "host" is not in this version"#,
-    r#"portcullis.toml:57: upstream "api": "health" is not in this version"#,
-    r#"portcullis.toml:58: upstream "api": "timeouts.first_byte" is not in this version"#,
-    r#"portcullis.toml:58: upstream "api": "timeouts.idle" is not in this version"#,
-    r#"portcullis.toml:59: upstream "api": "retries" is not in this version"#,
+    r#"portcullis.toml:38: site "shop": "route.policy.report_only" is not in this version"#,
+    r#"portcullis.toml:38: site "shop": "route.policy.exempt" is not in this version"#,
 ];
 
 #[test]

@@ -84,7 +84,7 @@ where
     }
 }
 
-fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
+pub(crate) fn damage(bytes: &mut Vec<u8>, random: &mut Random) {
     let at = random.below(bytes.len());
     match random.below(4) {
         0 => bytes[at] ^= 1 << random.below(8),

@@ -1,0 +1,284 @@
+//! A request as it is understood: which site and route it belongs to, and what is sent on for it.
+use super::{
+    answer::{self, Answer, Visited},
+    forwarded::Told,
+    pool::Lease,
+    record::{Asked as Typed, Origin as RecordOrigin, RequestId, RequestRecord},
+    reply::Reply,
+    routes::Route,
+    service::Service,
+    visit::Visit,
+};
+use crate::{
+    core::Core,
+    failure::{Failure, Stage},
+    plan::{Balance, HashOn},
+    upstream::{Key, Upstream},
+};
+use portcullis_tls::failure::Fault;
+use portcullis_wire::http1::{
+    self, Asked, Bad, Field, Framing, Hop, MAX_FIELDS, NO_FIELD, RequestHead, ResponseHead, Target, Version,
+};
+use std::{net::IpAddr, rc::Rc, sync::Arc};
+use tokio::time::Instant;
+
+/// A request's head, as far as it came.
+pub(crate) enum Understood {
+    Whole(Box<Asking>),
+    Partial,
+    /// Beyond `limits.head_size` or `limits.fields`: 431.
+    TooLong,
+}
+
+/// A request of an HTTP/1.1 client.
+pub(crate) struct Asking {
+    /// The bytes of its head.
+    pub(crate) length: usize,
+    pub(crate) framing: Framing,
+    pub(crate) version: Version,
+    pub(crate) persists: bool,
+    pub(crate) is_head: bool,
+    /// None once it was taken.
+    pub(crate) way: Option<Way>,
+    pub(crate) record: RequestRecord,
+}
+
+/// What becomes of a request.
+pub(crate) enum Way {
+    Forward(Box<Forward>),
+    /// Answered here; with why, where that is no answer that the operator wanted.
+    Answer(Reply, Option<Failure>),
+}
+
+/// A request that goes on.
+pub(crate) struct Forward {
+    pub(crate) service: Arc<Service>,
+    /// What its upstream is told of the connection.
+    pub(crate) told: Rc<Told>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) upstream: Arc<Upstream>,
+    /// What chooses its server, where that is not the address.
+    pub(crate) key: Option<Box<[u8]>>,
+    pub(crate) client: Option<IpAddr>,
+    /// Its head for a server that speaks HTTP/1.1.
+    pub(crate) head: Vec<u8>,
+    /// Where the server's own host is put into the head.
+    pub(crate) host_ends: Option<usize>,
+    /// What the client would rather read, for errors.
+    pub(crate) accept: Vec<u8>,
+    pub(crate) asked: Asked,
+    /// Sent twice it does what it does once (RFC 9110 9.2.2).
+    pub(crate) is_idempotent: bool,
+}
+
+/// A request as every protocol has it.
+pub(crate) struct View<'a> {
+    pub(crate) method: &'a str,
+    /// As it was sent; `*` for the server itself.
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) host: &'a str,
+    pub(crate) fields: &'a [Field<'a>],
+    pub(crate) hop: Hop<'a>,
+    pub(crate) upgrade: Option<&'a [u8]>,
+    pub(crate) framing: &'a Framing,
+}
+
+impl Visit {
+    /// Reads a request from the front of `bytes`, and decides about it.
+    pub(crate) fn understand(&self, bytes: &[u8]) -> Result<Understood, Bad> {
+        let mut fields = [NO_FIELD; MAX_FIELDS];
+        let limits = &self.http.limits;
+        let Some(head) = http1::request(bytes, &mut fields)? else {
+            return match bytes.len() > limits.head_size {
+                true => Ok(Understood::TooLong),
+                false => Ok(Understood::Partial),
+            };
+        };
+        if head.length > limits.head_size || head.fields.len() > limits.fields {
+            return Ok(Understood::TooLong);
+        }
+        let view = View::of(&head);
+        let (way, record) = self.decide(&view);
+        Ok(Understood::Whole(Box::new(Asking {
+            length: head.length,
+            version: head.version,
+            persists: head.persists,
+            is_head: head.method == "HEAD",
+            way: Some(way),
+            record,
+            framing: head.framing,
+        })))
+    }
+
+    /// What becomes of a request, and the record that will tell of it.
+    pub(crate) fn decide(&self, view: &View<'_>) -> (Way, RequestRecord) {
+        let site = self.site(view.host);
+        let known = site.as_ref().ok().and_then(|site| site.service.http());
+        let books = &self.core.shared.books;
+        let (label, requests) = match &known {
+            Some(service) => (&service.name, &service.requests),
+            None => (&books.nowhere, &self.core.shared.nowhere_requests),
+        };
+        let origin = RecordOrigin {
+            books,
+            id: RequestId(self.core.request_id()),
+            connection: self.connection,
+            site: label,
+            requests,
+        };
+        let record = RequestRecord::new(origin, view.method, || view.typed());
+        let way = match known {
+            Some(_) if self.redirect.is_some() => Way::Answer(self.to_https(view), None),
+            Some(service) => service.decide(self, view, record.id),
+            None => {
+                let failure = Failure::refused(Stage::Route, Fault::Client, "no site of that host on this connection");
+                Way::Answer(self.error(421, record.id), Some(failure))
+            }
+        };
+        (way, record)
+    }
+}
+
+impl Visit {
+    /// The same place over TLS (SPEC 4, `redirect_from`).
+    fn to_https(&self, view: &View<'_>) -> Reply {
+        let visited = Visited {
+            host: view.host,
+            path: view.path,
+            query: view.query,
+        };
+        Answer::redirect(308, answer::to_https(visited, self.redirect.unwrap_or(443))).into()
+    }
+}
+
+impl<'a> View<'a> {
+    fn of(head: &'a RequestHead<'a>) -> View<'a> {
+        let (path, query) = match head.target {
+            Target::Origin { path, query } => (path, query),
+            Target::Asterisk => ("*", None),
+        };
+        View {
+            method: head.method,
+            path,
+            query,
+            host: head.host,
+            fields: head.fields,
+            hop: head.hop,
+            upgrade: head.upgrade,
+            framing: &head.framing,
+        }
+    }
+
+    /// For the access line.
+    fn typed(&self) -> Typed {
+        let field = |name: &str| {
+            let found = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+            found.map_or(&b""[..], |field| field.value).into()
+        };
+        let path = match self.query {
+            Some(query) => format!("{}?{query}", self.path).into(),
+            None => self.path.into(),
+        };
+        Typed {
+            method: self.method.into(),
+            host: self.host.into(),
+            path,
+            user_agent: field("user-agent"),
+            referer: field("referer"),
+        }
+    }
+}
+
+impl Forward {
+    /// The most that a request's body may come to.
+    pub(crate) fn most_body(&self) -> u64 {
+        self.route.most_body()
+    }
+
+    /// The fields of an interim answer, as they go to the client.
+    pub(crate) fn interim_fields(&self, head: &ResponseHead<'_>, put: impl FnMut(&str, &[u8])) {
+        self.answer_fields(head, put);
+    }
+
+    /// The fields of an answer, as they go to the client; its length too, where the body has one.
+    pub(crate) fn answer_fields(&self, head: &ResponseHead<'_>, mut put: impl FnMut(&str, &[u8])) {
+        let fields = head.fields.iter().copied();
+        self.route.rules.response((fields, &head.hop), &self.told, &mut put);
+        if !matches!(head.framing, Framing::Chunked(_) | Framing::UntilClose) {
+            let is_length = |field: &&Field<'_>| field.name.eq_ignore_ascii_case("content-length");
+            if let Some(length) = head.fields.iter().find(is_length) {
+                put("content-length", length.value);
+            }
+        }
+    }
+
+    /// The head for this server.
+    pub(crate) fn head_for(&mut self, server: &str) -> Vec<u8> {
+        let mut head = std::mem::take(&mut self.head);
+        if let Some(at) = self.host_ends {
+            head.splice(at..at, server.bytes());
+        }
+        head
+    }
+
+    /// Takes a head back that was for this server.
+    pub(crate) fn take_back(&mut self, mut head: Vec<u8>, server: &str) {
+        if let Some(at) = self.host_ends {
+            head.drain(at..at + server.len());
+        }
+        self.head = head;
+    }
+
+    /// An error in answer to it.
+    pub(crate) fn error(&self, status: u16, id: RequestId) -> Reply {
+        self.service.error(status, &self.accept, id).into()
+    }
+
+    fn key(&self) -> Key<'_> {
+        match (&self.upstream.plan.balance, &self.key, self.client) {
+            (_, Some(key), _) => Key::Bytes(key),
+            (Balance::Hash(HashOn::Source), None, Some(client)) => Key::Source(client),
+            _ => Key::Any,
+        }
+    }
+
+    /// A connection to a server that was not tried: one that rests, or a new one.
+    pub(crate) async fn lease(&self, core: &Core, tried: &mut Vec<usize>) -> Result<Lease, Failure> {
+        let upstream = &self.upstream;
+        let mut problem = None;
+        while let Some(pick) = upstream.pick_besides(self.key(), tried) {
+            let mut kept = None;
+            core.scratch(&mut |scratch| kept = core.pool.take(&pick.server, scratch));
+            if let Some(stream) = kept.filter(|stream| pick.server.is_current(stream)) {
+                return Ok(Lease {
+                    stream,
+                    pick,
+                    is_used: true,
+                    rest: upstream.plan.http.idle,
+                });
+            }
+            let deadline = Instant::now() + upstream.plan.connect_timeout;
+            match Box::pin(pick.server.connect(core, deadline, &[])).await {
+                Ok(stream) => {
+                    return Ok(Lease {
+                        stream,
+                        pick,
+                        is_used: false,
+                        rest: upstream.plan.http.idle,
+                    });
+                }
+                Err(failure) => problem = Some(failure),
+            }
+            tried.push(pick.server.place());
+        }
+        let nobody = || {
+            Failure::failed(
+                Stage::Connect,
+                Fault::Upstream,
+                "upstream has no server that was not tried",
+            )
+        };
+        Err(problem.unwrap_or_else(nobody))
+    }
+}

@@ -1,0 +1,325 @@
+//! A client's connection that speaks HTTP/1.1: request after request, until one of us has enough.
+use super::{
+    asking::{Asking, Forward, Understood, Way},
+    client::Client,
+    exchange::{Attempt, Broken, Exchange, Upload},
+    limits,
+    origin::Origin,
+    passing::Passing,
+    pool::Lease,
+    quiet::Resting,
+    record::RequestRecord,
+    reply::{Manner, Reply},
+    tunnel,
+    visit::Visit,
+};
+use crate::{
+    core::Core,
+    failure::{Failure, Stage},
+    farewell,
+};
+use portcullis_tls::failure::Fault;
+use portcullis_wire::http1::{Awaited, Framing};
+use std::{borrow::Cow, future::poll_fn, io::IoSlice, rc::Rc, task::Poll};
+use tokio::time::Instant;
+
+/// Serves requests until the connection ends.
+pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failure> {
+    let mut connection = Connection { client, visit };
+    loop {
+        let next = connection.next().await;
+        visit.bytes.set(connection.client.bytes);
+        match next? {
+            Next::Request(asking) => {
+                // on the heap, so that a connection between requests holds no room for one
+                let after = Box::pin(connection.request(*asking)).await;
+                visit.bytes.set(connection.client.bytes);
+                match after? {
+                    After::Next => {}
+                    After::Close => return connection.close().await,
+                    After::Switched(switched) => {
+                        return Box::pin(tunnel::run(connection.client, *switched, visit)).await;
+                    }
+                }
+            }
+            Next::Refused(reply, failure) => {
+                let mut out = Vec::with_capacity(512);
+                reply.write(&mut out, Manner::Close, false);
+                connection.client.put(&[IoSlice::new(&out)]);
+                visit.bytes.set(connection.client.bytes);
+                connection.close().await?;
+                return Err(*failure);
+            }
+            Next::Ended => return Ok(()),
+        }
+    }
+}
+
+struct Connection<'a> {
+    client: Client,
+    visit: &'a Rc<Visit>,
+}
+
+/// What a client comes up with.
+enum Next {
+    Request(Box<Asking>),
+    /// What is no request, or none in time.
+    Refused(Reply, Box<Failure>),
+    /// It closed, or said nothing for too long, between two requests.
+    Ended,
+}
+
+/// What follows a request.
+enum After {
+    Next,
+    Close,
+    /// Both ends speak another protocol.
+    Switched(Box<Switched>),
+}
+
+/// A request whose server goes on in another protocol.
+pub(crate) struct Switched {
+    pub(crate) up: Lease,
+    /// What it said of it already.
+    pub(crate) early: Vec<u8>,
+    pub(crate) record: RequestRecord,
+}
+
+/// What reading came to.
+enum Filled {
+    Some,
+    End,
+    /// The proxy would have this connection end, and it is between two requests.
+    Unwanted,
+    Failed(Failure),
+}
+
+impl Connection<'_> {
+    /// The next request, as soon as its head is whole.
+    async fn next(&mut self) -> Result<Next, Failure> {
+        let limits = &self.visit.http.limits;
+        let mut awaited = Awaited::default();
+        let mut began = (!self.client.inbox.is_empty()).then(Instant::now);
+        loop {
+            if awaited.may_be_whole(self.client.inbox.bytes()) {
+                match self.visit.understand(self.client.inbox.bytes()) {
+                    Ok(Understood::Whole(asking)) => return Ok(Next::Request(asking)),
+                    Ok(Understood::Partial) => {}
+                    Ok(Understood::TooLong) => {
+                        return Ok(self.refused(
+                            431,
+                            "the head of its request is beyond limits.head_size or limits.fields",
+                        ));
+                    }
+                    Err(bad) => return Ok(self.refused(bad.status(), bad.to_string())),
+                }
+            }
+            let deadline = match began {
+                Some(began) => limits.head.map(|limit| began + limit),
+                None => limits.idle.map(|limit| Instant::now() + limit),
+            };
+            let visit = Rc::clone(self.visit);
+            let filled = visit.core.wheel.within(deadline, self.fill(began.is_none())).await;
+            match (filled, began) {
+                (Some(Filled::Some), _) => began = began.or_else(|| Some(Instant::now())),
+                (None | Some(Filled::End | Filled::Unwanted | Filled::Failed(_)), None) => return Ok(Next::Ended),
+                (None, Some(_)) => return Ok(self.refused(408, "the head of its request comes too slowly")),
+                (Some(Filled::Failed(failure)), Some(_)) => return Err(failure),
+                (Some(Filled::End | Filled::Unwanted), Some(_)) => {
+                    let error = "closed in the middle of a request's head";
+                    return Err(Failure::failed(Stage::Request, Fault::Client, error));
+                }
+            }
+        }
+    }
+
+    fn refused(&self, status: u16, why: impl Into<Cow<'static, str>>) -> Next {
+        let failure = Failure::failed(Stage::Request, Fault::Client, why);
+        Next::Refused(self.visit.refusal(status), Box::new(failure))
+    }
+
+    /// Reads once. At rest, it also ends when the proxy would have it end.
+    async fn fill(&mut self, is_resting: bool) -> Filled {
+        let (client, visit) = (&mut self.client, self.visit);
+        let mut resting = is_resting.then(|| {
+            client.rest();
+            Resting::new(&visit.core.quiet)
+        });
+        poll_fn(|cx| {
+            if let Some(resting) = &mut resting
+                && resting.poll(cx)
+                && !visit.is_wanted()
+            {
+                return Poll::Ready(Filled::Unwanted);
+            }
+            lent(&visit.core, |scratch| client.poll_fill(cx, scratch)).map(|filled| match filled {
+                Ok(0) => Filled::End,
+                Ok(_) => Filled::Some,
+                Err(failure) => Filled::Failed(failure),
+            })
+        })
+        .await
+    }
+
+    async fn request(&mut self, mut asking: Asking) -> Result<After, Failure> {
+        self.client.inbox.consume(asking.length);
+        asking.persists &= self.visit.is_wanted();
+        match asking.way.take() {
+            Some(Way::Forward(forward)) => self.forward(asking, *forward).await,
+            Some(Way::Answer(reply, failure)) => {
+                asking.record.end(failure.map_or(Ok(()), Err));
+                self.answer(asking, &reply).await
+            }
+            None => Ok(After::Close),
+        }
+    }
+
+    /// Asks servers until one answers, as far as that is safe.
+    async fn forward(&mut self, mut asking: Asking, mut forward: Forward) -> Result<After, Failure> {
+        let core = &Rc::clone(self.visit).core;
+        let (mut tried, mut repeats) = (Vec::new(), 0);
+        let mut upload = Upload::new(
+            std::mem::replace(&mut asking.framing, Framing::Empty),
+            forward.most_body(),
+        );
+        loop {
+            let lease = match forward.lease(core, &mut tried).await {
+                Ok(lease) => lease,
+                Err(failure) => {
+                    asking.framing = upload.into_framing();
+                    return self.fail(asking, &forward, Broken { failure, status: 502 }).await;
+                }
+            };
+            let server = lease.pick.server.clone();
+            asking.record.sent_to(&forward.upstream.name, &server.name);
+            let head = forward.head_for(&server.name);
+            let attempt = Attempt {
+                origin: Origin::new(lease, head, forward.asked),
+                passing: Passing::new(Vec::new(), asking.version, asking.persists),
+                upload,
+            };
+            let patience = self.visit.patience(&forward.upstream);
+            let mut exchange = Exchange::new(&mut self.client, &forward, attempt, patience);
+            let result = poll_fn(|cx| lent(core, |scratch| exchange.poll(cx, scratch))).await;
+            let attempt = exchange.into_attempt();
+            attempt.tell(&mut asking.record);
+            match result {
+                Ok(()) => return self.conclude(asking, attempt).await,
+                Err(broken) if attempt.may_repeat(&forward, &broken) && repeats < forward.upstream.plan.repeats() => {
+                    repeats += 1;
+                    if !attempt.origin.lease.is_used {
+                        server.rest();
+                        tried.push(server.place());
+                    }
+                    forward.take_back(attempt.origin.out, &server.name);
+                    upload = attempt.upload;
+                }
+                Err(broken) => {
+                    asking.framing = attempt.upload.into_framing();
+                    if attempt.passing.status == 0 {
+                        return self.fail(asking, &forward, broken).await;
+                    }
+                    // what began cannot be taken back, and must not look complete
+                    self.client.socket().reset_on_close();
+                    asking.record.end(Err(broken.failure.clone()));
+                    return Err(broken.failure);
+                }
+            }
+        }
+    }
+
+    /// After an answer that went well.
+    async fn conclude(&mut self, mut asking: Asking, attempt: Attempt) -> Result<After, Failure> {
+        let Attempt {
+            mut origin,
+            upload,
+            passing,
+        } = attempt;
+        if let Some(early) = origin.switched() {
+            let (up, record) = (origin.lease, asking.record);
+            return Ok(After::Switched(Box::new(Switched { up, early, record })));
+        }
+        if let Some(lease) = origin.reusable() {
+            let rest = lease.rest;
+            self.visit.core.pool.keep(lease, rest);
+        }
+        asking.record.end(Ok(()));
+        match passing.persists && upload.is_done() {
+            true => Ok(After::Next),
+            false => Ok(After::Close),
+        }
+    }
+
+    /// Says that a request failed, unless its client did.
+    async fn fail(&mut self, mut asking: Asking, forward: &Forward, broken: Broken) -> Result<After, Failure> {
+        let reply = forward.error(broken.status, asking.record.id);
+        asking.record.end(Err(broken.failure.clone()));
+        match broken.failure.fault {
+            // a body that comes too slowly or too long is told so; who has left is told nothing
+            Fault::Client if broken.is_gone() => Err(broken.failure),
+            _ => self.answer(asking, &reply).await,
+        }
+    }
+
+    /// Hands over an answer of our own. What is left of the request is not waited for.
+    async fn answer(&mut self, mut asking: Asking, reply: &Reply) -> Result<After, Failure> {
+        skip(&mut asking.framing, &mut self.client);
+        let persists = asking.persists && asking.framing.is_done();
+        asking.record.status = reply.status;
+        asking.record.bytes_out = if asking.is_head { 0 } else { reply.body.len() as u64 };
+        let mut out = Vec::with_capacity(512);
+        reply.write(&mut out, Manner::of(persists, asking.version), asking.is_head);
+        self.client.put(&[IoSlice::new(&out)]);
+        let visit = Rc::clone(self.visit);
+        let deadline = Instant::now() + limits::BODY_RATE_OVER;
+        match visit
+            .core
+            .wheel
+            .within(Some(deadline), poll_fn(|cx| self.client.poll_flush(cx)))
+            .await
+        {
+            Some(flushed) => flushed?,
+            None => {
+                return Err(Failure::failed(
+                    Stage::Request,
+                    Fault::Client,
+                    "it takes its answer too slowly",
+                ));
+            }
+        }
+        Ok(if persists { After::Next } else { After::Close })
+    }
+
+    /// Ends the connection so that what was said last arrives.
+    async fn close(&mut self) -> Result<(), Failure> {
+        self.client.close();
+        let visit = Rc::clone(self.visit);
+        let mut words = Vec::new();
+        if let Some(tls) = self.client.tls_mut() {
+            words = tls.last_words();
+        }
+        farewell::say(&visit.core.wheel, self.client.socket(), &words).await;
+        Ok(())
+    }
+}
+
+/// What of a body came already; the rest decides whether the connection goes on.
+fn skip(framing: &mut Framing, client: &mut Client) {
+    while !framing.is_done() && !client.inbox.is_empty() {
+        match framing.step(client.inbox.bytes()) {
+            Ok(step) if step.consumed > 0 => client.inbox.consume(step.consumed),
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+/// Lends the core's read buffer for one poll.
+pub(crate) fn lent<T>(core: &Core, poll: impl FnOnce(&mut [u8]) -> Poll<T>) -> Poll<T> {
+    let (mut poll, mut result) = (Some(poll), Poll::Pending);
+    core.scratch(&mut |scratch| {
+        if let Some(poll) = poll.take() {
+            result = poll(scratch);
+        }
+    });
+    result
+}

@@ -1,0 +1,35 @@
+//! THE TABLE of limits on requests, for HTTP/1.1, 2 and 3 alike, each with its reason.
+use portcullis_wire::http1::{MAX_FIELDS, MAX_HEAD};
+use std::time::Duration;
+
+/// From a head's first byte to its last: as long as a hello may take, and far longer than any client needs.
+pub(crate) const HEAD: Duration = Duration::from_secs(10);
+/// Bytes of a head, request line and fields: cookies and tokens of real applications stay below 16 KiB; nginx and
+/// Apache take 32 to 64 KiB, most backends 8 to 64.
+pub(crate) const HEAD_SIZE: usize = MAX_HEAD;
+/// Least bytes of a head that a limit may leave: every server must take a request line of 8,000 (RFC 9112 3).
+pub(crate) const LEAST_HEAD_SIZE: usize = 8 * 1024;
+/// Fields of a head: browsers send about 20, Node and Apache stop at 100.
+pub(crate) const FIELDS: usize = MAX_FIELDS;
+/// Bytes a second that a body must keep up: the slowest mobile link gives ten times as much.
+pub(crate) const BODY_RATE: u64 = 240;
+/// Seconds over which a body's rate is measured: a link may stall for some of them.
+pub(crate) const BODY_RATE_OVER: Duration = Duration::from_secs(20);
+/// Requests of one connection at once: least that RFC 9113 6.5.2 recommends, and what browsers make use of.
+pub(crate) const STREAMS: u32 = 100;
+/// Most streams that a limit may allow: each may hold a head and a window.
+pub(crate) const MOST_STREAMS: u32 = 10_000;
+/// A connection between requests: longer than browsers keep theirs busy, and what nginx waits (SPEC 4).
+pub(crate) const IDLE: Duration = Duration::from_secs(75);
+/// A WebSocket or another upgrade without a byte either way (SPEC 4).
+pub(crate) const UPGRADE_IDLE: Duration = Duration::from_secs(3600);
+/// Streams that a peer may reset before we have answered: beyond it the connection ends (CVE-2023-44487).
+pub(crate) const PENDING_RESETS: usize = 20;
+/// Streams that we had to reset for a peer's mistakes: beyond it the connection ends (CVE-2025-8671).
+pub(crate) const OUR_RESETS: usize = 1024;
+/// Bytes of an HTTP/2 stream that may come before they are asked for: one window, so a slow upstream holds no more.
+pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same for all streams of a connection together.
+pub(crate) const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of an answer that wait for a client that does not read.
+pub(crate) const SEND_BUFFER: usize = 64 * 1024;

@@ -1,0 +1,370 @@
+//! The service of an http site as it runs: its routes, and what each of them does.
+use super::{
+    answer::{self, Answer, Pages, Reader, Upstreams, Visited},
+    asking::{Forward, View, Way},
+    forwarded::Request,
+    path,
+    record::RequestId,
+    reply::Reply,
+    route::Asked as Sought,
+    routes::{Route, Routes},
+    visit::Visit,
+};
+use crate::{
+    failure::{Failure, Stage},
+    metrics::{Label, Metrics, Requests},
+    plan::{ActionPlan, Balance, ForwardPlan, HashOn, HostPlan, HttpPlan, RespondPlan, RewritePlan, RoutePlan},
+    upstream::Upstream,
+};
+use portcullis_tls::{
+    failure::Fault,
+    negotiated::{Authentication, ClientAuthentication},
+    policy::{Policy, RuleName, Stance},
+};
+use portcullis_wire::http1::{Asked, Field, Framing, write};
+use std::{borrow::Cow, collections::HashMap, net::IpAddr, sync::Arc, time::Instant};
+
+/// What an http site does.
+pub(crate) struct Service {
+    /// The site's name.
+    pub(crate) name: Label,
+    pub(crate) requests: Arc<Requests>,
+    /// What upstreams are told of a client's certificate.
+    pub(crate) forward: ForwardPlan,
+    routes: Routes,
+    /// Those that its routes lead to, by their place in the plan.
+    upstreams: HashMap<usize, Arc<Upstream>>,
+}
+
+/// What a service is made of, besides its plan.
+pub(crate) struct Ground<'a> {
+    pub(crate) name: Label,
+    pub(crate) label: &'a Label,
+    pub(crate) metrics: &'a Metrics,
+    pub(crate) forward: ForwardPlan,
+    pub(crate) pages: Pages,
+    pub(crate) upstreams: &'a [Arc<Upstream>],
+}
+
+/// A request that is refused or answered here.
+struct No {
+    reply: Reply,
+    /// None: it is answered as the operator wanted.
+    failure: Option<Failure>,
+}
+
+impl Service {
+    pub(crate) fn new(plan: &HttpPlan, ground: Ground<'_>) -> Service {
+        let led_to = plan.routes.iter().filter_map(RoutePlan::upstream);
+        Service {
+            name: ground.name,
+            requests: ground.metrics.requests(ground.label),
+            forward: ground.forward,
+            upstreams: led_to.map(|place| (place, ground.upstreams[place].clone())).collect(),
+            routes: Routes::new(plan, ground.pages, Instant::now()),
+        }
+    }
+
+    /// What becomes of a request.
+    pub(crate) fn decide(self: &Arc<Service>, visit: &Visit, view: &View<'_>, id: RequestId) -> Way {
+        let asking = Asking {
+            service: self,
+            visit,
+            view,
+            id,
+        };
+        asking.way().unwrap_or_else(|no| Way::Answer(no.reply, no.failure))
+    }
+
+    /// An error of ours, in the form that the client reads.
+    pub(crate) fn error(&self, status: u16, accept: &[u8], id: RequestId) -> Answer {
+        let request_id = id.to_string();
+        let reader = Reader {
+            accept,
+            request_id: &request_id,
+        };
+        self.routes.pages.error(status, reader)
+    }
+}
+
+/// A request in the making of its decision.
+struct Asking<'a> {
+    service: &'a Arc<Service>,
+    visit: &'a Visit,
+    view: &'a View<'a>,
+    id: RequestId,
+}
+
+impl Asking<'_> {
+    fn way(&self) -> Result<Way, No> {
+        let view = self.view;
+        let path = match view.path {
+            "*" => Cow::Borrowed("*"),
+            path => path::normal(path).map_err(|fault| self.no(400, Fault::Client, fault.to_string()))?,
+        };
+        let trusted = &self.visit.http.trusted_proxies;
+        let client = self.visit.told.client(view.fields.iter().copied(), trusted);
+        let route = self.admit(&path, client)?;
+        self.satisfy(&route.policy)?;
+        let visited = Visited {
+            host: view.host,
+            path: &path,
+            query: view.query,
+        };
+        match &route.action {
+            ActionPlan::Forward { upstream, rewrite } => {
+                let path = rewritten(&path, route, rewrite);
+                self.forward((route, &self.service.upstreams[upstream]), &path, client)
+            }
+            ActionPlan::Redirect(redirect) => {
+                let location = answer::location(&redirect.to, visited);
+                Ok(self.answer(route, Answer::redirect(redirect.status, location).into()))
+            }
+            ActionPlan::Respond(respond) => Ok(self.answer(route, self.respond(respond))),
+        }
+    }
+
+    /// Lists, rates, and the route.
+    fn admit(&self, path: &str, client: Option<IpAddr>) -> Result<&Arc<Route>, No> {
+        let asked = Sought {
+            method: self.view.method,
+            path,
+            fields: || self.view.fields.iter().copied(),
+        };
+        self.service
+            .routes
+            .admit(&asked, client, Instant::now())
+            .map_err(|refusal| {
+                let request_id = self.id.to_string();
+                let reader = Reader {
+                    accept: self.accept(),
+                    request_id: &request_id,
+                };
+                No {
+                    reply: refusal.answer(&self.service.routes.pages, reader).into(),
+                    failure: Some(Failure::refused(Stage::Request, Fault::Client, refusal.why())),
+                }
+            })
+    }
+
+    /// What the connection must have negotiated.
+    fn satisfy(&self, policy: &Policy) -> Result<(), No> {
+        let facts = self.visit.facts.as_deref();
+        let is_met = |rule| match rule {
+            RuleName::KeyExchange => facts.is_some_and(|facts| facts.key_exchange().is_quantum_safe()),
+            RuleName::Authentication => facts.is_some_and(|facts| facts.authentication == Authentication::Pq),
+            RuleName::ClientAuthentication => {
+                facts.is_some_and(|facts| facts.client_authentication == ClientAuthentication::Pq)
+            }
+        };
+        let rules = [
+            (RuleName::KeyExchange, policy.key_exchange),
+            (RuleName::Authentication, policy.authentication),
+            (RuleName::ClientAuthentication, policy.client_authentication),
+        ];
+        let mut refused = None;
+        for (rule, _) in rules.into_iter().filter(|(_, stance)| *stance == Stance::Require) {
+            let decision = if is_met(rule) { "admitted" } else { "refused" };
+            self.visit
+                .core
+                .books()
+                .metrics
+                .request_policy(&self.service.name, rule.as_str(), decision);
+            if !is_met(rule) {
+                refused.get_or_insert(rule);
+            }
+        }
+        match refused {
+            None => Ok(()),
+            Some(rule) => {
+                let error = format!("the route's policy requires {} to be quantum-safe", rule.as_str());
+                let mut no = self.no(403, Fault::Client, "");
+                no.failure = Some(Failure::refused(Stage::Policy, Fault::Client, error));
+                Err(no)
+            }
+        }
+    }
+
+    fn respond(&self, respond: &RespondPlan) -> Reply {
+        match respond {
+            RespondPlan::Health => {
+                let health = match self.service.upstreams.values().all(|upstream| upstream.is_reachable()) {
+                    true => Upstreams::Ok,
+                    false => Upstreams::Failed,
+                };
+                answer::health(health, self.visit.facts.as_deref()).into()
+            }
+            RespondPlan::Fixed { status, body, headers } => Reply {
+                status: *status,
+                fields: headers
+                    .iter()
+                    .map(|(name, value)| (name.as_str().into(), value.as_bytes().into()))
+                    .collect(),
+                body: body.clone().into(),
+            },
+        }
+    }
+
+    /// An answer as the operator wanted it, with what the route adds.
+    fn answer(&self, route: &Route, mut reply: Reply) -> Way {
+        let names: Vec<String> = reply.fields.iter().map(|(name, _)| name.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut added = Vec::new();
+        route.rules.own_response(&names, &self.visit.told, |name, value| {
+            added.push((name.into(), value.into()))
+        });
+        reply
+            .fields
+            .retain(|(name, _)| !route.rules.removes_from_response(name));
+        reply.fields.extend(added);
+        Way::Answer(reply, None)
+    }
+
+    fn forward(
+        &self,
+        (route, upstream): (&Arc<Route>, &Arc<Upstream>),
+        path: &str,
+        client: Option<IpAddr>,
+    ) -> Result<Way, No> {
+        let view = self.view;
+        if matches!(view.framing, Framing::Length(length) if *length > route.most_body()) {
+            return Err(self.no(413, Fault::Client, "body longer than limits.body"));
+        }
+        let mut head = Vec::with_capacity(1024);
+        let host_ends = self.head(&mut head, (route, upstream), (path, client));
+        Ok(Way::Forward(Box::new(Forward {
+            service: self.service.clone(),
+            told: self.visit.told.clone(),
+            route: route.clone(),
+            upstream: upstream.clone(),
+            key: self.key(upstream),
+            client,
+            head,
+            host_ends,
+            accept: self.accept().to_vec(),
+            asked: match (view.upgrade, view.method) {
+                (Some(_), _) => Asked::Upgrade,
+                (None, "HEAD") => Asked::Head,
+                (None, _) => Asked::Other,
+            },
+            is_idempotent: matches!(view.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE"),
+        })))
+    }
+
+    /// The request's head as it goes to a server of HTTP/1.1; where its host ends, if the server's own belongs there.
+    fn head(
+        &self,
+        head: &mut Vec<u8>,
+        (route, upstream): (&Route, &Upstream),
+        (path, client): (&str, Option<IpAddr>),
+    ) -> Option<usize> {
+        let view = self.view;
+        let host = &upstream.plan.http.host;
+        head.extend_from_slice(view.method.as_bytes());
+        head.push(b' ');
+        head.extend_from_slice(path.as_bytes());
+        if let Some(query) = view.query {
+            head.push(b'?');
+            head.extend_from_slice(query.as_bytes());
+        }
+        head.extend_from_slice(b" HTTP/1.1\r\nhost: ");
+        let host_ends = match host {
+            HostPlan::Pass => {
+                head.extend_from_slice(view.host.as_bytes());
+                None
+            }
+            HostPlan::Name(name) => {
+                head.extend_from_slice(name.as_bytes());
+                None
+            }
+            HostPlan::Upstream => Some(head.len()),
+        };
+        head.extend_from_slice(write::CRLF);
+        let request = Request {
+            fields: || view.fields.iter().copied(),
+            host: view.host,
+            client,
+        };
+        let mut text = Vec::new();
+        let put = |name: &str, value: &[u8]| write::field(head, name, value);
+        route
+            .rules
+            .request((&request, &view.hop), &self.visit.told, &mut text, put);
+        match view.framing {
+            Framing::Chunked(_) => write::field(head, "transfer-encoding", b"chunked"),
+            Framing::Length(length) => {
+                head.extend_from_slice(b"content-length: ");
+                write::decimal(head, *length);
+                head.extend_from_slice(write::CRLF);
+            }
+            Framing::Empty | Framing::UntilClose => {}
+        }
+        if let Some(protocols) = view.upgrade {
+            write::field(head, "connection", b"upgrade");
+            write::field(head, "upgrade", protocols);
+        }
+        head.extend_from_slice(write::CRLF);
+        host_ends
+    }
+
+    /// What tells this request from others, where its upstream balances by that.
+    fn key(&self, upstream: &Upstream) -> Option<Box<[u8]>> {
+        let Balance::Hash(on) = &upstream.plan.balance else {
+            return None;
+        };
+        match on {
+            HashOn::Source => None,
+            HashOn::Header(name) => self.field(name).map(Box::from),
+            HashOn::Cookie(name) => self.cookie(name).map(Box::from),
+            HashOn::Uri => {
+                let mut uri = self.view.path.as_bytes().to_vec();
+                uri.extend_from_slice(self.view.query.unwrap_or_default().as_bytes());
+                Some(uri.into())
+            }
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<&[u8]> {
+        let found = self
+            .view
+            .fields
+            .iter()
+            .find(|field| field.name.eq_ignore_ascii_case(name));
+        found.map(|field| field.value)
+    }
+
+    fn cookie(&self, name: &str) -> Option<&[u8]> {
+        let is_cookie = |field: &&Field<'_>| field.name.eq_ignore_ascii_case("cookie");
+        let mut pairs = self
+            .view
+            .fields
+            .iter()
+            .filter(is_cookie)
+            .flat_map(|field| field.value.split(|byte| *byte == b';'));
+        pairs.find_map(|pair| {
+            pair.trim_ascii_start()
+                .strip_prefix(name.as_bytes())?
+                .strip_prefix(b"=")
+        })
+    }
+
+    /// What the client would rather read.
+    fn accept(&self) -> &[u8] {
+        self.field("accept").unwrap_or_default()
+    }
+
+    fn no(&self, status: u16, fault: Fault, why: impl Into<Cow<'static, str>>) -> No {
+        No {
+            reply: self.service.error(status, self.accept(), self.id).into(),
+            failure: Some(Failure::refused(Stage::Request, fault, why)),
+        }
+    }
+}
+
+fn rewritten<'p>(path: &'p str, route: &Route, rewrite: &RewritePlan) -> Cow<'p, str> {
+    match (rewrite, &route.prefix) {
+        (RewritePlan::Keep, _) | (_, None) => Cow::Borrowed(path),
+        (RewritePlan::Strip, Some(prefix)) => path::replaced(path, prefix, ""),
+        (RewritePlan::Replace(with), Some(prefix)) => path::replaced(path, prefix, with),
+    }
+}

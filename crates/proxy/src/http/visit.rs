@@ -1,0 +1,165 @@
+//! A client's connection as its requests see it: what is the same for all of them.
+use super::{
+    answer::{Pages, Reader},
+    forwarded::{Spoken, Told},
+    limits,
+    patience::{self, Patience},
+    record::RequestId,
+    reply::Reply,
+};
+use crate::{
+    core::Core,
+    metrics::Label,
+    plan::{ForwardPlan, HttpListenerPlan},
+    record::{Bytes, Record},
+    relay::Downstream,
+    site::Site,
+    upstream::Upstream,
+};
+use portcullis_tls::negotiated::Negotiated;
+use std::{cell::Cell, rc::Rc, sync::Arc};
+
+/// One connection.
+pub(crate) struct Visit {
+    pub(crate) core: Rc<Core>,
+    pub(crate) listener: Label,
+    pub(crate) http: Arc<HttpListenerPlan>,
+    /// The site that its handshake was with; none on a plain listener.
+    pub(crate) site: Option<Arc<Site>>,
+    pub(crate) sni: Option<Box<str>>,
+    /// Everything is sent to https, at this port.
+    pub(crate) redirect: Option<u16>,
+    /// What its handshake came to; None on a plain listener.
+    pub(crate) facts: Option<Box<Negotiated>>,
+    /// What upstreams are told of it.
+    pub(crate) told: Rc<Told>,
+    /// The id of its record.
+    pub(crate) connection: u64,
+    pub(crate) bytes: Cell<Bytes>,
+    /// Requests under way.
+    pub(crate) under_way: Cell<usize>,
+    /// Answers of which something waits for the client.
+    pub(crate) held: Cell<usize>,
+}
+
+/// Why a request has no site here: 421.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Misdirected;
+
+impl Visit {
+    pub(crate) fn new(
+        core: &Rc<Core>,
+        (http, site): (Arc<HttpListenerPlan>, Option<Arc<Site>>),
+        (record, down): (&Record, &Downstream),
+    ) -> Visit {
+        let facts = record.negotiated();
+        let chain = match down {
+            Downstream::Tls(tls) => tls.tls.peer_certificates().unwrap_or_default(),
+            Downstream::Plain(_) => &[],
+        };
+        let chain: Vec<&[u8]> = chain.iter().map(|der| &der[..]).collect();
+        let service = site.as_ref().and_then(|site| site.service.http());
+        let told = Told::new(&Spoken {
+            peer: record.peer().address(),
+            trusted: &http.trusted_proxies,
+            facts,
+            chain: &chain,
+            forward: service.map_or(ForwardPlan::None, |service| service.forward),
+        });
+        Visit {
+            redirect: None,
+            facts: facts.map(|facts| Box::new(facts.clone())),
+            told: Rc::new(told),
+            core: core.clone(),
+            listener: record.listener.clone(),
+            http,
+            site,
+            sni: record.sni().map(Box::from),
+            connection: record.id(),
+            bytes: Cell::default(),
+            under_way: Cell::default(),
+            held: Cell::default(),
+        }
+    }
+
+    /// The site that a host leads to: with TLS, the one of the handshake or none.
+    pub(crate) fn site(&self, host: &str) -> Result<Arc<Site>, Misdirected> {
+        let name = without_port(host);
+        match &self.site {
+            Some(site) if self.is_sni(name) => Ok(site.clone()),
+            Some(site) => self
+                .find(name)
+                .filter(|found| Arc::ptr_eq(found, site))
+                .ok_or(Misdirected),
+            None => self.find(name).ok_or(Misdirected),
+        }
+    }
+
+    fn is_sni(&self, name: &str) -> bool {
+        self.sni.as_deref().is_some_and(|sni| sni.eq_ignore_ascii_case(name))
+    }
+
+    /// By the configuration as it is now.
+    fn find(&self, name: &str) -> Option<Arc<Site>> {
+        let snapshot = self.core.shared.live.load();
+        let here = snapshot
+            .listeners
+            .iter()
+            .find(|listener| listener.name == self.listener)?;
+        let name = name.to_ascii_lowercase();
+        here.sites.find(Some(&name)).cloned()
+    }
+
+    /// The proxy runs on, and would still serve this connection as it does.
+    pub(crate) fn is_wanted(&self) -> bool {
+        if self.core.quiet.is_ending() {
+            return false;
+        }
+        let Some(site) = &self.site else { return true };
+        let snapshot = self.core.shared.live.load();
+        let mut listeners = snapshot.listeners.iter();
+        let here = listeners.find(|listener| listener.name == self.listener);
+        here.and_then(|listener| listener.sites.find(self.sni.as_deref()))
+            .is_some_and(|now| Arc::ptr_eq(now, site))
+    }
+
+    /// How long an exchange with this upstream waits for whom.
+    pub(crate) fn patience(&self, upstream: &Upstream) -> Patience {
+        let rate = self.http.limits.body_rate;
+        let limits = patience::Limits {
+            client: limits::BODY_RATE_OVER,
+            least: rate * limits::BODY_RATE_OVER.as_secs(),
+            first_byte: upstream.plan.http.first_byte,
+            server: upstream.plan.http.idle,
+        };
+        Patience::new(limits, &self.core.wheel)
+    }
+
+    /// The same, on a listener that sends everything to https.
+    pub(crate) fn redirecting(self, redirect: Option<u16>) -> Visit {
+        Visit { redirect, ..self }
+    }
+
+    /// An error of ours where no site is known whose pages it could be.
+    pub(crate) fn error(&self, status: u16, id: RequestId) -> Reply {
+        let request_id = id.to_string();
+        let reader = Reader {
+            accept: b"",
+            request_id: &request_id,
+        };
+        Pages::default().error(status, reader).into()
+    }
+
+    /// The same for what is no request.
+    pub(crate) fn refusal(&self, status: u16) -> Reply {
+        self.error(status, RequestId(self.core.request_id()))
+    }
+}
+
+/// A host without its port: `[::1]:8443`, `shop.example.com:8443`.
+pub(crate) fn without_port(host: &str) -> &str {
+    match host.rfind(':') {
+        Some(colon) if !host[colon..].contains(']') => &host[..colon],
+        _ => host,
+    }
+}
