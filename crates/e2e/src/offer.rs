@@ -22,6 +22,8 @@ pub struct Offer {
     pub signatures: String,
     /// Versions.
     pub versions: Versions,
+    /// Application protocols, most wanted first; empty: no ALPN.
+    pub alpn: Vec<String>,
     /// The server's name; None sends none.
     pub name: Option<String>,
     /// A file of roots that the server's chain must lead to; None: any will do.
@@ -36,6 +38,7 @@ impl Default for Offer {
             groups: String::new(),
             signatures: String::new(),
             versions: Versions::Both,
+            alpn: Vec::new(),
             name: Some("localhost".to_owned()),
             roots: None,
             certificate: None,
@@ -62,6 +65,12 @@ impl Offer {
     /// The same with these signature schemes.
     pub fn signatures(mut self, signatures: &str) -> Offer {
         self.signatures = signatures.to_owned();
+        self
+    }
+
+    /// The same with these application protocols.
+    pub fn speaking(mut self, protocols: &[&str]) -> Offer {
+        self.alpn = protocols.iter().map(|name| (*name).to_owned()).collect();
         self
     }
 

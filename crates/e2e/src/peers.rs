@@ -5,8 +5,11 @@ use portcullis_wire::{
     client_hello::{self, Progress},
 };
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     io::{self, Read, Write},
+    iter,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::Command,
@@ -19,8 +22,12 @@ use tempfile::TempDir;
 pub enum Home {
     /// The private Debian trixie root: OpenSSL 3.5.
     Trixie,
+    /// PostgreSQL 17 in the same root, as the user that it asks for.
+    Postgres,
     /// Node from PyPI.
     Node,
+    /// What the folders of `examples/` ask of pip.
+    Python,
     /// This machine's own packages: OpenSSL 3.0, the classical world.
     Here,
     /// This machine's browser, with its own TLS.
@@ -62,12 +69,46 @@ impl Peer {
         match self.home {
             Home::Here | Home::Browser | Home::Tool => Command::new(self.program),
             Home::Node => Command::new(self.folder.join("node/bin").join(self.program)),
-            Home::Trixie => {
+            Home::Python => Command::new(self.folder.join("python/bin").join(self.program)),
+            Home::Trixie | Home::Postgres => {
                 let mut command = Command::new("chroot");
-                command.arg(self.folder.join("trixie")).arg(self.program);
+                if self.home == Home::Postgres {
+                    command.arg("--userspec=postgres:postgres");
+                }
+                command.arg(self.folder.join("trixie")).arg(self.path());
                 command
             }
         }
+    }
+
+    /// Its name.
+    pub fn program(&self) -> &'static str {
+        self.program
+    }
+
+    /// A shell script that runs it; `folder` is where it runs, as it sees it itself.
+    pub fn script(&self, folder: &Path) -> String {
+        let command = self.command();
+        let mut words: Vec<&OsStr> = iter::once(command.get_program()).chain(command.get_args()).collect();
+        if matches!(self.home, Home::Trixie | Home::Postgres) {
+            let within = ["sh", "-c", "'cd \"$0\" && HOME=$0 exec \"$@\"'"].map(OsStr::new);
+            let program = words.len() - 1;
+            words.splice(program..program, within.into_iter().chain([folder.as_os_str()]));
+        }
+        let words: Vec<_> = words.into_iter().map(OsStr::to_string_lossy).collect();
+        format!("#!/bin/sh\nexec {} \"$@\"\n", words.join(" "))
+    }
+
+    /// Where a program of the private root is, in there.
+    fn path(&self) -> PathBuf {
+        let places: &[&str] = match self.home {
+            Home::Postgres => &["usr/lib/postgresql/17/bin"],
+            _ => &["usr/bin", "usr/sbin"],
+        };
+        let mut paths = places.iter().map(|place| Path::new(place).join(self.program));
+        // a link may lead to a place that only the root itself knows
+        let is_there = |path: &PathBuf| fs::symlink_metadata(self.folder.join("trixie").join(path)).is_ok();
+        Path::new("/").join(paths.find(is_there).unwrap_or_default())
     }
 
     /// A copy of a file where the peer can read it, by the path it has there.
@@ -122,7 +163,12 @@ impl Peer {
                 let found = fs::metadata(&binary);
                 found.map_err(|error| format!("{}: {error}; {install}", binary.display()))?;
             }
-            Home::Trixie => {
+            Home::Python => {
+                let binary = folder.join("python/bin").join(program);
+                let complete = fs::metadata(folder.join("python/.complete")).and_then(|_| fs::metadata(&binary));
+                complete.map_err(|error| format!("{}: {error}; {install}", binary.display()))?;
+            }
+            Home::Trixie | Home::Postgres => {
                 if !rustix::process::geteuid().is_root() {
                     return Err("chroot needs root".to_owned());
                 }
@@ -133,12 +179,16 @@ impl Peer {
                 shared = Some(place.map_err(|error| error.to_string())?);
             }
         }
-        Ok(Peer {
+        let peer = Peer {
             home,
             program,
             folder,
             shared,
-        })
+        };
+        if peer.shared.is_some() && peer.path() == Path::new("/") {
+            return Err(format!("not in {}; {install}", peer.folder.join("trixie").display()));
+        }
+        Ok(peer)
     }
 }
 
@@ -150,7 +200,7 @@ fn say(line: &str) {
 }
 
 /// The folder of install.sh: $PEERS, else portcullis-peers in the cache folder.
-fn folder() -> PathBuf {
+pub fn folder() -> PathBuf {
     let cache = || match env::var_os("XDG_CACHE_HOME") {
         Some(cache) if !cache.is_empty() => PathBuf::from(cache),
         _ => PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache"),

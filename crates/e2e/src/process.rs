@@ -29,7 +29,14 @@ struct Said {
 /// path of its own binaries only.
 pub fn binary() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(build)
+    BUILT.get_or_init(|| build(&["--bin", "portcullis"]).join("portcullis"))
+}
+
+/// An example of the library, built likewise.
+pub fn example(name: &str) -> Command {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| build(&["--examples"]).join("examples"));
+    alone(Command::new(folder.join(name)), &[])
 }
 
 /// A command of the binary that sees nothing of the surrounding environment's settings.
@@ -58,9 +65,23 @@ pub fn portcullis_with_files(files: usize, args: &[&str]) -> Command {
 
 impl Process {
     /// Starts a command and reads along.
-    pub fn spawn(mut command: Command) -> Process {
+    pub fn spawn(command: Command) -> Process {
+        Process::reading(command, Stdio::null())
+    }
+
+    /// The same with an input that does not end until it is told to.
+    pub fn spawn_waiting(command: Command) -> Process {
+        Process::reading(command, Stdio::piped())
+    }
+
+    /// Ends its input.
+    pub fn end_input(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
+    fn reading(mut command: Command, input: Stdio) -> Process {
         let spawned = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();
@@ -161,7 +182,8 @@ fn alone(mut command: Command, args: &[&str]) -> Command {
     command
 }
 
-fn build() -> PathBuf {
+/// Builds this of the workspace, and says in which folder it is.
+fn build(what: &[&str]) -> PathBuf {
     let this = env::current_exe().expect("a program knows where it is");
     let folder = this.parent().and_then(Path::parent).expect("target/PROFILE/deps/TEST");
     let target = folder.parent().expect("target/PROFILE");
@@ -172,22 +194,14 @@ fn build() -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // The whole workspace's features, so that nothing is built that `cargo test --workspace` has not built already.
     let built = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--locked",
-            "--workspace",
-            "--bin",
-            "portcullis",
-            "--profile",
-            profile,
-        ])
+        .args(["build", "--quiet", "--locked", "--workspace", "--profile", profile])
+        .args(what)
         .arg("--target-dir")
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status();
     assert!(built.expect("cargo runs").success(), "the binary builds");
-    folder.join("portcullis")
+    folder.to_owned()
 }
 
 fn follow(from: impl Read + Send + 'static, said: &Arc<Said>) {

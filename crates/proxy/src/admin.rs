@@ -172,6 +172,16 @@ impl Change {
     }
 }
 
+/// Why nobody should be sent here; None: all is well.
+pub(crate) fn unready(shared: &Shared) -> Option<String> {
+    if shared.books.draining.load(Relaxed) {
+        return Some("draining".into());
+    }
+    let live = shared.live.load();
+    let site = live.unusable_site(crate::clock::unix_now());
+    site.map(|site| format!("site \"{site}\" has no usable certificate"))
+}
+
 fn bind_admin(plan: &AdminPlan) -> Result<Option<(AdminSocket, Access)>, StartError> {
     match &plan.listen {
         Address::Unix(path) => match private(path) {
@@ -390,22 +400,10 @@ impl State {
     }
 
     fn ready(&self) -> Reply {
-        match self.unready() {
+        match unready(&self.shared) {
             None => text(StatusCode::OK, "ready\n"),
             Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         }
-    }
-
-    fn unready(&self) -> Option<String> {
-        if self.shared.books.draining.load(Relaxed) {
-            return Some("draining".into());
-        }
-        let now = crate::clock::unix_now();
-        self.shared
-            .live
-            .load()
-            .unusable_site(now)
-            .map(|site| format!("site \"{site}\" has no usable certificate"))
     }
 
     async fn status(&self) -> Reply {
@@ -417,7 +415,7 @@ impl State {
             Vec::new()
         };
         let snapshot = self.shared.live.full();
-        let unready = self.unready();
+        let unready = unready(&self.shared);
         let listeners: Vec<_> = snapshot
             .listeners
             .iter()
@@ -425,7 +423,7 @@ impl State {
                 let at: Vec<_> = addresses
                     .iter()
                     .filter(|(name, _)| **name == *listener.name.0)
-                    .map(|(_, a)| a)
+                    .map(|(_, address)| address.to_string())
                     .collect();
                 json!({ "listener": &*listener.name.0, "addresses": at, "connections": listener.gate.permits.used() })
             })

@@ -12,7 +12,7 @@ use crate::{
         introduction::introduce,
     },
     peek::{self, NoHello, Peeked},
-    plan::{HttpListenerPlan, Mode},
+    plan::{HttpListenerPlan, Mode, Protocol},
     recall::Recall,
     record::Record,
     relay::{Downstream, Idle, relay},
@@ -93,20 +93,23 @@ async fn admit(
     record.reach(Stage::Hello);
     let hello = core
         .wheel
-        .within(earlier(for_hello, for_all), peek::hello(core, &mut socket))
+        .within(
+            earlier(for_hello, for_all),
+            peek::hello((core, &mut socket), listener.sites.protocol()),
+        )
         .await;
-    let Peeked { hello, bytes } = hello.ok_or_else(|| NoHello::Failed(slow(Stage::Hello)))??;
+    let Peeked { hello, bytes, asked_in } = hello.ok_or_else(|| NoHello::Failed(slow(Stage::Hello)))??;
     record.reach(Stage::Route);
     record.offered(&hello);
     let found = listener.sites.find(hello.sni.as_deref());
-    let Some(site) = found.filter(|site| site.tls.is_some()) else {
-        return Err(turn_away(
-            core,
-            &mut socket,
-            Failure::refused(Stage::Route, Fault::Client, "no site of that name"),
-            Alert::UNRECOGNIZED_NAME,
-        )
-        .await);
+    let speaks = |site: &&Arc<Site>| site.tls.is_some() && (asked_in == Protocol::Any || asked_in == site.protocol);
+    let Some(site) = found.filter(speaks) else {
+        let what = match found {
+            Some(_) => "the site of that name does not speak the protocol in which TLS was asked for",
+            None => "no site of that name",
+        };
+        let failure = Failure::refused(Stage::Route, Fault::Client, what);
+        return Err(turn_away(core, &mut socket, failure, Alert::UNRECOGNIZED_NAME).await);
     };
     let (site, idle, http) = (site.clone(), limits.idle, listener.http.clone());
     record.routed(&site);

@@ -8,13 +8,14 @@ use crate::{
     doors::{Doors, Fresh},
     log::Files,
     material::SelfSigned,
+    plan::Address,
     reload::{refresh, reload},
     start::{ReloadError, Shutdown, StartError, system},
     upstream,
     watch::{Change, Seen, Watch, Watched},
 };
 use std::{
-    io,
+    io, mem,
     net::SocketAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread::JoinHandle,
@@ -52,9 +53,11 @@ pub(crate) struct Control {
 /// What may be asked of it.
 pub(crate) enum Command {
     Address(String, oneshot::Sender<Option<SocketAddr>>),
-    Addresses(oneshot::Sender<Vec<(String, String)>>),
+    Addresses(oneshot::Sender<Vec<(String, Address)>>),
     /// With somebody who waits for the result, or without (a signal).
     Reload(Option<oneshot::Sender<Result<(), ReloadError>>>),
+    /// The same with another configuration.
+    Switch(Box<config::Source>, oneshot::Sender<Result<(), ReloadError>>),
     /// Read changed files now.
     Refresh(oneshot::Sender<()>),
     Reopen,
@@ -151,6 +154,14 @@ impl Control {
                         let _ = answer.send(result.map_err(ReloadError::Rejected));
                     }
                 }
+                Command::Switch(config, answer) => {
+                    let before = (mem::replace(&mut self.config, *config), self.attempted.clone());
+                    let result = reload(&mut self, &mut doors, (&mut admin, &commands)).await;
+                    if result.is_err() {
+                        (self.config, self.attempted) = before;
+                    }
+                    let _ = answer.send(result.map_err(ReloadError::Rejected));
+                }
                 Command::Refresh(answer) => {
                     refresh(&self);
                     let _ = answer.send(());
@@ -183,11 +194,11 @@ impl Control {
     fn watched(&self) -> Watched {
         let snapshot = self.shared.live.load();
         Watched {
-            configuration: snapshot.plan.watch.then(|| self.attempted.clone()),
             rejected: match snapshot.plan.watch {
                 true => Arc::clone(&self.rejected),
                 false => Arc::default(),
             },
+            configuration: snapshot.plan.watch.then(|| self.attempted.clone()),
             files: Arc::clone(&snapshot.kept.seen),
         }
     }

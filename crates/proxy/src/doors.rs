@@ -113,14 +113,13 @@ impl Doors {
     }
 
     /// Each listener with an address as it really is.
-    pub(crate) fn addresses(&self) -> Vec<(String, String)> {
-        let shown = |door: &Door, open: &Open| open.address.map_or_else(|| door.to_string(), |a| a.to_string());
-        let mut all: Vec<_> = self
-            .open
-            .iter()
-            .map(|(door, open)| (open.listener.clone(), shown(door, open)))
+    pub(crate) fn addresses(&self) -> Vec<(String, Address)> {
+        let really = |door: &Door, open: &Open| open.address.map_or_else(|| door.address.clone(), Address::Ip);
+        let each = self.open.iter();
+        let mut all: Vec<_> = each
+            .map(|(door, open)| (open.listener.clone(), really(door, open)))
             .collect();
-        all.sort();
+        all.sort_by_cached_key(|(listener, address)| (listener.clone(), address.to_string()));
         all
     }
 

@@ -3,15 +3,17 @@ use crate::{
     core::Core,
     failure::{Failure, Stage},
     farewell,
+    plan::Protocol,
     socket::Socket,
 };
 use portcullis_tls::failure::Fault;
 use portcullis_wire::{
     Hello,
     client_hello::{self, HelloError, MAX_HELLO, Progress},
+    postgres::{self, Opening},
     sniff::{Sniffed, sniff},
 };
-use std::{future::poll_fn, io, task::Poll};
+use std::{future::poll_fn, task::Poll};
 
 /// What a connection may send before its hello is whole, record headers included. A byte more and an allocator
 /// gives 20 KiB, and with the 5 of the connection itself the 24 KiB of DESIGN would be passed.
@@ -24,8 +26,10 @@ const GROWTH: usize = 2 * 1024;
 /// What was read.
 pub(crate) struct Peeked {
     pub(crate) hello: Box<Hello>,
-    /// Every byte read so far, for rustls to read again.
+    /// Every byte of TLS read so far, for rustls to read again.
     pub(crate) bytes: Vec<u8>,
+    /// In which protocol the client asked for TLS first.
+    pub(crate) asked_in: Protocol,
 }
 
 /// Why no hello came.
@@ -35,32 +39,143 @@ pub(crate) enum NoHello {
     Failed(Failure),
 }
 
-/// Reads the hello. The caller holds the deadline.
-pub(crate) async fn hello(core: &Core, socket: &mut Socket) -> Result<Peeked, NoHello> {
-    let mut bytes = Vec::new();
+/// Reads the hello, and before it what the protocol has there. The caller holds the deadline.
+pub(crate) async fn hello((core, socket): (&Core, &mut Socket), before: Protocol) -> Result<Peeked, NoHello> {
+    let mut reading = Reading {
+        core,
+        socket,
+        bytes: Vec::new(),
+        has_begun: false,
+    };
+    let asked_in = match before {
+        Protocol::Any => Protocol::Any,
+        Protocol::Postgres => reading.postgres().await?,
+    };
     loop {
+        match client_hello::from_records(&reading.bytes) {
+            Ok(Progress::Complete(hello)) => {
+                return Ok(Peeked {
+                    hello,
+                    bytes: reading.bytes,
+                    asked_in,
+                });
+            }
+            Ok(Progress::Incomplete) if reading.bytes.len() < MAX_BUFFER => reading.more().await?,
+            Ok(Progress::Incomplete) => return Err(reading.refuse(HelloError::TooLong).await),
+            Err(error) => return Err(reading.refuse(error).await),
+        }
+    }
+}
+
+/// A connection's first bytes, as they come.
+struct Reading<'a> {
+    core: &'a Core,
+    socket: &'a mut Socket,
+    bytes: Vec<u8>,
+    /// It has said something, if only before TLS.
+    has_begun: bool,
+}
+
+impl Reading<'_> {
+    /// Adds what comes next.
+    async fn more(&mut self) -> Result<(), NoHello> {
+        let Reading {
+            core, socket, bytes, ..
+        } = self;
         let read = poll_fn(|cx| {
             let mut result = Poll::Pending;
             let room = MAX_BUFFER - bytes.len();
             core.scratch(&mut |piece| {
                 result = socket.poll_read(cx, &mut piece[..room]).map_ok(|n| {
-                    keep(&mut bytes, &piece[..n]);
+                    keep(bytes, &piece[..n]);
                     n
                 });
             });
             result
         });
-        let read = read.await.map_err(|e| unreadable(bytes.is_empty(), &e))?;
-        if read == 0 {
-            return Err(closed(&bytes));
-        }
-        match client_hello::from_records(&bytes) {
-            Ok(Progress::Complete(hello)) => return Ok(Peeked { hello, bytes }),
-            Ok(Progress::Incomplete) if bytes.len() < MAX_BUFFER => {}
-            Ok(Progress::Incomplete) => return Err(refuse(core, socket, &bytes, HelloError::TooLong).await),
-            Err(error) => return Err(refuse(core, socket, &bytes, error).await),
+        match (read.await, self.has_begun) {
+            (Ok(0) | Err(_), false) => Err(NoHello::Silent),
+            (Ok(0), true) => {
+                let what = "closed in the middle of its hello";
+                Err(NoHello::Failed(Failure::failed(Stage::Hello, Fault::Client, what)))
+            }
+            (Err(error), true) => Err(NoHello::Failed(Failure::io(Stage::Hello, Fault::Client, &error))),
+            (Ok(_), _) => {
+                self.has_begun = true;
+                Ok(())
+            }
         }
     }
+
+    /// PostgreSQL's request for TLS, if the client makes one, and its answer. Nothing but TLS is let in.
+    async fn postgres(&mut self) -> Result<Protocol, NoHello> {
+        let mut gss_was_asked = false;
+        loop {
+            let alone = self.bytes.len() == postgres::REQUEST_LEN;
+            match postgres::opening(&self.bytes) {
+                Opening::Unsure => self.more().await?,
+                // what is neither is refused as on any other port
+                Opening::Tls | Opening::Other => return Ok(Protocol::Any),
+                Opening::SslRequest if alone => {
+                    self.answer(postgres::YES).await?;
+                    return Ok(Protocol::Postgres);
+                }
+                Opening::GssRequest if alone && !gss_was_asked => {
+                    self.answer(postgres::NO).await?;
+                    gss_was_asked = true;
+                }
+                Opening::SslRequest | Opening::GssRequest => {
+                    return Err(not_tls("more than a postgresql request for tls before its answer"));
+                }
+                // a client waits for no answer to it
+                Opening::Cancel => return Err(not_tls("a postgresql cancel request in the clear")),
+                Opening::Startup => {
+                    // invalid_authorization_specification, as PostgreSQL's own server where it takes TLS only
+                    let words = postgres::fatal(
+                        "28000",
+                        "this server takes connections over TLS only: use sslmode=require or better",
+                    );
+                    farewell::say(&self.core.wheel, self.socket, &words).await;
+                    return Err(not_tls("a postgresql session in the clear"));
+                }
+            }
+        }
+    }
+
+    /// Answers what was asked in the clear, which is then forgotten.
+    async fn answer(&mut self, mut words: &[u8]) -> Result<(), NoHello> {
+        self.bytes.clear();
+        while !words.is_empty() {
+            let wrote = poll_fn(|cx| self.socket.poll_write(cx, words)).await;
+            let wrote = wrote.map_err(|error| NoHello::Failed(Failure::io(Stage::Hello, Fault::Client, &error)))?;
+            words = &words[wrote..];
+        }
+        Ok(())
+    }
+
+    /// Says why not, as far as the peer's own protocol allows.
+    async fn refuse(&mut self, error: HelloError) -> NoHello {
+        let what = match sniff(&self.bytes) {
+            Sniffed::Tls => {
+                let alert = error.alert();
+                farewell::say(&self.core.wheel, self.socket, &alert.fatal_record()).await;
+                let failure = Failure::failed(Stage::Hello, Fault::Client, error.to_string());
+                return NoHello::Failed(failure.answering(alert));
+            }
+            Sniffed::Http1 => {
+                farewell::say(&self.core.wheel, self.socket, HTTP_400.as_bytes()).await;
+                "a plain http request on a tls port"
+            }
+            Sniffed::Http2 => "a plain http/2 preface on a tls port",
+            Sniffed::PostgresTls => "a postgresql request for tls, and no site here has protocol = \"postgres\"",
+            Sniffed::Unsure | Sniffed::Other => "not tls",
+        };
+        not_tls(what)
+    }
+}
+
+fn not_tls(what: &'static str) -> NoHello {
+    NoHello::Failed(Failure::refused(Stage::Hello, Fault::Client, what))
 }
 
 /// Adds a piece that fits; the buffer never takes more than it may hold.
@@ -70,44 +185,6 @@ fn keep(bytes: &mut Vec<u8>, piece: &[u8]) {
         bytes.reserve_exact(piece.len().max(GROWTH).min(room));
     }
     bytes.extend_from_slice(piece);
-}
-
-fn closed(bytes: &[u8]) -> NoHello {
-    if bytes.is_empty() {
-        return NoHello::Silent;
-    }
-    NoHello::Failed(Failure::failed(
-        Stage::Hello,
-        Fault::Client,
-        "closed in the middle of its hello",
-    ))
-}
-
-fn unreadable(nothing_yet: bool, error: &io::Error) -> NoHello {
-    if nothing_yet {
-        return NoHello::Silent;
-    }
-    NoHello::Failed(Failure::io(Stage::Hello, Fault::Client, error))
-}
-
-/// Says why not, as far as the peer's own protocol allows.
-async fn refuse(core: &Core, socket: &mut Socket, bytes: &[u8], error: HelloError) -> NoHello {
-    let what = match sniff(bytes) {
-        Sniffed::Tls => {
-            let alert = error.alert();
-            farewell::say(&core.wheel, socket, &alert.fatal_record()).await;
-            let failure = Failure::failed(Stage::Hello, Fault::Client, error.to_string());
-            return NoHello::Failed(failure.answering(alert));
-        }
-        Sniffed::Http1 => {
-            farewell::say(&core.wheel, socket, HTTP_400.as_bytes()).await;
-            "a plain http request on a tls port"
-        }
-        Sniffed::Http2 => "a plain http/2 preface on a tls port",
-        Sniffed::PostgresTls => "a postgresql request for tls: not in this version",
-        Sniffed::Unsure | Sniffed::Other => "not tls",
-    };
-    NoHello::Failed(Failure::refused(Stage::Hello, Fault::Client, what))
 }
 
 const HTTP_400: &str = "HTTP/1.1 400 Bad Request\r\n\

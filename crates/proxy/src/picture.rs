@@ -54,6 +54,10 @@ pub struct SitePicture {
     pub names: Vec<String>,
     /// Its listeners.
     pub listeners: Vec<String>,
+    /// What its clients speak before TLS: `any` (nothing) or `postgres`.
+    pub protocol: &'static str,
+    /// Application protocols that it chooses from; none: what clients offer is ignored.
+    pub alpn: Vec<String>,
     /// The profile's word.
     pub profile: &'static str,
     /// TLS versions.
@@ -212,6 +216,8 @@ impl Snapshot {
             site: plan.name.clone(),
             names: plan.names.clone(),
             listeners: on.iter().map(|l| l.name.clone()).collect(),
+            protocol: plan.protocol.as_str(),
+            alpn: plan.alpn.clone(),
             profile: plan.profile.as_str(),
             versions: plan.tls.versions.iter().map(|v| v.as_str()).collect(),
             groups: plan.tls.groups.iter().map(GroupId::to_string).collect(),

@@ -184,6 +184,26 @@ pub struct Limits {
     pub idle: Option<Duration>,
 }
 
+/// What a tcp site's clients speak before TLS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Protocol {
+    /// Nothing: TLS at once.
+    #[default]
+    Any,
+    /// PostgreSQL's request for TLS in the clear, or TLS at once.
+    Postgres,
+}
+
+impl Protocol {
+    /// `any` or `postgres`
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Any => "any",
+            Protocol::Postgres => "postgres",
+        }
+    }
+}
+
 /// A site.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SitePlan {
@@ -201,6 +221,10 @@ pub struct SitePlan {
     pub profile: Profile,
     /// TLS settings.
     pub tls: Settings,
+    /// Application protocols (ALPN), most wanted first; empty: what clients offer is ignored.
+    pub alpn: Vec<String>,
+    /// What comes before TLS.
+    pub protocol: Protocol,
     /// How sessions are resumed.
     pub resumption: ResumptionPlan,
     /// Client certificates; None: not asked for.

@@ -1,5 +1,5 @@
 //! A site as it runs, and how a name leads to it.
-use crate::{http, metrics::Label, record::Peer, upstream::Upstream};
+use crate::{http, metrics::Label, plan::Protocol, record::Peer, upstream::Upstream};
 use ipnet::IpNet;
 use portcullis_tls::{policy::Policy, server::Server};
 use std::{collections::HashMap, sync::Arc};
@@ -16,6 +16,8 @@ pub(crate) struct Site {
     pub(crate) tls: Option<Server>,
     /// To whom each of its certificates is offered; no networks: to everyone.
     pub(crate) audiences: Vec<Vec<IpNet>>,
+    /// What its clients may say before TLS.
+    pub(crate) protocol: Protocol,
     /// What is behind it.
     pub(crate) service: Service,
 }
@@ -63,11 +65,13 @@ pub(crate) struct Sites {
     /// By what follows the wildcard's first label.
     wildcard: HashMap<Box<str>, Arc<Site>>,
     default: Option<Arc<Site>>,
+    postgres: bool,
 }
 
 impl Sites {
     /// Adds a site under its names; without names it is the default.
     pub(crate) fn add(&mut self, names: &[String], site: &Arc<Site>) {
+        self.postgres |= site.protocol == Protocol::Postgres;
         if names.is_empty() {
             self.default = Some(site.clone());
         }
@@ -87,6 +91,15 @@ impl Sites {
                 .or_else(|| name.split_once('.').and_then(|(_, rest)| self.wildcard.get(rest)))
         });
         named.or(self.default.as_ref())
+    }
+
+    /// What a client may say before anyone knows whom it wants.
+    pub(crate) fn protocol(&self) -> Protocol {
+        if self.postgres {
+            Protocol::Postgres
+        } else {
+            Protocol::Any
+        }
     }
 
     /// Every site, once for each of its names.

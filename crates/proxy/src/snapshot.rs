@@ -255,9 +255,6 @@ impl Snapshot {
     }
 }
 
-/// What http sites speak over TLS, most wanted first.
-const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
-
 /// A site in the making: one [`Site`] for each policy that its listeners come to with it.
 struct SiteBuild<'a> {
     plan: &'a SitePlan,
@@ -293,6 +290,7 @@ impl SiteBuild<'_> {
             policy,
             tls,
             audiences: self.plan.audiences.clone(),
+            protocol: self.plan.protocol,
             service: self.service.clone(),
         });
         self.made.push((policy, listener.plain, site.clone()));
@@ -306,10 +304,7 @@ impl SiteBuild<'_> {
             policy,
             identities: self.certificates.to_vec(),
             client_auth: self.client_auth.cloned(),
-            alpn: match &self.service {
-                Service::Tcp(_) => Vec::new(),
-                Service::Http(_) => ALPN.iter().map(|protocol| protocol.to_vec()).collect(),
-            },
+            alpn: self.plan.alpn.iter().map(|name| name.clone().into_bytes()).collect(),
             resumption: self.resumption.clone(),
             key_log: self.key_log.cloned(),
         };

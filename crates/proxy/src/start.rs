@@ -1,5 +1,6 @@
 //! `start(Source, Shutdown) -> Running`: the whole public API, shared by the binary and the tests.
 use crate::{
+    admin::unready,
     clock,
     config::{self, Loaded, Problem, Reading},
     control::{self, Command, Control},
@@ -9,6 +10,7 @@ use crate::{
     log::{Files, Log, Output},
     material::{Broken, SelfSigned},
     metrics::{Label, Metrics, ReloadResult},
+    plan::Address,
     record::Books,
     snapshot::{Ground, Live, Snapshot},
 };
@@ -17,22 +19,33 @@ use std::{
     io,
     net::SocketAddr,
     path::PathBuf,
+    pin::Pin,
     sync::{Arc, Weak, atomic::AtomicBool},
-    thread::JoinHandle,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, JoinHandle, Thread},
 };
 use tokio::sync::{mpsc, oneshot};
 
-/// What a proxy is made of.
+/// What a proxy is made of. A [`config::Source`] is one: `config.into()`.
 #[derive(Default)]
 pub struct Source {
     /// File, flags and environment; read again at each reload.
     pub config: config::Source,
-    /// How certificates for `--self-signed` are made.
+    /// How certificates for `self-signed` are made, which this crate cannot; None: asking for them is an error.
     pub self_signed: Option<SelfSigned>,
-    /// Where log lines go; None: standard output.
+    /// Where those log lines go that belong on standard output; None: there.
     pub output: Option<Output>,
     /// Told of each connection just before its first byte goes upstream.
     pub hook: Option<Hook>,
+}
+
+impl From<config::Source> for Source {
+    fn from(config: config::Source) -> Source {
+        Source {
+            config,
+            ..Source::default()
+        }
+    }
 }
 
 /// Who ends a proxy.
@@ -95,14 +108,15 @@ pub enum ReloadError {
     Ending,
 }
 
-/// A running proxy. Dropped, it ends at once; [`Running::wait`] lets it run.
+/// A running proxy. Dropped, it ends at once, open connections included; [`Running::drain`] and [`Running::wait`] let
+/// them finish.
 pub struct Running {
     commands: mpsc::UnboundedSender<Command>,
     control: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
 }
 
-/// Loads, builds, binds and starts; nothing runs unless all of it does.
+/// Loads, builds, binds and starts; nothing runs unless all of it does. When it returns, every listener accepts.
 pub fn start(source: Source, shutdown: Shutdown) -> Result<Running, StartError> {
     let mut attempted = Reading::default();
     let loaded = config::load_noting(&source.config, &mut attempted).map_err(StartError::Config)?;
@@ -196,30 +210,39 @@ pub fn inspect(loaded: &Loaded, self_signed: Option<&SelfSigned>) -> Result<Snap
     Snapshot::build(loaded, &ground).map_err(|unbuilt| unbuilt.problems)
 }
 
+/// What it is asked is answered by the control thread within milliseconds, a reload within the time that its files
+/// take; the asking thread waits, which may be one of an event loop.
 impl Running {
     /// Where a listener listens, if on an address of the network; its first, if on several.
     pub fn address(&self, listener: &str) -> Option<SocketAddr> {
-        let (answer, wait) = oneshot::channel();
-        self.commands.send(Command::Address(listener.to_owned(), answer)).ok()?;
-        wait.blocking_recv().ok()?
+        self.ask(|answer| Command::Address(listener.to_owned(), answer))?
+    }
+
+    /// Every listener by its name, with an address as it really is: port 0 has become a port.
+    pub fn addresses(&self) -> Vec<(String, Address)> {
+        self.ask(Command::Addresses).unwrap_or_default()
+    }
+
+    /// What `/readyz` answers: it accepts, is not on its way out, and every site has a certificate that is valid now.
+    pub fn is_ready(&self) -> bool {
+        self.control.as_ref().is_some_and(|control| !control.is_finished()) && unready(&self.shared).is_none()
     }
 
     /// Reads the configuration again and switches to it; an error changes nothing.
     pub fn reload(&self) -> Result<(), ReloadError> {
-        let (answer, wait) = oneshot::channel();
-        self.commands
-            .send(Command::Reload(Some(answer)))
-            .map_err(|_| ReloadError::Ending)?;
-        wait.blocking_recv().map_err(|_| ReloadError::Ending)?
+        let answer = self.ask(|answer| Command::Reload(Some(answer)));
+        answer.ok_or(ReloadError::Ending)?
+    }
+
+    /// Switches to a configuration from elsewhere, which is the one read again from now on; an error changes nothing.
+    pub fn switch(&self, config: config::Source) -> Result<(), ReloadError> {
+        let answer = self.ask(|answer| Command::Switch(Box::new(config), answer));
+        answer.ok_or(ReloadError::Ending)?
     }
 
     /// Reads again, now, the certificate and CA files that changed; the watch does the same by itself within seconds.
     pub fn refresh(&self) -> Result<(), ReloadError> {
-        let (answer, wait) = oneshot::channel();
-        self.commands
-            .send(Command::Refresh(answer))
-            .map_err(|_| ReloadError::Ending)?;
-        wait.blocking_recv().map_err(|_| ReloadError::Ending)
+        self.ask(Command::Refresh).ok_or(ReloadError::Ending)
     }
 
     /// Fails readiness, stops accepting after the delay, ends when all is done or the grace is over.
@@ -253,9 +276,17 @@ impl Running {
         self.shared.loads().all()
     }
 
-    /// Runs until it is drained.
+    /// Runs until it is drained, and returns when the last connection is over. It blocks: from an event loop, call it
+    /// on a thread of its own.
     pub fn wait(mut self) {
         self.join();
+    }
+
+    /// None if it has ended.
+    fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (answer, wait) = oneshot::channel();
+        self.commands.send(command(answer)).ok()?;
+        waited(wait)
     }
 
     fn join(&mut self) {
@@ -275,6 +306,26 @@ impl Drop for Running {
     }
 }
 
+/// Waits for an answer on any thread; the channel's own way panics on one of an event loop.
+fn waited<T>(mut answer: oneshot::Receiver<T>) -> Option<T> {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match Pin::new(&mut answer).poll(&mut context) {
+            Poll::Ready(answer) => return answer.ok(),
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
 pub(crate) fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
     move |error| StartError::System { what, error }
 }
@@ -286,5 +337,5 @@ pub(crate) fn half_the_files() -> usize {
 }
 
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    thread::available_parallelism().map_or(1, usize::from)
 }

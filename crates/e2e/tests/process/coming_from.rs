@@ -9,7 +9,7 @@ use portcullis_e2e::{
 use std::{
     fs,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
 };
 
@@ -213,6 +213,6 @@ fn the_other_lines_of_the_page_do_what_they_say() {
     }
 }
 
-fn path(path: &PathBuf) -> String {
+fn path(path: &Path) -> String {
     path.display().to_string()
 }

@@ -25,6 +25,7 @@ mod key_log;
 mod limits;
 mod negotiation;
 mod origin;
+mod postgres;
 mod proxy_protocol;
 mod relay;
 mod reload;

@@ -157,6 +157,44 @@ fn the_configuration_is_read_again_when_it_changes_only_where_watch_is_on() {
 }
 
 #[test]
+fn a_configuration_that_comes_before_its_files_is_taken_when_they_are_there() {
+    let (pki, upstream) = (Pki::new(), Upstream::start(Manner::Echo));
+    let old = pki.server(Algorithm::EcdsaP256);
+    let front = |files: &Files| Front::new(std::slice::from_ref(files), upstream.address()).top("watch = true");
+    let proxy = Proxy::start(&front(&old).toml());
+    let new = Files {
+        chain: pki.folder().join("late.pem"),
+        key: pki.folder().join("late.key"),
+        root: old.root.clone(),
+    };
+    proxy.write(&front(&new).toml());
+    let reloads = |result: &str| proxy.metric("portcullis_reloads_total", &[result]);
+    let told = || proxy.lines("reload rejected, the old configuration runs on");
+    eventually("it is refused", || reloads("rejected") == 1.0);
+    let made = credentials(Algorithm::MlDsa44, Holder::Server);
+    pki.write("late.pem", &made.chain);
+    eventually("it is refused without its key", || reloads("rejected") == 2.0);
+    // the certificate that serves meanwhile goes on being renewed
+    let renewed = credentials(Algorithm::EcdsaP384, Holder::Server);
+    pki.write(name(&old.chain), &renewed.chain);
+    pki.write(name(&old.key), &renewed.key);
+    eventually("the old one's renewal", || {
+        scheme(&proxy, "a.test") == "ecdsa_secp384r1_sha384"
+    });
+    pki.write("late.key", &made.key);
+    eventually("it is taken", || scheme(&proxy, "a.test") == "mldsa44");
+    assert_eq!((reloads("rejected"), reloads("applied")), (2.0, 1.0));
+    let told = told();
+    assert_eq!(told.len(), 2, "each change is told once: {told:#?}");
+    assert!(
+        told[1]["error"]
+            .as_str()
+            .expect("a text")
+            .contains("late.key: no such file")
+    );
+}
+
+#[test]
 fn included_files_are_watched_and_new_ones_are_noticed() {
     let (pki, upstream) = (Pki::new(), Upstream::start(Manner::Echo));
     let files = pki.server(Algorithm::EcdsaP256);
@@ -196,44 +234,6 @@ fn included_files_are_watched_and_new_ones_are_noticed() {
     fs::remove_file(sites.path().join("one.test.toml")).expect("it is there");
     eventually("a file that went", || admits("one.test"));
     assert_eq!(rejected(), 1.0);
-}
-
-#[test]
-fn a_configuration_that_comes_before_its_files_is_taken_when_they_are_there() {
-    let (pki, upstream) = (Pki::new(), Upstream::start(Manner::Echo));
-    let old = pki.server(Algorithm::EcdsaP256);
-    let front = |files: &Files| Front::new(std::slice::from_ref(files), upstream.address()).top("watch = true");
-    let proxy = Proxy::start(&front(&old).toml());
-    let new = Files {
-        chain: pki.folder().join("late.pem"),
-        key: pki.folder().join("late.key"),
-        root: old.root.clone(),
-    };
-    proxy.write(&front(&new).toml());
-    let reloads = |result: &str| proxy.metric("portcullis_reloads_total", &[result]);
-    let told = || proxy.lines("reload rejected, the old configuration runs on");
-    eventually("it is refused", || reloads("rejected") == 1.0);
-    let made = credentials(Algorithm::MlDsa44, Holder::Server);
-    pki.write("late.pem", &made.chain);
-    eventually("it is refused without its key", || reloads("rejected") == 2.0);
-    // the certificate that serves meanwhile goes on being renewed
-    let renewed = credentials(Algorithm::EcdsaP384, Holder::Server);
-    pki.write(name(&old.chain), &renewed.chain);
-    pki.write(name(&old.key), &renewed.key);
-    eventually("the old one's renewal", || {
-        scheme(&proxy, "a.test") == "ecdsa_secp384r1_sha384"
-    });
-    pki.write("late.key", &made.key);
-    eventually("it is taken", || scheme(&proxy, "a.test") == "mldsa44");
-    assert_eq!((reloads("rejected"), reloads("applied")), (2.0, 1.0));
-    let told = told();
-    assert_eq!(told.len(), 2, "each change is told once: {told:#?}");
-    assert!(
-        told[1]["error"]
-            .as_str()
-            .expect("a text")
-            .contains("late.key: no such file")
-    );
 }
 
 /// A folder as Kubernetes mounts a secret: `tls.crt -> ..data/tls.crt`, `..data -> ..N`, and `..data` is replaced.

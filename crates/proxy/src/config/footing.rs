@@ -149,7 +149,7 @@ impl<'a> Footing<'a> {
                 let complaint = format!("mean nothing on the plain {}", plain.subject());
                 site.fault("certificates", Fault::of_key(certificates.origin.clone(), complaint));
             }
-            for key in ["tls", "client_auth", "policy"] {
+            for key in ["tls", "client_auth", "policy", "protocol"] {
                 let Some(origin) = site.origin_of(key) else {
                     continue;
                 };

@@ -348,6 +348,93 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "listener",
+        table: "listener",
+        title: "`[[listener]]` with `mode = \"http\"`",
+        means: "Requests are read.",
+        beside: &[("listener", "mode = \"http\"")],
+        keys: &[
+            key(
+                "public_port",
+                "port",
+                Says("its own"),
+                ("what the world sees, in redirects", "public_port = 443"),
+            ),
+            key(
+                "redirect_from",
+                "list of addresses",
+                Says(""),
+                (
+                    "plain HTTP here is sent to https, for names that are served",
+                    "redirect_from = [\"0.0.0.0:8080\"]",
+                ),
+            ),
+            key(
+                "trusted_proxies",
+                "list of networks",
+                Says(""),
+                (
+                    "whose `X-Forwarded-*` and `Forwarded` are believed",
+                    "trusted_proxies = [\"10.0.0.0/8\"]",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "listener.limits",
+        table: "listener",
+        title: "`limits` of a listener with `mode = \"http\"`",
+        means: "Of requests.",
+        beside: &[("listener", "mode = \"http\"")],
+        keys: &[
+            key(
+                "head",
+                LIMIT,
+                Says("`\"10s\"`"),
+                (
+                    "http: until the head of a request is whole",
+                    "limits = { head = \"5s\" }",
+                ),
+            ),
+            key(
+                "head_size",
+                "size",
+                Says("`\"32KiB\"`"),
+                ("http: of a request's head", "limits = { head_size = \"16KiB\" }"),
+            ),
+            key(
+                "fields",
+                COUNT,
+                Says("100"),
+                ("http: fields of a head", "limits = { fields = 50 }"),
+            ),
+            key(
+                "body_rate",
+                "size, or `\"off\"`",
+                Says("240 bytes"),
+                (
+                    "http: bytes a second that a body must bring",
+                    "limits = { body_rate = \"1KiB\" }",
+                ),
+            ),
+            key(
+                "streams",
+                COUNT,
+                Says("100"),
+                ("HTTP/2: at once on one connection", "limits = { streams = 50 }"),
+            ),
+            key(
+                "upgrade_idle",
+                LIMIT,
+                Says("1 h"),
+                (
+                    "http: until an upgraded connection (WebSocket) ends that is silent both ways",
+                    "limits = { upgrade_idle = \"2h\" }",
+                ),
+            ),
+        ],
+    },
+    Section {
         name: "site",
         table: "site",
         title: "`[[site]]`",
@@ -409,7 +496,72 @@ pub(super) const SECTIONS: &[Section] = &[
                 ("what is admitted; see below", "policy = \"require\""),
             ),
             key("upstream", "name", REQUIRED, ("where bytes go", "upstream = \"shop\"")),
+            key(
+                "mode",
+                "`tcp` or `http`",
+                Says("the listener's"),
+                ("what its bytes are", "mode = \"http\""),
+            ),
         ],
+    },
+    Section {
+        name: "site",
+        table: "site",
+        title: "`[[site]]` with `mode = \"http\"`",
+        means: "What becomes of requests.",
+        beside: &[("listener", "mode = \"http\"")],
+        keys: &[
+            key(
+                "errors",
+                "table of files",
+                Says(""),
+                (
+                    "http: pages for errors that the proxy answers itself, by status",
+                    "errors = { 502 = \"502.html\" }",
+                ),
+            ),
+            key(
+                "limits",
+                "table",
+                Says(""),
+                ("http: bodies and rates", "limits = { body = \"64MiB\" }"),
+            ),
+            key(
+                "allow",
+                "list of networks",
+                Says("everyone"),
+                ("http: who may ask", "allow = [\"10.0.0.0/8\"]"),
+            ),
+            key(
+                "deny",
+                "list of networks",
+                Says(""),
+                (
+                    "http: who may not, whatever `allow` says",
+                    "deny = [\"203.0.113.0/24\"]",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "site",
+        table: "site",
+        title: "`[[site]]` with routes",
+        means: "In place of `upstream`.",
+        beside: &[
+            ("listener", "mode = \"http\""),
+            ("site", "upstream"),
+            ("site", "mode = \"http\""),
+        ],
+        keys: &[key(
+            "route",
+            "list of tables",
+            Says(""),
+            (
+                "`[[site.route]]`",
+                "route = [{ path = \"/api/\", upstream = \"shop\" }, { upstream = \"shop\" }]",
+            ),
+        )],
     },
     Section {
         name: "site.certificates",
@@ -649,6 +801,477 @@ pub(super) const SECTIONS: &[Section] = &[
         ],
     },
     Section {
+        name: "site.client_auth",
+        table: "site",
+        title: "`client_auth` of a site with `mode = \"http\"`",
+        means: "What upstreams are told.",
+        beside: &[("listener", "mode = \"http\"")],
+        keys: &[key(
+            "forward",
+            "`identity`, `cert` or `none`",
+            Says("`identity`"),
+            (
+                "http: what upstreams are told of the client's certificate",
+                "client_auth = { mode = \"required\", ca = \"ca.pem\", forward = \"none\" }",
+            ),
+        )],
+    },
+    Section {
+        name: "site.limits",
+        table: "site",
+        title: "`limits` of a site",
+        means: "Of requests.",
+        beside: &[("listener", "mode = \"http\"")],
+        keys: &[
+            key(
+                "body",
+                "size, or `\"off\"`",
+                Says("any"),
+                ("of a body", "limits = { body = \"64MiB\" }"),
+            ),
+            key(
+                "requests_per_second",
+                "whole number or table",
+                Says("any"),
+                ("a number is for each address", "limits = { requests_per_second = 50 }"),
+            ),
+        ],
+    },
+    Section {
+        name: "limits.requests_per_second",
+        table: "site",
+        title: "`requests_per_second`",
+        means: "Of a site or a route.",
+        beside: &[("listener", "mode = \"http\"")],
+        keys: &[
+            key(
+                "per",
+                "`ip` or `site`",
+                Says("`ip`"),
+                (
+                    "who shares it",
+                    "limits = { requests_per_second = { per = \"site\", rate = 500 } }",
+                ),
+            ),
+            key(
+                "rate",
+                COUNT,
+                REQUIRED,
+                ("requests a second", "limits = { requests_per_second = { rate = 50 } }"),
+            ),
+            key(
+                "burst",
+                COUNT,
+                Says("the rate"),
+                (
+                    "at once",
+                    "limits = { requests_per_second = { rate = 50, burst = 100 } }",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "site.route",
+        table: "site",
+        title: "`[[site.route]]`",
+        means: "Which requests go where. Exact, then the longest prefix, then regex in file order; more conditions win; then file order.",
+        beside: &[
+            ("listener", "mode = \"http\""),
+            ("site", "upstream"),
+            ("site", "mode = \"http\""),
+        ],
+        keys: &[
+            key(
+                "path",
+                "path",
+                Says("any"),
+                (
+                    "a prefix of the decoded path",
+                    "route = [{ path = \"/api/\", upstream = \"shop\" }]",
+                ),
+            ),
+            key(
+                "match",
+                "table",
+                Says(""),
+                (
+                    "conditions",
+                    "route = [{ match = { exact = \"/a\" }, upstream = \"shop\" }]",
+                ),
+            ),
+            key(
+                "upstream",
+                "name",
+                Says(""),
+                (
+                    "where the request goes: a route has this, `redirect` or `respond`",
+                    "route = [{ upstream = \"shop\" }]",
+                ),
+            ),
+            key(
+                "redirect",
+                "URL or table",
+                Says(""),
+                (
+                    "where the client is sent",
+                    "route = [{ redirect = \"https://www.example.com{uri}\" }]",
+                ),
+            ),
+            key(
+                "respond",
+                "`\"health\"` or table",
+                Says(""),
+                (
+                    "what is answered",
+                    "route = [{ path = \"/health\", respond = \"health\" }]",
+                ),
+            ),
+            key(
+                "strip_prefix",
+                SWITCH,
+                Says("`false`"),
+                (
+                    "take the prefix off",
+                    "route = [{ path = \"/api/\", upstream = \"shop\", strip_prefix = true }]",
+                ),
+            ),
+            key(
+                "replace_prefix",
+                "path",
+                Says(""),
+                (
+                    "put another in its place",
+                    "route = [{ path = \"/api/\", upstream = \"shop\", replace_prefix = \"/v1/\" }]",
+                ),
+            ),
+            key(
+                "headers",
+                "table",
+                Says(""),
+                (
+                    "fields of requests and answers",
+                    "route = [{ upstream = \"shop\", headers = { security = true } }]",
+                ),
+            ),
+            key(
+                "policy",
+                "policy",
+                Says("the site's"),
+                (
+                    "what it demands more than its site",
+                    "route = [{ path = \"/api/\", upstream = \"shop\", policy = \"require\" }]",
+                ),
+            ),
+            key(
+                "limits",
+                "table",
+                Says("the site's"),
+                (
+                    "bodies and rates",
+                    "route = [{ upstream = \"shop\", limits = { body = \"1MiB\" } }]",
+                ),
+            ),
+            key(
+                "allow",
+                "list of networks",
+                Says("everyone"),
+                (
+                    "who may ask",
+                    "route = [{ upstream = \"shop\", allow = [\"10.0.0.0/8\"] }]",
+                ),
+            ),
+            key(
+                "deny",
+                "list of networks",
+                Says(""),
+                (
+                    "who may not",
+                    "route = [{ upstream = \"shop\", deny = [\"203.0.113.0/24\"] }]",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "site.route.match",
+        table: "site",
+        title: "`match` of a route",
+        means: "One condition on the path, and others.",
+        beside: &[
+            ("listener", "mode = \"http\""),
+            ("site", "upstream"),
+            ("site", "mode = \"http\""),
+        ],
+        keys: &[
+            key(
+                "exact",
+                "path",
+                Says(""),
+                (
+                    "this path",
+                    "route = [{ match = { exact = \"/a\" }, upstream = \"shop\" }]",
+                ),
+            ),
+            key(
+                "prefix",
+                "path",
+                Says(""),
+                (
+                    "as `path`",
+                    "route = [{ match = { prefix = \"/a/\" }, upstream = \"shop\" }]",
+                ),
+            ),
+            key(
+                "regex",
+                "regular expression",
+                Says(""),
+                (
+                    "found in the path: `^` and `$` tie it to its ends",
+                    "route = [{ match = { regex = \"/[0-9]+\" }, upstream = \"shop\" }]",
+                ),
+            ),
+            key(
+                "methods",
+                "list of methods",
+                Says("any"),
+                (
+                    "GET takes HEAD along",
+                    "route = [{ match = { methods = [\"GET\"] }, upstream = \"shop\" }]",
+                ),
+            ),
+            key(
+                "headers",
+                "table",
+                Says("any"),
+                (
+                    "fields and their values",
+                    "route = [{ match = { headers = { X-Env = \"prod\" } }, upstream = \"shop\" }]",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "site.route.redirect",
+        table: "site",
+        title: "`redirect` of a route",
+        means: "A URL alone is short for a table.",
+        beside: &[
+            ("listener", "mode = \"http\""),
+            ("site", "upstream"),
+            ("site", "mode = \"http\""),
+        ],
+        keys: &[
+            key(
+                "to",
+                "URL or path",
+                REQUIRED,
+                (
+                    "with `{host}`, `{path}`, `{query}` and `{uri}`",
+                    "route = [{ redirect = { to = \"https://www.example.com{uri}\" } }]",
+                ),
+            ),
+            key(
+                "status",
+                "301, 302, 303, 307 or 308",
+                Says("308"),
+                ("", "route = [{ redirect = { to = \"/new\", status = 302 } }]"),
+            ),
+        ],
+    },
+    Section {
+        name: "site.route.respond",
+        table: "site",
+        title: "`respond` of a route",
+        means: "`\"health\"` tells the asking connection's safety as JSON.",
+        beside: &[
+            ("listener", "mode = \"http\""),
+            ("site", "upstream"),
+            ("site", "mode = \"http\""),
+        ],
+        keys: &[
+            key(
+                "status",
+                "200 to 599",
+                Says("200"),
+                ("", "route = [{ respond = { status = 404 } }]"),
+            ),
+            key(
+                "body",
+                "text",
+                Says("empty"),
+                ("64 KiB at most", "route = [{ respond = { body = \"gone\" } }]"),
+            ),
+            key(
+                "content_type",
+                "text",
+                Says("`text/plain; charset=utf-8`"),
+                (
+                    "",
+                    "route = [{ respond = { body = \"{}\", content_type = \"application/json\" } }]",
+                ),
+            ),
+            key(
+                "headers",
+                "table",
+                Says(""),
+                (
+                    "fields of the answer",
+                    "route = [{ respond = { headers = { Retry-After = \"60\" } } }]",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "site.route.headers",
+        table: "site",
+        title: "`headers` of a route",
+        means: "",
+        beside: &[
+            ("listener", "mode = \"http\""),
+            ("site", "upstream"),
+            ("site", "mode = \"http\""),
+        ],
+        keys: &[
+            key(
+                "request",
+                "table",
+                Says(""),
+                (
+                    "to the upstream",
+                    "route = [{ upstream = \"shop\", headers = { request = { remove = [\"X-A\"] } } }]",
+                ),
+            ),
+            key(
+                "response",
+                "table",
+                Says(""),
+                (
+                    "to the client",
+                    "route = [{ upstream = \"shop\", headers = { response = { remove = [\"Server\"] } } }]",
+                ),
+            ),
+            key(
+                "security",
+                SWITCH,
+                Says("`false`"),
+                (
+                    "the usual fields of a careful site",
+                    "route = [{ upstream = \"shop\", headers = { security = true } }]",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "site.route.headers.request",
+        table: "site",
+        title: "`headers.request` of a route",
+        means: "",
+        beside: &[
+            ("listener", "mode = \"http\""),
+            ("site", "upstream"),
+            ("site", "mode = \"http\""),
+        ],
+        keys: &[
+            key(
+                "set",
+                "table",
+                Says(""),
+                (
+                    "in place of what was there",
+                    "route = [{ upstream = \"shop\", headers = { request = { set = { X-Env = \"prod\" } } } }]",
+                ),
+            ),
+            key(
+                "add",
+                "table",
+                Says(""),
+                (
+                    "beside what was there",
+                    "route = [{ upstream = \"shop\", headers = { request = { add = { X-Env = \"prod\" } } } }]",
+                ),
+            ),
+            key(
+                "remove",
+                "list of names",
+                Says(""),
+                (
+                    "taken away",
+                    "route = [{ upstream = \"shop\", headers = { request = { remove = [\"X-Env\"] } } }]",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "site.route.headers.response",
+        table: "site",
+        title: "`headers.response` of a route",
+        means: "",
+        beside: &[
+            ("listener", "mode = \"http\""),
+            ("site", "upstream"),
+            ("site", "mode = \"http\""),
+        ],
+        keys: &[
+            key(
+                "set",
+                "table",
+                Says(""),
+                (
+                    "in place of what was there",
+                    "route = [{ upstream = \"shop\", headers = { response = { set = { X-Env = \"prod\" } } } }]",
+                ),
+            ),
+            key(
+                "add",
+                "table",
+                Says(""),
+                (
+                    "beside what was there",
+                    "route = [{ upstream = \"shop\", headers = { response = { add = { X-Env = \"prod\" } } } }]",
+                ),
+            ),
+            key(
+                "remove",
+                "list of names",
+                Says(""),
+                (
+                    "taken away",
+                    "route = [{ upstream = \"shop\", headers = { response = { remove = [\"X-Env\"] } } }]",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "site.route.limits",
+        table: "site",
+        title: "`limits` of a route",
+        means: "",
+        beside: &[
+            ("listener", "mode = \"http\""),
+            ("site", "upstream"),
+            ("site", "mode = \"http\""),
+        ],
+        keys: &[
+            key(
+                "body",
+                "size, or `\"off\"`",
+                Says("the site's"),
+                (
+                    "of a body",
+                    "route = [{ upstream = \"shop\", limits = { body = \"64MiB\" } }]",
+                ),
+            ),
+            key(
+                "requests_per_second",
+                "whole number or table",
+                Says("any"),
+                (
+                    "a number is for each address",
+                    "route = [{ upstream = \"shop\", limits = { requests_per_second = 50 } }]",
+                ),
+            ),
+        ],
+    },
+    Section {
         name: "policy",
         table: "site",
         title: "A policy",
@@ -703,6 +1326,60 @@ pub(super) const SECTIONS: &[Section] = &[
                 NOTHING,
                 ("how long it is waited", "timeouts = { connect = \"1s\" }"),
             ),
+            key(
+                "balance",
+                "`round-robin`, `random`, `least-connections` or a table",
+                Is("\"round-robin\""),
+                ("which server is next", "balance = \"least-connections\""),
+            ),
+            key(
+                "tls",
+                "table",
+                Says("in the clear"),
+                ("TLS towards its servers", "tls = { server_name = \"api.internal\" }"),
+            ),
+            key(
+                "health",
+                "table",
+                Says(""),
+                (
+                    "servers are asked; without it only connects tell",
+                    "health = { path = \"/healthz\" }",
+                ),
+            ),
+            key(
+                "retries",
+                COUNT,
+                Says("each server once"),
+                (
+                    "further servers that are tried; of requests only what is safe to repeat",
+                    "retries = 2",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "upstream",
+        table: "upstream",
+        title: "`[upstream.NAME]` of an http site",
+        means: "Requests are sent on.",
+        beside: &[("listener", "mode = \"http\"")],
+        keys: &[
+            key(
+                "http",
+                "`auto`, `1.1`, `2` or `h2c`",
+                Says(""),
+                (
+                    "which HTTP its servers speak; `auto` is HTTP/2 by ALPN over TLS, else 1.1",
+                    "http = \"1.1\"",
+                ),
+            ),
+            key(
+                "host",
+                "`pass`, `upstream` or a name",
+                Says(""),
+                ("the host that its servers are asked for", "host = \"upstream\""),
+            ),
         ],
     },
     Section {
@@ -711,15 +1388,203 @@ pub(super) const SECTIONS: &[Section] = &[
         title: "`servers` of an upstream",
         means: "An address alone is short for a table.",
         beside: &[],
-        keys: &[key(
-            "address",
-            "address",
-            REQUIRED,
-            (
-                "`HOST:PORT` or `unix:PATH`",
-                "servers = [{ address = \"unix:/run/api.sock\" }]",
+        keys: &[
+            key(
+                "address",
+                "address",
+                REQUIRED,
+                (
+                    "`HOST:PORT` or `unix:PATH`",
+                    "servers = [{ address = \"unix:/run/api.sock\" }]",
+                ),
             ),
-        )],
+            key(
+                "weight",
+                COUNT,
+                Says("1"),
+                (
+                    "how often its turn comes",
+                    "servers = [{ address = \"10.0.0.6:8443\", weight = 2 }]",
+                ),
+            ),
+            key(
+                "backup",
+                SWITCH,
+                Says("`false`"),
+                (
+                    "only where no other server is left",
+                    "servers = [\"10.0.0.5:8443\", { address = \"10.0.0.6:8443\", backup = true }]",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "upstream.balance",
+        table: "upstream",
+        title: "`balance` of an upstream",
+        means: "One of both.",
+        beside: &[("listener", "mode = \"http\"")],
+        keys: &[
+            key(
+                "hash",
+                "`source`, `uri`, `header:NAME` or `cookie:NAME`",
+                Says(""),
+                (
+                    "the same always goes to the same server",
+                    "balance = { hash = \"source\" }",
+                ),
+            ),
+            key(
+                "sticky",
+                "`cookie`",
+                Says(""),
+                ("http: by a cookie of ours", "balance = { sticky = \"cookie\" }"),
+            ),
+        ],
+    },
+    Section {
+        name: "upstream.health",
+        table: "upstream",
+        title: "`health` of an upstream",
+        means: "",
+        beside: &[],
+        keys: &[
+            key(
+                "path",
+                "path",
+                Says("a connect"),
+                ("asked by GET", "health = { path = \"/healthz\" }"),
+            ),
+            key(
+                "interval",
+                DURATION,
+                Says("5 s"),
+                ("between two checks", "health = { interval = \"1s\" }"),
+            ),
+            key(
+                "timeout",
+                DURATION,
+                Says("2 s, never longer than the interval"),
+                ("of a check", "health = { timeout = \"1s\" }"),
+            ),
+            key(
+                "healthy",
+                COUNT,
+                Says("2"),
+                ("in a row, and it is used again", "health = { healthy = 3 }"),
+            ),
+            key(
+                "unhealthy",
+                COUNT,
+                Says("3"),
+                ("in a row, and it is left out", "health = { unhealthy = 5 }"),
+            ),
+            key(
+                "status",
+                "list of numbers",
+                Says("200 to 399"),
+                (
+                    "what counts as healthy",
+                    "health = { path = \"/\", status = [200, 204] }",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "upstream.tls",
+        table: "upstream",
+        title: "`tls` of an upstream",
+        means: "`tls = {}` verifies servers by the system's roots.",
+        beside: &[],
+        keys: &[
+            key(
+                "server_name",
+                "name",
+                Says("the host of each address"),
+                (
+                    "what its certificate must bear",
+                    "tls = { server_name = \"api.internal\" }",
+                ),
+            ),
+            key(
+                "ca",
+                FILE,
+                Says("the system's roots"),
+                ("PEM: who vouches for servers", "tls = { ca = \"internal-ca.pem\" }"),
+            ),
+            key(
+                "certificates",
+                "list of tables",
+                Says(""),
+                (
+                    "what we show",
+                    "tls = { certificates = [{ chain = \"me.pem\", key = \"me.key\" }] }",
+                ),
+            ),
+            key(
+                "profile",
+                "`default`, `modern`, `pq-only`, `cnsa2` or `fips`",
+                Says("`default`"),
+                ("a word for all of it", "tls = { profile = \"modern\" }"),
+            ),
+            key(
+                "versions",
+                "list of `1.2`, `1.3`",
+                PROFILE,
+                ("", "tls = { versions = [\"1.3\"] }"),
+            ),
+            key(
+                "groups",
+                "list of groups",
+                PROFILE,
+                ("", "tls = { groups = [\"X25519MLKEM768\", \"X25519\"] }"),
+            ),
+            key(
+                "ciphers",
+                "list of ciphers",
+                PROFILE,
+                ("", "tls = { ciphers = [\"TLS_AES_256_GCM_SHA384\"] }"),
+            ),
+            key(
+                "signatures",
+                "list of signatures",
+                PROFILE,
+                ("", "tls = { signatures = [\"mldsa65\", \"ecdsa_secp256r1_sha256\"] }"),
+            ),
+            key(
+                "policy",
+                "policy",
+                Says("the profile's"),
+                ("what is demanded of servers", "tls = { policy = \"require\" }"),
+            ),
+        ],
+    },
+    Section {
+        name: "upstream.tls.certificates",
+        table: "upstream",
+        title: "`tls.certificates` of an upstream",
+        means: "",
+        beside: &[],
+        keys: &[
+            key(
+                "chain",
+                FILE,
+                REQUIRED,
+                (
+                    "PEM, the leaf first",
+                    "tls = { certificates = [{ chain = \"me.pem\", key = \"me.key\" }] }",
+                ),
+            ),
+            key(
+                "key",
+                FILE,
+                Says("the chain's file"),
+                (
+                    "PEM",
+                    "tls = { certificates = [{ chain = \"me.pem\", key = \"me.key\" }] }",
+                ),
+            ),
+        ],
     },
     Section {
         name: "upstream.timeouts",
@@ -736,5 +1601,29 @@ pub(super) const SECTIONS: &[Section] = &[
                 "timeouts = { connect = \"1s\" }",
             ),
         )],
+    },
+    Section {
+        name: "upstream.timeouts",
+        table: "upstream",
+        title: "`timeouts` of an upstream of an http site",
+        means: "",
+        beside: &[("listener", "mode = \"http\"")],
+        keys: &[
+            key(
+                "first_byte",
+                LIMIT,
+                Says("60 s"),
+                ("http: until an answer begins", "timeouts = { first_byte = \"30s\" }"),
+            ),
+            key(
+                "idle",
+                LIMIT,
+                Says("60 s"),
+                (
+                    "http: of a connection that waits for requests",
+                    "timeouts = { idle = \"30s\" }",
+                ),
+            ),
+        ],
     },
 ];

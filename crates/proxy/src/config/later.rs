@@ -36,7 +36,6 @@ const LATER: &[Later] = &[
     ),
     key("", "acme"),
     key("listener", "http3"),
-    key("site", "protocol"),
     key("site", "acme"),
     key("site", "authorize"),
     key("site", "cache"),

@@ -4,6 +4,7 @@
 //! take keys out of it; what is left over is unknown, and a name whose meaning this version lacks is refused.
 use crate::plan::{AdminPlan, Plan};
 use std::{
+    ffi::OsString,
     fmt,
     path::{Path, PathBuf},
 };
@@ -107,7 +108,31 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+/// A configuration in code is built of the same parts: `Source::default().flag("listen", "127.0.0.1:0")`.
 impl Source {
+    /// What a file says.
+    pub fn of_file(file: impl Into<PathBuf>) -> Source {
+        Source {
+            file: Some(file.into()),
+            ..Source::default()
+        }
+    }
+
+    /// What this process's environment says (`PORTCULLIS_LISTEN` and the others), and the file that it names. Variables
+    /// that are no text cannot be ours.
+    pub fn of_environment() -> Source {
+        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        let environment = std::env::vars_os().filter_map(text).collect();
+        Source::find(Vec::new(), environment, |_| false)
+    }
+
+    /// The same with a flag of `portcullis serve`, named without its dashes; a switch has the value `true`. A flag that
+    /// may be repeated is, each time with one more value.
+    pub fn flag(mut self, name: &str, value: impl Into<String>) -> Source {
+        self.flags.push((name.to_owned(), vec![value.into()]));
+        self
+    }
+
     /// Flags and environment with the file they name, else the usual one if it is there and no flag describes a site.
     pub fn find(
         flags: Vec<(String, Vec<String>)>,

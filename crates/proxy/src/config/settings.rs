@@ -52,6 +52,7 @@ const MOST_SESSIONS: usize = 1_048_576;
 pub(super) struct Tls {
     pub(super) profile: Found<Profile>,
     pub(super) settings: Settings,
+    pub(super) alpn: Option<Found<Vec<String>>>,
     pub(super) resumption: ResumptionPlan,
     /// Where the shared secret is named.
     pub(super) secret_file: Option<Origin>,
@@ -80,11 +81,13 @@ enum Side {
 pub(super) fn read(tls: Reader<'_>) -> Tls {
     let mut tls = tls.unexplained();
     let (profile, settings) = offer(&mut tls, Side::Server);
+    let alpn = alpn(&mut tls);
     let (resumption, secret_file) = resumption(&mut tls);
     tls.finish();
     Tls {
         profile,
         settings,
+        alpn,
         resumption,
         secret_file,
     }
@@ -134,6 +137,35 @@ fn usual_of(profile: Profile) -> Settings {
         .settings(&nothing)
         .or_else(|_| Profile::Default.settings(&nothing));
     settings.expect("the default profile needs no module and lists what every version needs")
+}
+
+/// Application protocols by their registered names.
+fn alpn(tls: &mut Reader<'_>) -> Option<Found<Vec<String>>> {
+    let found = tls.list("alpn", protocol)?;
+    let shown = listed(found.value.iter().map(|name| &name.value));
+    let mut names: Vec<String> = Vec::with_capacity(found.value.len());
+    for name in found.value {
+        if names.contains(&name.value) {
+            let message = format!("protocol {} stands twice", quoted(&name.value));
+            tls.notice(Fault::whole(name.origin, message));
+        } else {
+            names.push(name.value);
+        }
+    }
+    tls.explain("alpn", shown, found.origin.clone());
+    Some(Found::new(names, found.origin))
+}
+
+/// RFC 7301 3.1: a name has 1 to 255 bytes.
+fn protocol(value: &Value) -> Result<String, Fault> {
+    let text = value.text()?;
+    match text.len() {
+        1..=255 => Ok(text.to_owned()),
+        0 => Err(value
+            .fault("a protocol has a name")
+            .hint("leave alpn out to ignore what clients offer")),
+        _ => Err(value.fault("a protocol's name has 255 bytes at most (RFC 7301)")),
+    }
 }
 
 fn resumption(tls: &mut Reader<'_>) -> (ResumptionPlan, Option<Origin>) {

@@ -8,10 +8,13 @@ use super::{
     reader::Reader,
     report::{Fault, Found},
     route, service, settings,
-    tree::{Table, quoted},
-    values::{self, server_name},
+    tree::{Table, Value, quoted},
+    values::{self, Word, server_name},
 };
-use crate::plan::{Certificates, ClientAuthPlan, ForwardPlan, Mode, SitePlan};
+use crate::plan::{Certificates, ClientAuthPlan, ForwardPlan, Mode, Protocol, SitePlan};
+use portcullis_wire::postgres;
+
+const PROTOCOLS: &[(&str, Word<Protocol>)] = &[("postgres", Word::Is(Protocol::Postgres))];
 
 /// A site, and where the parts stand that its neighbours may collide with.
 pub(super) struct Draft {
@@ -57,6 +60,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     let (footing, mode) = stand(&mut site, (&certificates, &names), &origin, neighbours);
     let tls = site.table("tls", "site.tls");
     let tls = settings::read(if speaks_tls { tls } else { tls.silent() });
+    let (protocol, alpn) = spoken(&mut site, mode, tls.alpn);
     let errors = site.errors();
     let client_auth_at = site.origin_of("client_auth");
     let client_auth = client_auth::read(&mut site, &certificates.value);
@@ -102,6 +106,8 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
         audiences,
         profile: tls.profile.value,
         tls: tls.settings,
+        alpn,
+        protocol,
         resumption: tls.resumption,
         client_auth,
         policy: policy.comes_to,
@@ -134,6 +140,44 @@ fn stand<'a>(
         footing.check_names(site, names);
     }
     (footing, mode)
+}
+
+/// What clients speak behind TLS, and by which names they ask for it.
+fn spoken(site: &mut Reader<'_>, mode: Mode, alpn: Option<Found<Vec<String>>>) -> (Protocol, Vec<String>) {
+    let origin = site.origin_of("protocol");
+    let protocol = site.value("protocol", |value| values::word("protocol", PROTOCOLS, value));
+    let protocol = protocol.map_or_else(Protocol::default, |found| found.value);
+    if let (Mode::Http, Some(origin)) = (mode, origin) {
+        let fault = Fault::whole(origin, "protocol means nothing to an http site");
+        site.error(fault.hint("mode = \"tcp\", or leave it out"));
+    }
+    match alpn {
+        Some(alpn) => {
+            let odd = alpn.value.iter().find(|name| !HTTP.contains(&name.as_str()));
+            if let (Mode::Http, Some(odd)) = (mode, odd) {
+                let message = format!("tls.alpn holds {}, which an http site does not speak", quoted(odd));
+                let fault = Fault::whole(alpn.origin.clone(), message);
+                site.error(fault.hint("an http site speaks \"h2\" and \"http/1.1\""));
+            }
+            (protocol, alpn.value)
+        }
+        None => (protocol, usual_alpn(site, mode, protocol)),
+    }
+}
+
+/// What http sites speak over TLS, most wanted first.
+const HTTP: [&str; 2] = ["h2", "http/1.1"];
+
+/// What a protocol's clients ask for by ALPN; libpq refuses direct TLS without it.
+fn usual_alpn(site: &mut Reader<'_>, mode: Mode, protocol: Protocol) -> Vec<String> {
+    let names: &[&str] = match (mode, protocol) {
+        (Mode::Http, _) => &HTTP,
+        (Mode::Tcp, Protocol::Any) => return Vec::new(),
+        (Mode::Tcp, Protocol::Postgres) => &[postgres::ALPN],
+    };
+    let shown = Value::strings(names.iter().copied(), Origin::Default).to_string();
+    site.explain("tls.alpn", shown, Origin::Default);
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// Metrics use these words for what is no site.

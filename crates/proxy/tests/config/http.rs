@@ -397,14 +397,6 @@ const MISTAKES: &[((&str, &str, &str), &str)] = &[
         "\"x\" is removed and set",
     ),
     (
-        (
-            "",
-            "",
-            "upstream = 'b'; headers = { response = { set = { X = '${X}' } } }",
-        ),
-        "route.headers.response.set \"${X}\": a value of the form ${NAME} is not in this version",
-    ),
-    (
         ("", "", "respond = 'health'; headers = { request = { remove = ['X'] } }"),
         "headers.request means nothing on a route without an upstream",
     ),

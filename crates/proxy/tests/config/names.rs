@@ -280,6 +280,8 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "tls = { resumption = { tickets = 1 } }",
         "tls = { resumption = { tickets = 0 } }",
     ),
+    ("site", "tls = { alpn = ['mqtt'] }", "tls = { alpn = ['mqtt', 'x'] }"),
+    ("site", "tls = { alpn = ['postgresql'] }", "protocol = 'postgres'"),
     (
         "site",
         "tls = { resumption = { cache = 1 } }",
@@ -462,7 +464,6 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
     ("", "acme = { name = {} }", "\"acme\""),
     ("listener", "mode = 'passthrough'", "mode \"passthrough\""),
     ("listener", "http3 = false", "\"http3\""),
-    ("site", "protocol = 'postgres'", "\"protocol\""),
     ("site", "refuse = 'page'", "\"refuse\""),
     ("site", "acme = 'NAME'", "\"acme\""),
     ("site", "authorize = { wasm = 'a' }", "\"authorize\""),

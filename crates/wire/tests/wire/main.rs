@@ -10,6 +10,7 @@ mod http1_corpus;
 mod http1_responses;
 mod http1_write;
 mod names;
+mod postgres;
 mod proxy_header;
 mod random;
 mod registry;
