@@ -463,6 +463,15 @@ pub(super) const SECTIONS: &[Section] = &[
                 ("the listeners that it is on", "listeners = [\"web\"]"),
             ),
             key(
+                "protocol",
+                "`postgres`",
+                Says("any"),
+                (
+                    "what clients say before TLS: PostgreSQL's ask for it in the clear",
+                    "protocol = \"postgres\"",
+                ),
+            ),
+            key(
                 "certificates",
                 "list of tables, or `\"self-signed\"`",
                 REQUIRED,
@@ -589,6 +598,15 @@ pub(super) const SECTIONS: &[Section] = &[
                 ),
             ),
             key(
+                "passphrase_file",
+                FILE,
+                NOTHING,
+                (
+                    "its first line is the passphrase of an encrypted key (PBES2)",
+                    "certificates = [{ chain = \"shop.pem\", key = \"shop.key\", passphrase_file = \"shop.pass\" }]",
+                ),
+            ),
+            key(
                 "clients",
                 "list of networks",
                 Says("everyone"),
@@ -661,6 +679,33 @@ pub(super) const SECTIONS: &[Section] = &[
                 (
                     "ask a client again that lists a better group without a key share",
                     "tls = { retry = false }",
+                ),
+            ),
+            key(
+                "certificate_compression",
+                SWITCH,
+                Is("true"),
+                (
+                    "send the chain compressed (brotli, zlib; RFC 8879) to clients that take it, where that is shorter",
+                    "tls = { certificate_compression = false }",
+                ),
+            ),
+            key(
+                "raw_public_keys",
+                SWITCH,
+                Is("false"),
+                (
+                    "send the key alone (RFC 7250) to clients of TLS 1.3 that ask for it",
+                    "tls = { raw_public_keys = true }",
+                ),
+            ),
+            key(
+                "alpn",
+                "list of protocols",
+                Says("`h2` and `http/1.1` of an http site; the protocol's; else what clients offer is ignored"),
+                (
+                    "application protocols to choose from, most wanted first; an http site takes `h2` and `http/1.1`",
+                    "tls = { alpn = [\"h2\", \"http/1.1\"] }",
                 ),
             ),
             key(
@@ -1356,6 +1401,15 @@ pub(super) const SECTIONS: &[Section] = &[
                     "retries = 2",
                 ),
             ),
+            key(
+                "send_proxy",
+                "`2`",
+                Says("nothing is sent"),
+                (
+                    "tcp: a PROXY protocol header of version 2, TLS facts included, before the first byte",
+                    "send_proxy = 2",
+                ),
+            ),
         ],
     },
     Section {
@@ -1513,6 +1567,15 @@ pub(super) const SECTIONS: &[Section] = &[
                 ("PEM: who vouches for servers", "tls = { ca = \"internal-ca.pem\" }"),
             ),
             key(
+                "certificate_compression",
+                SWITCH,
+                Says("`true`"),
+                (
+                    "take compressed chains, and send ours so to servers that take it",
+                    "tls = { certificate_compression = false }",
+                ),
+            ),
+            key(
                 "certificates",
                 "list of tables",
                 Says(""),
@@ -1582,6 +1645,15 @@ pub(super) const SECTIONS: &[Section] = &[
                 (
                     "PEM",
                     "tls = { certificates = [{ chain = \"me.pem\", key = \"me.key\" }] }",
+                ),
+            ),
+            key(
+                "passphrase_file",
+                FILE,
+                NOTHING,
+                (
+                    "its first line is the passphrase of an encrypted key (PBES2)",
+                    "tls = { certificates = [{ chain = \"me.pem\", key = \"me.key\", passphrase_file = \"me.pass\" }] }",
                 ),
             ),
         ],
