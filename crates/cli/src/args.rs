@@ -541,7 +541,8 @@ const SERVE_EXAMPLES: &str = "Examples:
       --cert mldsa.crt --key mldsa.key --cert ecdsa.crt --key ecdsa.key \\
       --ca-cert ca.crt --client-cert-mode required
   portcullis serve --cert both.pem --policy require --groups X25519MLKEM768:SecP256r1MLKEM768
-  portcullis serve --plain --listen 127.0.0.1:6000 --target api.example.com:443 --target-tls --target-policy require
+  portcullis serve --plain --listen 127.0.0.1:6000 --target api.example.com:443 \\
+      --target-tls --target-policy require
   portcullis serve -c portcullis.toml";
 
 const CHECK_EXAMPLES: &str = "Examples:

@@ -175,7 +175,7 @@ mod tests {
             for word in ["X25519MLKEM768", "TLS_AES_128_GCM_SHA256"] {
                 assert_eq!(script.contains(word), shell != Shell::Powershell, "{shell:?} {word}");
             }
-            for word in ["hybrid-mode", "target-tls", "fips"] {
+            for word in ["hybrid-mode", "fips"] {
                 assert!(!script.contains(word), "{shell:?} {word}");
             }
         }

@@ -109,7 +109,7 @@ mod tests {
         assert!(tree.find_subcommand("probe").is_none() && tree.find_subcommand("serve").is_some());
         let serve = tree.find_subcommand("serve").unwrap();
         let has = |id: &str| serve.get_arguments().any(|it| it.get_id() == id);
-        assert!(has("listen") && !has("target-tls"));
+        assert!(has("listen") && !has("hybrid-mode"));
         tree.debug_assert();
     }
 }
