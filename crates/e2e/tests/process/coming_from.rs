@@ -6,12 +6,7 @@ use portcullis_e2e::{
     process::{Process, shell},
     upstream::{Manner, Upstream},
 };
-use std::{
-    fs,
-    net::SocketAddr,
-    path::Path,
-    process::Command,
-};
+use std::{fs, net::SocketAddr, path::Path, process::Command};
 
 const PAGE: &str = include_str!("../../../../docs/coming-from.md");
 

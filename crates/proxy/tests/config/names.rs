@@ -156,8 +156,7 @@ const VARIABLES_BUILT: &[(&str, &str, &str)] = &[
 ];
 
 /// Variables of SPEC 3 that a later version builds.
-const VARIABLES_LATER: &[&str] = &[
-];
+const VARIABLES_LATER: &[&str] = &[];
 
 /// Keys of SPEC 4 that are built: section, and two lines that must not mean the same.
 const KEYS_BUILT: &[(&str, &str, &str)] = &[
