@@ -74,6 +74,7 @@ const VALUES: &[(&str, Words)] = &[
     ("tls-versions", || words(["1.3", "1.2"])),
     ("ciphers", || words(Cipher::all().iter().map(|cipher| cipher.name))),
     ("policy", stances),
+    ("target-policy", stances),
     ("expect", stances),
     ("log-level", || words(["debug", "info", "warn", "error"])),
     ("log-format", || words(["text", "json"])),
@@ -125,6 +126,7 @@ mod tests {
                 // lists, which need something for TLS 1.3
                 "ciphers" => "serve --self-signed --ciphers TLS_AES_128_GCM_SHA256",
                 "client-cert-mode" => "serve --self-signed --ca-cert ca.pem",
+                "target-policy" => "serve --self-signed --target-tls",
                 _ => "serve --self-signed",
             };
             for value in values() {
