@@ -23,6 +23,7 @@ mod encrypted_keys;
 mod hello;
 mod key_log;
 mod limits;
+mod logs;
 mod negotiation;
 mod origin;
 mod postgres;

@@ -134,9 +134,12 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             key(
                 "format",
-                "`text` or `json`",
+                "`text`, `json`, `common` or `combined`",
                 Is("\"text\""),
-                ("a line of words, or a JSON object", "log = { format = \"json\" }"),
+                (
+                    "a line of words, a JSON object, or what readers of Apache's and nginx's logs know: a line for each request and none for connections, events as `text`",
+                    "log = { format = \"json\" }",
+                ),
             ),
             key(
                 "access",
@@ -145,6 +148,15 @@ pub(super) const SECTIONS: &[Section] = &[
                 (
                     "where the line of each connection goes: `-` is standard output; SIGUSR1 opens files anew",
                     "log = { access = \"access.log\" }",
+                ),
+            ),
+            key(
+                "query",
+                "`keep`, `names` or `drop`",
+                Is("\"names\""),
+                (
+                    "what lines of requests tell of queries, their own and the referrer's; by default no values, since those may be tokens",
+                    "log = { query = \"keep\" }",
                 ),
             ),
         ],

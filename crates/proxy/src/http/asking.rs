@@ -74,6 +74,8 @@ pub(crate) struct Forward {
 /// A request as every protocol has it.
 pub(crate) struct View<'a> {
     pub(crate) method: &'a str,
+    /// As logs call it: `HTTP/1.1`.
+    pub(crate) protocol: &'static str,
     /// As it was sent; `*` for the server itself.
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
@@ -127,7 +129,10 @@ impl Visit {
             site: label,
             requests,
         };
-        let record = RequestRecord::new(origin, view.method, || view.typed());
+        let record = RequestRecord::new(origin, view.method, || {
+            let fields = view.fields.iter().copied();
+            view.typed(self.told.client(fields, &self.http.trusted_proxies))
+        });
         let way = match known {
             Some(_) if self.redirect.is_some() => Way::Answer(self.to_https(view), None),
             Some(service) => service.decide(self, view, record.id),
@@ -160,6 +165,10 @@ impl<'a> View<'a> {
         };
         View {
             method: head.method,
+            protocol: match head.version {
+                Version::Http10 => "HTTP/1.0",
+                Version::Http11 => "HTTP/1.1",
+            },
             path,
             query,
             host: head.host,
@@ -171,7 +180,7 @@ impl<'a> View<'a> {
     }
 
     /// For the access line.
-    fn typed(&self) -> Typed {
+    fn typed(&self, client: Option<IpAddr>) -> Typed {
         let field = |name: &str| {
             let found = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
             found.map_or(&b""[..], |field| field.value).into()
@@ -181,6 +190,8 @@ impl<'a> View<'a> {
             None => self.path.into(),
         };
         Typed {
+            client,
+            protocol: self.protocol,
             method: self.method.into(),
             host: self.host.into(),
             path,
