@@ -32,6 +32,7 @@ mod relay;
 mod reload;
 mod resumption;
 mod sites;
+mod sticky;
 mod tickets;
 mod watch;
 

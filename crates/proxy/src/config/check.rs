@@ -248,14 +248,12 @@ impl Drafts<'_> {
     fn upstream_of_requests(&self, upstream: &upstream::Draft, report: &mut Report) {
         let subject = format!("upstream {}", quoted(&upstream.plan.name));
         if let Some(origin) = &upstream.send_proxy {
-            let fault = Fault::of_key(origin.clone(), "send_proxy is for tcp sites, and an http site leads to it");
+            let fault = Fault::of_key(
+                origin.clone(),
+                "send_proxy is for tcp sites, and an http site leads to it",
+            );
             let hint = "X-Forwarded-For and Portcullis-TLS say who asks: leave it out, or mode = \"tcp\" on the site";
             report.error(&subject, fault.hint(hint));
-        }
-        if upstream.plan.balance == Balance::StickyCookie {
-            let message = "balance = { sticky = \"cookie\" } is not in this version";
-            let fault = Fault::whole(upstream.name.origin.clone(), message);
-            report.error(&subject, fault.hint("balance = { hash = \"source\" }, or { hash = \"cookie:NAME\" }"));
         }
     }
 

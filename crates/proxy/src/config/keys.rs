@@ -1504,7 +1504,10 @@ pub(super) const SECTIONS: &[Section] = &[
                 "sticky",
                 "`cookie`",
                 Says(""),
-                ("http: by a cookie of ours", "balance = { sticky = \"cookie\" }"),
+                (
+                    "http: a client stays with its server by a cookie that we sign, by the site's `tls.resumption.secret_file` where it has one, else by a secret of the process",
+                    "balance = { sticky = \"cookie\" }",
+                ),
             ),
         ],
     },

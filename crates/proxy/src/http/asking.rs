@@ -7,19 +7,20 @@ use super::{
     reply::Reply,
     routes::Route,
     service::Service,
+    sticky::Sticky,
     visit::Visit,
 };
 use crate::{
     core::Core,
     failure::{Failure, Stage},
     plan::{Balance, HashOn},
-    upstream::{Key, Upstream},
+    upstream::{Key, Server, Upstream},
 };
 use portcullis_tls::failure::Fault;
 use portcullis_wire::http1::{
     self, Asked, Bad, Field, Framing, Hop, MAX_FIELDS, NO_FIELD, RequestHead, ResponseHead, Target, Version,
 };
-use std::{net::IpAddr, rc::Rc, sync::Arc};
+use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc};
 use tokio::time::Instant;
 
 /// A request's head, as far as it came.
@@ -59,6 +60,10 @@ pub(crate) struct Forward {
     pub(crate) upstream: Arc<Upstream>,
     /// What chooses its server, where that is not the address.
     pub(crate) key: Option<Box<[u8]>>,
+    /// What holds its client to a server.
+    pub(crate) sticky: Option<Sticky>,
+    /// What its answer says of that, where the client did not know it.
+    pub(crate) set_cookie: RefCell<Option<String>>,
     pub(crate) client: Option<IpAddr>,
     /// Its head for a server that speaks HTTP/1.1.
     pub(crate) head: Vec<u8>,
@@ -209,13 +214,20 @@ impl Forward {
 
     /// The fields of an interim answer, as they go to the client.
     pub(crate) fn interim_fields(&self, head: &ResponseHead<'_>, put: impl FnMut(&str, &[u8])) {
-        self.answer_fields(head, put);
+        self.fields(head, put);
+    }
+
+    fn fields(&self, head: &ResponseHead<'_>, put: impl FnMut(&str, &[u8])) {
+        let fields = head.fields.iter().copied();
+        self.route.rules.response((fields, &head.hop), &self.told, put);
     }
 
     /// The fields of an answer, as they go to the client; its length too, where the body has one.
     pub(crate) fn answer_fields(&self, head: &ResponseHead<'_>, mut put: impl FnMut(&str, &[u8])) {
-        let fields = head.fields.iter().copied();
-        self.route.rules.response((fields, &head.hop), &self.told, &mut put);
+        self.fields(head, &mut put);
+        if let Some(line) = &*self.set_cookie.borrow() {
+            put("set-cookie", line.as_bytes());
+        }
         if !matches!(head.framing, Framing::Chunked(_) | Framing::UntilClose) {
             let is_length = |field: &&Field<'_>| field.name.eq_ignore_ascii_case("content-length");
             if let Some(length) = head.fields.iter().find(is_length) {
@@ -248,10 +260,18 @@ impl Forward {
 
     fn key(&self) -> Key<'_> {
         match (&self.upstream.plan.balance, &self.key, self.client) {
+            (Balance::StickyCookie, Some(key), _) => std::str::from_utf8(key).map_or(Key::Any, Key::Held),
             (_, Some(key), _) => Key::Bytes(key),
             (Balance::Hash(HashOn::Source), None, Some(client)) => Key::Source(client),
             _ => Key::Any,
         }
+    }
+
+    /// Tells the client where it is from now on, unless it knows.
+    fn stick_to(&self, server: &Server) {
+        let is_known = self.key.as_deref() == Some(server.id.as_bytes());
+        let sticky = self.sticky.as_ref().filter(|_| !is_known);
+        *self.set_cookie.borrow_mut() = sticky.map(|sticky| sticky.line(server));
     }
 
     /// A connection to a server that was not tried: one that rests, or a new one.
@@ -259,6 +279,7 @@ impl Forward {
         let upstream = &self.upstream;
         let mut problem = None;
         while let Some(pick) = upstream.pick_besides(self.key(), tried) {
+            self.stick_to(&pick.server);
             let mut kept = None;
             core.scratch(&mut |scratch| kept = core.pool.take(&pick.server, scratch));
             if let Some(stream) = kept.filter(|stream| pick.server.is_current(stream)) {
