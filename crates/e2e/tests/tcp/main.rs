@@ -24,6 +24,7 @@ mod hello;
 mod key_log;
 mod limits;
 mod logs;
+mod modes;
 mod negotiation;
 mod origin;
 mod postgres;

@@ -865,7 +865,7 @@ pub(super) const SECTIONS: &[Section] = &[
         beside: &[("listener", "mode = \"http\"")],
         keys: &[key(
             "forward",
-            "`identity`, `cert` or `none`",
+            "`identity`, `cert`, `chain` or `none`",
             Says("`identity`"),
             (
                 "http: what upstreams are told of the client's certificate",

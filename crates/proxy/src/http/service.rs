@@ -30,6 +30,8 @@ use std::{borrow::Cow, cell::RefCell, collections::HashMap, net::IpAddr, sync::A
 pub(crate) struct Service {
     /// The site's name.
     pub(crate) name: Label,
+    /// The same for metrics.
+    label: Label,
     pub(crate) requests: Arc<Requests>,
     /// What upstreams are told of a client's certificate.
     pub(crate) forward: ForwardPlan,
@@ -63,6 +65,7 @@ impl Service {
         let led_to = plan.routes.iter().filter_map(RoutePlan::upstream);
         Service {
             name: ground.name,
+            label: ground.label.clone(),
             requests: ground.metrics.requests(ground.label),
             forward: ground.forward,
             upstreams: led_to.map(|place| (place, ground.upstreams[place].clone())).collect(),
@@ -175,7 +178,7 @@ impl Asking<'_> {
                 .core
                 .books()
                 .metrics
-                .request_policy(&self.service.name, rule.as_str(), decision);
+                .request_policy(&self.service.label, rule.as_str(), decision);
             if !is_met(rule) {
                 refused.get_or_insert(rule);
             }
