@@ -7,7 +7,7 @@ use super::{
     tree::quoted,
     upstream,
 };
-use crate::plan::{Address, Balance, HashOn, ServicePlan};
+use crate::plan::{Address, Balance, HashOn, ServicePlan, UpstreamHttp};
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 /// The drafts of a whole configuration.
@@ -231,6 +231,10 @@ impl Drafts<'_> {
             self.listener_of_requests(listener, (http, tcp), report);
         }
         for (upstream, (http, tcp)) in self.upstreams.iter().zip(asked) {
+            for what in unbuilt(upstream).into_iter().filter(|_| http) {
+                let fault = Fault::whole(upstream.name.origin.clone(), format!("{what} is not in this version"));
+                report.error(&format!("upstream {}", quoted(&upstream.plan.name)), fault);
+            }
             for (key, origin) in upstream.of_requests.iter().filter(|_| tcp && !http) {
                 let fault = Fault::whole(
                     origin.clone(),
@@ -263,6 +267,17 @@ impl Drafts<'_> {
             report.error(&subject, fault);
         }
     }
+}
+
+/// What of an upstream's plan this version does not build for requests.
+fn unbuilt(upstream: &upstream::Draft) -> Vec<&'static str> {
+    let sticky = (upstream.plan.balance == Balance::StickyCookie).then_some("balance = { sticky = \"cookie\" }");
+    let version = match upstream.plan.http.http {
+        UpstreamHttp::Auto | UpstreamHttp::Http1 => None,
+        UpstreamHttp::Http2 => Some("http = \"2\""),
+        UpstreamHttp::H2c => Some("http = \"h2c\""),
+    };
+    sticky.into_iter().chain(version).collect()
 }
 
 fn name_taken(origin: &Origin, first: &Origin) -> Fault {

@@ -633,3 +633,12 @@ fn the_command_line_serves_requests_too() {
     assert!(told.contains("mode = \"http\"  # --mode\n"), "{told}");
     assert!(told.contains("limits.idle = \"75s\"  # default\n"), "{told}");
 }
+
+#[test]
+fn what_requests_to_an_upstream_cannot_be_yet_is_refused_by_name() {
+    for line in ["http = '2'", "http = 'h2c'", "balance = { sticky = 'cookie' }"] {
+        let text = file(("", "", "upstream = 'c'")) + line + "\n";
+        let [error] = errors(&Case::file(&text)).try_into().expect("one error");
+        assert!(error.contains("is not in this version"), "{line}: {error}");
+    }
+}
