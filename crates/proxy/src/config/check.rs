@@ -7,7 +7,7 @@ use super::{
     tree::quoted,
     upstream,
 };
-use crate::plan::{Address, Balance, HashOn, ServicePlan, UpstreamHttp};
+use crate::plan::{Address, Balance, HashOn, ServicePlan, UpstreamHttp, UpstreamPlan};
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 /// The drafts of a whole configuration.
@@ -235,6 +235,10 @@ impl Drafts<'_> {
                 let fault = Fault::whole(upstream.name.origin.clone(), format!("{what} is not in this version"));
                 report.error(&format!("upstream {}", quoted(&upstream.plan.name)), fault);
             }
+            if let Some((message, hint)) = unfit_for_http2(&upstream.plan, tcp).filter(|_| http) {
+                let fault = Fault::whole(upstream.name.origin.clone(), message).hint(hint);
+                report.error(&format!("upstream {}", quoted(&upstream.plan.name)), fault);
+            }
             for (key, origin) in upstream.of_requests.iter().filter(|_| tcp && !http) {
                 let fault = Fault::whole(
                     origin.clone(),
@@ -272,12 +276,31 @@ impl Drafts<'_> {
 /// What of an upstream's plan this version does not build for requests.
 fn unbuilt(upstream: &upstream::Draft) -> Vec<&'static str> {
     let sticky = (upstream.plan.balance == Balance::StickyCookie).then_some("balance = { sticky = \"cookie\" }");
-    let version = match upstream.plan.http.http {
-        UpstreamHttp::Auto | UpstreamHttp::Http1 => None,
-        UpstreamHttp::Http2 => Some("http = \"2\""),
-        UpstreamHttp::H2c => Some("http = \"h2c\""),
-    };
-    sticky.into_iter().chain(version).collect()
+    sticky.into_iter().collect()
+}
+
+/// Why an upstream cannot be spoken to in HTTP/2 alone, where it is to be.
+fn unfit_for_http2(plan: &UpstreamPlan, tcp: bool) -> Option<(&'static str, &'static str)> {
+    match (plan.http.http, &plan.tls) {
+        (UpstreamHttp::Auto | UpstreamHttp::Http1, _) => None,
+        (UpstreamHttp::Http2, None) => Some((
+            "http = \"2\" is over TLS, but it has no tls",
+            "http = \"h2c\" is in the clear",
+        )),
+        (UpstreamHttp::H2c, Some(_)) => Some((
+            "http = \"h2c\" is in the clear, but it has tls",
+            "http = \"2\" is over TLS",
+        )),
+        _ if tcp => Some((
+            "a tcp site leads to it too, but all it speaks is HTTP/2",
+            "give each kind of site an upstream of its own",
+        )),
+        _ if plan.health.as_ref().is_some_and(|health| health.path.is_some()) => Some((
+            "health.path asks in HTTP/1.1, but all it speaks is HTTP/2",
+            "without health.path a connection, with its TLS handshake, is enough",
+        )),
+        _ => None,
+    }
 }
 
 fn name_taken(origin: &Origin, first: &Origin) -> Fault {

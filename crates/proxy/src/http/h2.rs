@@ -117,7 +117,7 @@ async fn forward_to(
             Ok(lease) => lease,
             Err(failure) => return failed(&forward, Broken { failure, status: 502 }, record),
         };
-        let (server, is_used) = (lease.pick.server.clone(), lease.is_used);
+        let (server, is_used) = (lease.terms().pick.server.clone(), lease.terms().is_used);
         record.sent_to(&forward.upstream.name, &server.name);
         let head = forward.head_for(&server.name);
         let mut streamed = Streamed::new(visit, forward, (lease, head), upload);

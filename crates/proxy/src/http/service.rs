@@ -247,6 +247,7 @@ impl Asking<'_> {
                 (None, "HEAD") => Asked::Head,
                 (None, _) => Asked::Other,
             },
+            takes_trailers: self.takes_trailers(),
             is_idempotent: matches!(view.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE"),
         })))
     }
@@ -305,6 +306,17 @@ impl Asking<'_> {
         }
         head.extend_from_slice(write::CRLF);
         host_ends
+    }
+
+    /// RFC 9110 10.1.4.
+    fn takes_trailers(&self) -> bool {
+        let fields = self
+            .view
+            .fields
+            .iter()
+            .filter(|field| field.name.eq_ignore_ascii_case("te"));
+        let mut words = fields.flat_map(|field| field.value.split(|byte| *byte == b','));
+        words.any(|word| word.trim_ascii().eq_ignore_ascii_case(b"trailers"))
     }
 
     /// What tells this request from others, where its upstream balances by that.

@@ -636,9 +636,35 @@ fn the_command_line_serves_requests_too() {
 
 #[test]
 fn what_requests_to_an_upstream_cannot_be_yet_is_refused_by_name() {
-    for line in ["http = '2'", "http = 'h2c'", "balance = { sticky = 'cookie' }"] {
+    let line = "balance = { sticky = 'cookie' }";
+    {
         let text = file(("", "", "upstream = 'c'")) + line + "\n";
         let [error] = errors(&Case::file(&text)).try_into().expect("one error");
         assert!(error.contains("is not in this version"), "{line}: {error}");
+    }
+}
+
+#[test]
+fn http2_towards_an_upstream_is_over_tls_or_in_the_clear_as_it_says() {
+    let with = |lines: &str| file(("", "", "upstream = 'c'")) + lines + "\n";
+    for (lines, said) in [
+        ("http = '2'", "is over TLS, but it has no tls"),
+        ("http = 'h2c'; tls = {}", "is in the clear, but it has tls"),
+        ("http = 'h2c'; health = { path = '/' }", "health.path asks in HTTP/1.1"),
+    ] {
+        let [error] = errors(&Case::file(&with(&lines.replace("; ", "\n"))))
+            .try_into()
+            .expect("one error");
+        assert!(error.contains(said), "{lines}: {error}");
+    }
+    for (lines, offered) in [
+        ("tls = {}", &["h2", "http/1.1"][..]),
+        ("http = '1.1'; tls = {}", &["http/1.1"]),
+        ("http = '2'; tls = {}", &["h2"]),
+    ] {
+        let loaded = Case::file(&with(&lines.replace("; ", "\n"))).good();
+        let tls = loaded.plan.upstreams[1].tls.as_ref().unwrap();
+        let names: Vec<&str> = tls.alpn.iter().map(|name| std::str::from_utf8(name).unwrap()).collect();
+        assert_eq!(names, offered, "{lines}");
     }
 }
