@@ -70,7 +70,9 @@ fn beside(script: &str) -> PathBuf {
 
 /// In the clear towards clients, and as the line says towards the server.
 fn plain(server: SocketAddr, line: &str) -> Proxy {
-    let front = Front::new(&[], server).listener("plain = true").upstream(line);
+    // one core, so that it tells how many connections there are
+    let front = Front::new(&[], server).top("workers = 1").listener("plain = true");
+    let front = front.upstream(line);
     Proxy::start(&front.toml().replace(r#"mode = "tcp""#, r#"mode = "http""#))
 }
 

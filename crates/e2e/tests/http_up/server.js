@@ -20,7 +20,10 @@ server.on('request', (request, response) => {
   }
   if (path === '/empty') return response.end();
   if (path === '/none') { response.writeHead(204); return response.end(); }
-  if (path === '/large') return response.end(Buffer.alloc(5_000_000, 'z'));
+  if (path === '/large') {
+    response.setHeader('content-length', 5_000_000);
+    return response.end(Buffer.alloc(5_000_000, 'z'));
+  }
   if (path === '/trailers') {
     response.write('body');
     response.addTrailers({ 'x-sum': '42' });

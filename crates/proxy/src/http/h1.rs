@@ -207,7 +207,7 @@ impl Connection<'_> {
                 Ok(()) => return self.conclude(asking, attempt).await,
                 Err(broken) if attempt.may_repeat(&forward, &broken) && repeats < forward.upstream.plan.repeats() => {
                     repeats += 1;
-                    if !attempt.origin.terms().is_used {
+                    if !attempt.origin.terms().is_used && !attempt.origin.is_refused() {
                         server.rest();
                         tried.push(server.place());
                     }

@@ -125,7 +125,7 @@ async fn forward_to(
             Ok(head) => return flowing(head, streamed, record),
             Err(broken) if streamed.may_repeat(&broken) && repeats < streamed.forward.upstream.plan.repeats() => {
                 repeats += 1;
-                if !is_used {
+                if !is_used && !streamed.is_refused() {
                     server.rest();
                     tried.push(server.place());
                 }

@@ -82,6 +82,14 @@ impl Origin {
         }
     }
 
+    /// The server said that it did nothing, or its connection is about to end: that says nothing against it.
+    pub(crate) fn is_refused(&self) -> bool {
+        match self {
+            Origin::Http1(_) => false,
+            Origin::Http2(two) => two.is_refused(),
+        }
+    }
+
     /// Forgets what was written, to make room for the next piece of a body whose length nobody told. The request cannot
     /// be repeated any more.
     pub(crate) fn next_piece(&mut self) {

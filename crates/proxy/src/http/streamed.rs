@@ -149,6 +149,11 @@ impl Streamed {
         (self.forward, self.origin.into_head(), self.upload)
     }
 
+    /// The server said that it did nothing.
+    pub(super) fn is_refused(&self) -> bool {
+        self.origin.is_refused()
+    }
+
     /// Another connection may be asked the same: the server cannot have begun, or asking twice is asking once.
     pub(super) fn may_repeat(&self, broken: &Broken) -> bool {
         broken.failure.fault == Fault::Upstream

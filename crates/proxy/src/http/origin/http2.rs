@@ -174,6 +174,10 @@ impl Http2 {
         self.request.is_some() || self.is_refused
     }
 
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
     /// The body ends behind what waits.
     pub(super) fn end(&mut self, trailers: HeaderMap) {
         self.body = Body::Ending(trailers);
