@@ -1,5 +1,5 @@
 //! Requests of HTTP/1.1 and HTTP/2 at Node's HTTP/2 server.
-use super::{Algorithm, Front, Home, Path, Peer, Pki, Proxy, Server, Value, curl, plain};
+use super::{Algorithm, Home, Path, Peer, Pki, Proxy, Server, Value, curl, plain};
 
 /// As clients speak.
 const VERSIONS: [&str; 2] = ["--http1.1", "--http2-prior-knowledge"];

@@ -231,10 +231,6 @@ impl Drafts<'_> {
             self.listener_of_requests(listener, (http, tcp), report);
         }
         for (upstream, (http, tcp)) in self.upstreams.iter().zip(asked) {
-            for what in unbuilt(upstream).into_iter().filter(|_| http) {
-                let fault = Fault::whole(upstream.name.origin.clone(), format!("{what} is not in this version"));
-                report.error(&format!("upstream {}", quoted(&upstream.plan.name)), fault);
-            }
             if let Some((message, hint)) = unfit_for_http2(&upstream.plan, tcp).filter(|_| http) {
                 let fault = Fault::whole(upstream.name.origin.clone(), message).hint(hint);
                 report.error(&format!("upstream {}", quoted(&upstream.plan.name)), fault);
@@ -271,12 +267,6 @@ impl Drafts<'_> {
             report.error(&subject, fault);
         }
     }
-}
-
-/// What of an upstream's plan this version does not build for requests.
-fn unbuilt(upstream: &upstream::Draft) -> Vec<&'static str> {
-    let sticky = (upstream.plan.balance == Balance::StickyCookie).then_some("balance = { sticky = \"cookie\" }");
-    sticky.into_iter().collect()
 }
 
 /// Why an upstream cannot be spoken to in HTTP/2 alone, where it is to be.

@@ -635,16 +635,6 @@ fn the_command_line_serves_requests_too() {
 }
 
 #[test]
-fn what_requests_to_an_upstream_cannot_be_yet_is_refused_by_name() {
-    let line = "balance = { sticky = 'cookie' }";
-    {
-        let text = file(("", "", "upstream = 'c'")) + line + "\n";
-        let [error] = errors(&Case::file(&text)).try_into().expect("one error");
-        assert!(error.contains("is not in this version"), "{line}: {error}");
-    }
-}
-
-#[test]
 fn http2_towards_an_upstream_is_over_tls_or_in_the_clear_as_it_says() {
     let with = |lines: &str| file(("", "", "upstream = 'c'")) + lines + "\n";
     for (lines, said) in [
