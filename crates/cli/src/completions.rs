@@ -170,14 +170,14 @@ mod tests {
     fn every_shell_gets_every_command_and_nothing_that_is_hidden() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Powershell] {
             let script = script(shell);
-            for word in ["doctor", "selftest", "inspect", "client-cert-mode"] {
+            for word in ["doctor", "selftest", "import", "inspect", "client-cert-mode"] {
                 assert!(script.contains(word), "{shell:?} {word}");
             }
             // clap_complete knows no values for PowerShell
             for word in ["X25519MLKEM768", "TLS_AES_128_GCM_SHA256"] {
                 assert_eq!(script.contains(word), shell != Shell::Powershell, "{shell:?} {word}");
             }
-            for word in ["import", "hybrid-mode", "fips"] {
+            for word in ["hybrid-mode", "fips"] {
                 assert!(!script.contains(word), "{shell:?} {word}");
             }
         }

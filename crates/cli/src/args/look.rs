@@ -5,7 +5,7 @@ use std::fmt::Write;
 /// Every command that is shown, by what one wants to do.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Run it", &["serve", "demo"]),
-    ("Prepare and prove", &["cert", "check", "selftest"]),
+    ("Prepare and prove", &["cert", "check", "selftest", "import"]),
     ("Speak to the running proxy", &["status", "reload", "drain"]),
     (
         "Look around",
