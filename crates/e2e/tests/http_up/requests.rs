@@ -1,5 +1,11 @@
 //! Requests of HTTP/1.1 and HTTP/2 at Node's HTTP/2 server.
 use super::{Algorithm, Home, Path, Peer, Pki, Proxy, Server, Value, curl, plain};
+use portcullis_e2e::PATIENCE;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Instant,
+};
 
 /// As clients speak.
 const VERSIONS: [&str; 2] = ["--http1.1", "--http2-prior-knowledge"];
@@ -111,6 +117,10 @@ fn an_answer_that_is_cut_off_does_not_look_complete() {
         let cut = curl(&proxy, "/cut", &[version]);
         assert!(!cut.status.success(), "{version}: {}", cut.all());
         assert_eq!(cut.stdout, "half", "{version}: {}", cut.all());
+        if version == VERSIONS[1] {
+            // RFC 9113 7: CANCEL, as the server said
+            assert!(cut.stderr.contains("(err 8)"), "{}", cut.all());
+        }
     }
 }
 
@@ -185,4 +195,46 @@ fn many_requests_at_once_share_connections_up_to_what_each_carries() {
     let all = curl(&proxy, "/what", &["-Z", "--parallel-max", "50", "-K", name]);
     assert!(all.status.success(), "{}", all.stderr);
     assert_eq!(all.stdout.matches("\"session\":1").count(), 61, "{}", all.stdout);
+}
+
+#[test]
+fn clients_that_do_not_read_hold_up_no_other() {
+    let Some((_, server)) = node() else { return };
+    let proxy = plain(server.address, r#"http = "h2c""#);
+    let lazy: Vec<TcpStream> = (0..40)
+        .map(|_| {
+            let mut stream = TcpStream::connect(proxy.address()).expect("the proxy listens");
+            stream
+                .write_all(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n")
+                .expect("a request fits");
+            let mut first = [0; 1];
+            stream.read_exact(&mut first).expect("the answer begins");
+            stream
+        })
+        .collect();
+    let told = what(&proxy, &[]);
+    assert_eq!(told["session"], 1, "{told}");
+    assert_eq!(curl(&proxy, "/large", &[]).stdout.len(), 5_000_000);
+    drop(lazy);
+}
+
+#[test]
+fn the_record_tells_the_server_and_what_moved() {
+    let Some((_, server)) = node() else { return };
+    let proxy = plain(server.address, r#"http = "h2c""#);
+    for version in VERSIONS {
+        let marked = format!("/echo?{}", version.trim_start_matches('-'));
+        assert_eq!(curl(&proxy, &marked, &[version, "-d", "12345"]).stdout, "12345");
+    }
+    let started = Instant::now();
+    let mut records = Vec::new();
+    while records.len() < VERSIONS.len() {
+        assert!(started.elapsed() < PATIENCE, "{records:#?}");
+        records = proxy.lines("request");
+    }
+    for record in records {
+        assert_eq!(record["upstream_server"], server.address.to_string(), "{record}");
+        assert_eq!(record["upstream_status"], 200, "{record}");
+        assert_eq!([&record["bytes_in"], &record["bytes_out"]], [5, 5], "{record}");
+    }
 }

@@ -35,7 +35,7 @@ server.on('request', (request, response) => {
   }
   if (path === '/cut') {
     response.write('half');
-    return setTimeout(() => request.stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR), 200);
+    return setTimeout(() => request.stream.close(http2.constants.NGHTTP2_CANCEL), 200);
   }
   if (path === '/refuse-once') {
     refused += 1;

@@ -5,7 +5,7 @@ use super::{
     exchange::{Attempt, Broken, Exchange, Upload},
     lease::Own,
     limits,
-    origin::Origin,
+    origin::{After as Left, Origin},
     passing::Passing,
     quiet::Resting,
     record::RequestRecord,
@@ -235,15 +235,13 @@ impl Connection<'_> {
             upload,
             passing,
         } = attempt;
-        let origin = match origin.switched() {
-            Ok((up, early)) => {
+        match origin.after() {
+            Left::Switched(up, early) => {
                 let record = asking.record;
                 return Ok(After::Switched(Box::new(Switched { up, early, record })));
             }
-            Err(origin) => origin,
-        };
-        if let Some(own) = origin.reusable() {
-            self.visit.core.pool.keep(own);
+            Left::Rests(own) => self.visit.core.pool.keep(own),
+            Left::Nothing => {}
         }
         asking.record.end(Ok(()));
         match passing.persists && upload.is_done() {

@@ -248,7 +248,7 @@ fn framing(headers: &HeaderMap, body: &Incoming) -> Framing {
 fn ended(error: hyper::Error) -> Failure {
     let mut source = error.source();
     while let Some(inner) = source {
-        if let Some(h2io::Broken(failure)) = inner.downcast_ref() {
+        if let Some(h2io::Broken(failure, _)) = inner.downcast_ref() {
             return failure.clone();
         }
         source = inner.source();

@@ -74,11 +74,11 @@ impl Forward {
 
     async fn lease_of(&self, core: &Rc<Core>, mut terms: Terms) -> Result<Lease, Failure> {
         let versions = self.versions();
-        if versions != Versions::Http1 {
-            terms = match core.pool.lanes.of(&terms.pick.server).seat(terms) {
-                Ok(seat) => return Ok(Lease::Shared(seat)),
-                Err(terms) => terms,
-            };
+        if versions != Versions::Http1
+            && let Some(place) = core.pool.lanes.of(&terms.pick.server).place()
+        {
+            terms.is_used = true;
+            return Ok(Lease::Shared(place.taken(terms)));
         }
         if versions != Versions::Http2 {
             let (mut kept, server) = (None, &terms.pick.server);
@@ -98,13 +98,13 @@ impl Forward {
     }
 
     /// Nobody connects where a connection that is being made will do.
-    async fn multiplexed(&self, core: &Rc<Core>, terms: Terms) -> Result<Lease, Failure> {
+    async fn multiplexed(&self, core: &Rc<Core>, mut terms: Terms) -> Result<Lease, Failure> {
         let lane = core.pool.lanes.of(&terms.pick.server);
         let turn = lane.turn().await?;
-        let terms = match lane.seat(terms) {
-            Ok(seat) => return Ok(Lease::Shared(seat)),
-            Err(terms) => terms,
-        };
+        if let Some(place) = lane.place() {
+            terms.is_used = true;
+            return Ok(Lease::Shared(place.taken(terms)));
+        }
         // a server that speaks HTTP/1.1 is connected to by all at once
         let turn = turn.filter(|_| !lane.speaks_one());
         let made = match self.connect(core, &terms).await {

@@ -56,11 +56,14 @@ struct Shared {
 }
 
 /// A place on a connection for one request, as long as this lives.
+pub(crate) struct Place(Rc<Shared>);
+
+/// A place that is taken, by a request to its server.
 pub(crate) struct Seat {
     pub(crate) terms: Terms,
     pub(super) requests: SendRequest<Bytes>,
     pub(super) scheme: &'static str,
-    shared: Rc<Shared>,
+    place: Place,
 }
 
 impl Lanes {
@@ -91,15 +94,12 @@ impl Lanes {
 }
 
 impl Lane {
-    /// A place on a connection that has one, or the terms back.
-    pub(crate) fn seat(&self, terms: Terms) -> Result<Seat, Terms> {
+    /// A place on a connection that has one.
+    pub(crate) fn place(&self) -> Option<Place> {
         let mut open = self.open.borrow_mut();
         // who is on one that goes keeps it until done
         open.retain(|shared| shared.is_good() && self.server.is_dressed_as(shared.made_as));
-        match open.iter().find(|shared| shared.has_room()) {
-            Some(shared) => Ok(shared.seat(Terms { is_used: true, ..terms })),
-            None => Err(terms),
-        }
+        open.iter().find(|shared| shared.has_room()).map(Shared::place)
     }
 
     /// Waits while another connects; None where nobody need wait.
@@ -166,7 +166,7 @@ impl Lane {
             is_distrusted: Cell::default(),
         });
         self.open.borrow_mut().push(shared.clone());
-        Ok(shared.seat(terms))
+        Ok(Shared::place(&shared).taken(terms))
     }
 }
 
@@ -185,13 +185,20 @@ impl Shared {
         self.busy.get() == 0 && self.rest.is_some_and(|rest| self.idle_since.get() + rest <= now)
     }
 
-    fn seat(self: &Rc<Shared>, terms: Terms) -> Seat {
-        self.busy.set(self.busy.get() + 1);
+    fn place(shared: &Rc<Shared>) -> Place {
+        shared.busy.set(shared.busy.get() + 1);
+        Place(shared.clone())
+    }
+}
+
+impl Place {
+    /// For a request.
+    pub(crate) fn taken(self, terms: Terms) -> Seat {
         Seat {
             terms,
-            requests: self.requests.clone(),
-            scheme: self.scheme,
-            shared: self.clone(),
+            requests: self.0.requests.clone(),
+            scheme: self.0.scheme,
+            place: self,
         }
     }
 }
@@ -199,14 +206,14 @@ impl Shared {
 impl Seat {
     /// Nobody else is let onto this connection.
     pub(crate) fn distrust(&self) {
-        self.shared.is_distrusted.set(true);
+        self.place.0.is_distrusted.set(true);
     }
 }
 
-impl Drop for Seat {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.busy.set(self.shared.busy.get() - 1);
-        self.shared.idle_since.set(Instant::now());
+        self.0.busy.set(self.0.busy.get() - 1);
+        self.0.idle_since.set(Instant::now());
     }
 }
 

@@ -26,6 +26,16 @@ pub(crate) trait Sink {
     fn end<'t>(&mut self, trailers: impl Iterator<Item = Field<'t>>);
 }
 
+/// What follows an answer on its connection.
+pub(crate) enum After {
+    /// It may carry another request.
+    Rests(Own),
+    /// It goes on in another protocol, of which this came already.
+    Switched(Own, Vec<u8>),
+    /// It is closed, or others' too.
+    Nothing,
+}
+
 /// A request's head as it is sent.
 pub(crate) struct Head {
     /// As HTTP/1.1 has it: HTTP/2 is made of the same, so that both say the same.
@@ -163,6 +173,14 @@ impl Origin {
         }
     }
 
+    /// Why the server reset the stream, where it did.
+    pub(crate) fn reset(&self) -> Option<h2::Reason> {
+        match self {
+            Origin::Http1(_) => None,
+            Origin::Http2(two) => two.reset(),
+        }
+    }
+
     /// It took too long: nobody else is sent over its connection.
     pub(crate) fn distrust(&self) {
         if let Origin::Http2(two) = self {
@@ -170,19 +188,11 @@ impl Origin {
         }
     }
 
-    /// Whether it goes on in another protocol.
-    pub(crate) fn switched(self) -> Result<(Own, Vec<u8>), Origin> {
+    /// What becomes of the server's connection after the answer.
+    pub(crate) fn after(self) -> After {
         match self {
-            Origin::Http1(one) => one.switched().map_err(Origin::Http1),
-            two @ Origin::Http2(_) => Err(two),
-        }
-    }
-
-    /// The server's connection, if it may carry another request and is nobody else's.
-    pub(crate) fn reusable(self) -> Option<Own> {
-        match self {
-            Origin::Http1(one) => one.reusable(),
-            Origin::Http2(_) => None,
+            Origin::Http1(one) => one.after(),
+            Origin::Http2(_) => After::Nothing,
         }
     }
 

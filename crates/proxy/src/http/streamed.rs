@@ -6,7 +6,7 @@ use super::{
     h1::lent,
     h2io,
     lease::Lease,
-    origin::{Head, Origin, Sink, fields, mapped},
+    origin::{After, Head, Origin, Sink, fields, mapped},
     patience::{Patience, Wait},
     record::RequestRecord,
     rules::passes_in_trailers,
@@ -284,7 +284,7 @@ impl Flowing {
             self.record.end(Ok(()));
             let is_told = streamed.has_gone();
             let Streamed { origin, visit, .. } = streamed;
-            if let Some(own) = origin.reusable().filter(|_| is_told) {
+            if let (true, After::Rests(own)) = (is_told, origin.after()) {
                 visit.core.pool.keep(own);
             }
         }
@@ -353,9 +353,12 @@ impl Flowing {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(broken)) => {
+                    let reset = streamed.origin.reset().map(h2::Error::from);
+                    self.record.bytes_in = streamed.upload.count;
+                    self.record.bytes_out = streamed.come.body_out;
                     self.record.end(Err(broken.failure.clone()));
                     self.streamed = None;
-                    return Poll::Ready(Some(Err(h2io::Broken(broken.failure))));
+                    return Poll::Ready(Some(Err(h2io::Broken(broken.failure, reset))));
                 }
             }
         }

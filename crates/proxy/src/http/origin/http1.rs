@@ -1,5 +1,5 @@
 //! A server that speaks HTTP/1.1: one request at a time over a connection of its own.
-use super::{Head, Sink};
+use super::{After, Head, Sink};
 use crate::http::lease::Own;
 use crate::{
     failure::{Failure, Stage},
@@ -139,18 +139,13 @@ impl Http1 {
         matches!(self.answer, Answer::Over { .. } | Answer::Switched(_))
     }
 
-    /// What of another protocol came behind the answer that switched to it, and the connection.
-    pub(super) fn switched(self) -> Result<(Own, Vec<u8>), Http1> {
+    /// What becomes of the connection.
+    pub(super) fn after(self) -> After {
         match self.answer {
-            Answer::Switched(early) => Ok((self.own, early)),
-            _ => Err(self),
+            Answer::Switched(early) => After::Switched(self.own, early),
+            Answer::Over { persists: true } if !self.is_deaf && self.sent == self.out.len() => After::Rests(self.own),
+            _ => After::Nothing,
         }
-    }
-
-    /// The server's connection, if it may carry another request.
-    pub(super) fn reusable(self) -> Option<Own> {
-        let persists = matches!(self.answer, Answer::Over { persists: true });
-        (persists && !self.is_deaf && self.sent == self.out.len()).then_some(self.own)
     }
 
     fn take(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<(), Failure> {

@@ -40,6 +40,7 @@ pub(crate) struct Http2 {
     is_deaf: bool,
     /// The server said that it did nothing.
     is_refused: bool,
+    reset: Option<Reason>,
     answer: Answer,
 }
 
@@ -83,6 +84,7 @@ impl Http2 {
             out: Vec::new(),
             sent: 0,
             is_refused: false,
+            reset: None,
             answer: Answer::Unasked(problem),
         }
     }
@@ -178,6 +180,10 @@ impl Http2 {
         self.is_refused
     }
 
+    pub(super) fn reset(&self) -> Option<Reason> {
+        self.reset
+    }
+
     /// The body ends behind what waits.
     pub(super) fn end(&mut self, trailers: HeaderMap) {
         self.body = Body::Ending(trailers);
@@ -213,6 +219,7 @@ impl Http2 {
                 // RFC 9113 6.8, 8.7: streams above the last that a GOAWAY names, and those refused, were not looked at
                 let is_refused = error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM);
                 self.is_refused = is_refused && error.is_remote();
+                self.reset = error.reason().filter(|_| error.is_reset() && error.is_remote());
                 Poll::Ready(Err(failed(format!("HTTP/2: {error}"))))
             }
         }
