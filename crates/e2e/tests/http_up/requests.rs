@@ -2,6 +2,7 @@
 use super::{Algorithm, Home, Path, Peer, Pki, Proxy, Server, Value, curl, plain};
 use portcullis_e2e::PATIENCE;
 use std::{
+    collections::BTreeMap,
     io::{Read, Write},
     net::TcpStream,
     time::Instant,
@@ -12,7 +13,7 @@ const VERSIONS: [&str; 2] = ["--http1.1", "--http2-prior-knowledge"];
 
 fn node() -> Option<(Peer, Server)> {
     let peer = Peer::find(Home::Node, "node")?;
-    let server = Server::start(&peer, "server.js", &[]);
+    let server = Server::start(&peer, "server.js", &[Path::new("many")]);
     Some((peer, server))
 }
 
@@ -188,13 +189,15 @@ fn a_server_that_speaks_no_http2_is_told_of() {
 fn many_requests_at_once_share_connections_up_to_what_each_carries() {
     let Some((_, server)) = node() else { return };
     let proxy = plain(server.address, r#"http = "h2c""#);
-    let config = format!("url = \"http://{}/what\"\noutput = \"-\"\n", proxy.address()).repeat(60);
-    let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    std::fs::write(file.path(), config).expect("it takes it");
-    let name = file.path().to_str().expect("a name");
-    let all = curl(&proxy, "/what", &["-Z", "--parallel-max", "50", "-K", name]);
-    assert!(all.status.success(), "{}", all.stderr);
-    assert_eq!(all.stdout.matches("\"session\":1").count(), 61, "{}", all.stdout);
+    assert_eq!(sessions(&proxy), [("session 1".to_owned(), 40)].into());
+    let peer = Peer::find(Home::Node, "node").expect("it was there");
+    let few = Server::start(&peer, "server.js", &[Path::new("few")]);
+    let proxy = plain(few.address, r#"http = "h2c""#);
+    // what it carries it says first of all
+    what(&proxy, &[]);
+    let shared = sessions(&proxy);
+    assert_eq!(shared.values().sum::<usize>(), 40, "{shared:?}");
+    assert!(shared.len() > 3, "{shared:?}");
 }
 
 #[test]
@@ -237,4 +240,19 @@ fn the_record_tells_the_server_and_what_moved() {
         assert_eq!(record["upstream_status"], 200, "{record}");
         assert_eq!([&record["bytes_in"], &record["bytes_out"]], [5, 5], "{record}");
     }
+}
+
+/// Over which connections forty slow requests at once went, and how many over each.
+fn sessions(proxy: &Proxy) -> BTreeMap<String, usize> {
+    let config = format!("url = \"http://{}/slow\"\noutput = \"-\"\n", proxy.address()).repeat(39);
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), config).expect("it takes it");
+    let name = file.path().to_str().expect("a name");
+    let all = curl(proxy, "/slow", &["-Z", "--parallel-immediate", "-K", name]);
+    assert!(all.status.success(), "{}", all.stderr);
+    let mut sessions = BTreeMap::new();
+    for line in all.stdout.lines() {
+        *sessions.entry(line.to_owned()).or_default() += 1;
+    }
+    sessions
 }

@@ -1,7 +1,9 @@
 // An HTTP/2 server that does what its paths say. Arguments: chain and key for TLS, and `alpn` to speak HTTP/1.1 too.
 const fs = require('fs'), http2 = require('http2');
-const [chain, key, mode] = process.argv.slice(2);
-const options = chain ? { cert: fs.readFileSync(chain), key: fs.readFileSync(key), allowHTTP1: mode === 'alpn' } : {};
+const files = process.argv.slice(2), mode = files.pop();
+const [chain, key] = files;
+const few = { settings: { maxConcurrentStreams: 5 } };
+const options = chain ? { cert: fs.readFileSync(chain), key: fs.readFileSync(key), allowHTTP1: mode === 'alpn' } : mode === 'few' ? few : {};
 const server = chain ? http2.createSecureServer(options) : http2.createServer(options);
 let sessions = 0, refused = 0;
 server.on('session', (session) => { sessions += 1; session.number = sessions; });
@@ -11,6 +13,9 @@ server.on('request', (request, response) => {
     const told = { version: request.httpVersion, session: request.stream && request.stream.session.number };
     response.setHeader('content-type', 'application/json');
     return response.end(JSON.stringify({ ...told, method: request.method, url: request.url, headers: request.headers }));
+  }
+  if (path === '/slow') {
+    return setTimeout(() => response.end(`session ${request.stream.session.number}\n`), 500);
   }
   if (path === '/echo') return request.pipe(response);
   if (path === '/length') {

@@ -123,15 +123,20 @@ impl Forward {
         let lane = core.pool.lanes.of(&terms.pick.server);
         let agreed = stream.negotiated().and_then(|facts| facts.alpn.as_deref());
         let is_two = agreed == Some(b"h2") || (stream.negotiated().is_none() && self.versions() == Versions::Http2);
+        let server = terms.pick.server.clone();
         if is_two {
             let deadline = Instant::now() + self.upstream.plan.connect_timeout;
             let opened = core.wheel.within(Some(deadline), lane.open(core, stream, terms)).await;
-            let timed_out = || Err(failed("HTTP/2: it takes nothing in timeouts.connect"));
-            return opened.unwrap_or_else(timed_out).map(Lease::Shared);
+            let timed_out = || Err(failed("HTTP/2: no SETTINGS in timeouts.connect"));
+            let opened = opened.unwrap_or_else(timed_out);
+            if opened.is_err() {
+                server.rest();
+            }
+            return opened.map(Lease::Shared);
         }
         if self.versions() == Versions::Http2 {
-            terms.pick.server.rest();
-            let error = format!("{}: it did not agree to HTTP/2 (ALPN)", terms.pick.server.name);
+            server.rest();
+            let error = format!("{}: it did not agree to HTTP/2 (ALPN)", server.name);
             return Err(Failure::failed(Stage::Connect, Fault::Upstream, error));
         }
         lane.found_one();

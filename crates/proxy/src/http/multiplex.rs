@@ -6,11 +6,13 @@ use crate::{
     upstream::{Server, Stream},
 };
 use bytes::Bytes;
-use h2::client::{Builder, SendRequest};
+use h2::client::{Builder, Connection, SendRequest};
 use portcullis_tls::failure::Fault;
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
     collections::HashMap,
+    future::poll_fn,
     io::{self, IoSlice},
     pin::Pin,
     rc::Rc,
@@ -87,8 +89,11 @@ impl Lanes {
     pub(crate) fn sweep(&self) {
         let now = Instant::now();
         self.by_server.borrow_mut().retain(|_, lane| {
-            lane.open.borrow_mut().retain(|shared| !shared.is_due(now));
-            !lane.open.borrow().is_empty() || Rc::strong_count(lane) > 1
+            // no configuration knows it any more, and no request is under way to it
+            let is_forgotten = Arc::strong_count(&lane.server) == 1;
+            let mut open = lane.open.borrow_mut();
+            open.retain(|shared| !shared.is_due(now) && !is_forgotten);
+            !open.is_empty() || !is_forgotten
         });
     }
 }
@@ -144,15 +149,16 @@ impl Lane {
             core: core.clone(),
             inbox: Inbox::default(),
         };
-        let (requests, connection) = builder().handshake(io).await.map_err(|error| {
+        let begun = begin(io).await;
+        let (requests, connection) = begun.map_err(|error| {
             let error = format!("{}: HTTP/2: {error}", self.server.name);
             Failure::failed(Stage::Connect, Fault::Upstream, error)
         })?;
-        let server = self.server.clone();
+        let server = self.server.name.clone();
         // it ends with its last request and the pool's hold on it, or with the runtime at the end of a drain
         tokio::task::spawn_local(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(server = &*server.name, error = %error, "connection of HTTP/2 ended");
+                tracing::debug!(server = &*server, error = %error, "connection of HTTP/2 ended");
             }
         });
         self.speaks_one.set(false);
@@ -217,12 +223,25 @@ impl Drop for Place {
     }
 }
 
+/// Until the server has said how many requests it takes at once: those beyond would be refused.
+async fn begin(io: Io) -> Result<(SendRequest<Bytes>, Connection<Io>), Cow<'static, str>> {
+    let said = |error: h2::Error| Cow::Owned(error.to_string());
+    let (requests, mut connection) = builder().handshake(io).await.map_err(said)?;
+    let settled = poll_fn(|cx| match Pin::new(&mut connection).poll(cx) {
+        Poll::Ready(ended) => Poll::Ready(ended.map_err(said).and(Err("closed before its SETTINGS".into()))),
+        Poll::Pending if requests.current_max_send_streams() > 0 => Poll::Ready(Ok(())),
+        Poll::Pending => Poll::Pending,
+    });
+    settled.await?;
+    Ok((requests, connection))
+}
+
 fn builder() -> Builder {
     let mut builder = Builder::new();
     let window = limits::SERVER_STREAM_WINDOW;
     builder
         .enable_push(false)
-        .initial_max_send_streams(limits::SERVER_STREAMS)
+        .initial_max_send_streams(0)
         .initial_window_size(window)
         // all streams' windows at once: whose client does not read holds up no other
         .initial_connection_window_size(window * limits::SERVER_STREAMS as u32)

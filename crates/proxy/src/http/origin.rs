@@ -14,6 +14,9 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_wire::http1::{Asked, Field, ResponseHead, write};
 use std::task::{Context, Poll};
 
+/// Interim answers before the one that counts; nobody needs more than a 100 and some 103.
+const MAX_INTERIM: u8 = 16;
+
 /// Takes an answer, piece by piece and in order.
 pub(crate) trait Sink {
     /// An interim answer.

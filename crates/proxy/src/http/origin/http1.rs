@@ -1,5 +1,5 @@
 //! A server that speaks HTTP/1.1: one request at a time over a connection of its own.
-use super::{After, Head, Sink};
+use super::{After, Head, MAX_INTERIM, Sink};
 use crate::http::lease::Own;
 use crate::{
     failure::{Failure, Stage},
@@ -15,8 +15,6 @@ use std::{
 /// Reads begin with so much and double while they come back full: what waits when a client stops taking stays in
 /// proportion to the traffic.
 const FIRST_WINDOW: usize = 16 * 1024;
-/// Interim answers before the one that counts; nobody needs more than a 100 and some 103.
-const MAX_INTERIM: u8 = 16;
 
 /// A request under way to a server.
 pub(crate) struct Http1 {

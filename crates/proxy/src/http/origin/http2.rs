@@ -1,5 +1,5 @@
 //! A server that speaks HTTP/2: one stream of a connection that others use too.
-use super::{Head, Sink, fields, mapped};
+use super::{Head, MAX_INTERIM, Sink, fields, mapped};
 use crate::{
     failure::{Failure, Stage},
     http::{multiplex::Seat, rules::passes_in_trailers},
@@ -13,6 +13,7 @@ use hyper::{
 use portcullis_tls::failure::Fault;
 use portcullis_wire::http1::{Asked, Chunks, Field, Framing, Hop, ResponseHead, Version};
 use std::{
+    borrow::Cow,
     future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -58,7 +59,7 @@ enum Answer {
     Unasked(Option<Failure>),
     Awaited {
         response: ResponseFuture,
-        interim: bool,
+        interim: u8,
     },
     Flowing(RecvStream),
     Over,
@@ -135,10 +136,7 @@ impl Http2 {
             asked = match self.seat.requests.send_request(request, is_last) {
                 Ok((response, stream)) => {
                     self.stream = Some(stream);
-                    self.answer = Answer::Awaited {
-                        response,
-                        interim: false,
-                    };
+                    self.answer = Answer::Awaited { response, interim: 0 };
                     return Poll::Ready(());
                 }
                 Err(error) => Err(error),
@@ -197,7 +195,10 @@ impl Http2 {
             },
             Answer::Awaited { response, interim } => {
                 if let Poll::Ready(Some(Ok(head))) = response.poll_informational(cx) {
-                    *interim = true;
+                    *interim += 1;
+                    if *interim > MAX_INTERIM {
+                        return Poll::Ready(Err(failed("too many interim answers")));
+                    }
                     told(&head, Framing::Empty, |head| sink.interim(head));
                     return Poll::Ready(Ok(HEAD));
                 }
@@ -252,7 +253,7 @@ impl Http2 {
     }
 
     pub(super) fn is_silent(&self) -> bool {
-        matches!(self.answer, Answer::Unasked(_) | Answer::Awaited { interim: false, .. })
+        matches!(self.answer, Answer::Unasked(_) | Answer::Awaited { interim: 0, .. })
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -321,7 +322,10 @@ fn request(head: &Head, scheme: &str) -> Option<(Request<()>, Body)> {
             _ => kept.push(field),
         }
     }
-    let uri = Uri::builder().scheme(scheme).authority(host?).path_and_query(target);
+    let uri = Uri::builder()
+        .scheme(scheme)
+        .authority(host?)
+        .path_and_query(&*escaped(target));
     let mut request = Request::builder().method(method).uri(uri.build().ok()?).body(()).ok()?;
     *request.headers_mut() = mapped(kept.into_iter());
     if head.takes_trailers {
@@ -332,6 +336,17 @@ fn request(head: &Head, scheme: &str) -> Option<(Request<()>, Body)> {
     }
     *request.version_mut() = hyper::Version::HTTP_2;
     Some((request, body))
+}
+
+/// What may not stand in a URI (RFC 3986 2), and which the library does not take, in its escapes.
+fn escaped(target: &[u8]) -> Cow<'_, [u8]> {
+    const ESCAPES: [(u8, &[u8]); 4] = [(b'"', b"%22"), (b'<', b"%3C"), (b'>', b"%3E"), (b'`', b"%60")];
+    let escape = |byte: &u8| ESCAPES.iter().find(|(escaped, _)| escaped == byte);
+    if !target.iter().any(|byte| escape(byte).is_some()) {
+        return Cow::Borrowed(target);
+    }
+    let as_it_goes = |byte: &u8| escape(byte).map_or(vec![*byte], |(_, escape)| escape.to_vec());
+    target.iter().flat_map(as_it_goes).collect()
 }
 
 /// A head as sinks take it.
@@ -363,7 +378,7 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
     }
 }
 
-fn failed(error: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
+fn failed(error: impl Into<Cow<'static, str>>) -> Failure {
     Failure::failed(Stage::Request, Fault::Upstream, error)
 }
 

@@ -1,6 +1,6 @@
 //! The head of a request in HTTP/2 says what its form in HTTP/1.1 says.
 use super::{super::Head, Body, request};
-use portcullis_wire::http1::Asked;
+use portcullis_wire::http1::{Asked, MAX_FIELDS, NO_FIELD};
 
 fn said(head: &str, takes_trailers: bool) -> (String, Vec<(String, String)>, Body) {
     let head = Head {
@@ -60,4 +60,25 @@ fn the_server_itself_may_be_asked() {
     let (line, ..) = said("OPTIONS * HTTP/1.1\nhost: a\n\n", false);
     assert!(line.starts_with("OPTIONS "), "{line}");
     assert!(line.ends_with('*'), "{line}");
+}
+
+#[test]
+fn every_target_that_http1_takes_is_said_unchanged_or_in_escapes() {
+    let mut said_of = 0;
+    for byte in (0x21..=0x7e_u8).map(char::from) {
+        let target = format!("/a{byte}b?c{byte}d");
+        let head = format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n");
+        let mut fields = [NO_FIELD; MAX_FIELDS];
+        if portcullis_wire::http1::request(head.as_bytes(), &mut fields).is_ok() {
+            said_of += 1;
+            let (line, ..) = said(&head.replace("\r\n", "\n"), false);
+            let escape = format!("%{:02X}", u32::from(byte));
+            let expected = match byte {
+                '"' | '<' | '>' | '`' => target.replace(byte, &escape),
+                _ => target,
+            };
+            assert_eq!(line, format!("GET https://a{expected}"));
+        }
+    }
+    assert!(said_of > 70, "{said_of}");
 }
