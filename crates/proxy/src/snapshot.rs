@@ -7,7 +7,7 @@ use crate::{
     listener::{Listener, gate::Gate},
     material::{Broken, Kept, Materials, Outfit, SelfSigned},
     metrics::{Label, Metrics},
-    plan::{Address, ForwardPlan, ListenerPlan, Plan, ResumptionPlan, ServicePlan, SitePlan},
+    plan::{Address, ForwardPlan, ListenerPlan, Plan, ResumptionPlan, ServicePlan, SitePlan, UpstreamPlan},
     site::{Service, Site, Sites},
     upstream::Upstream,
     watch::Seen,
@@ -107,7 +107,7 @@ impl Snapshot {
     pub(crate) fn build(loaded: &Loaded, ground: &Ground<'_>) -> Result<Snapshot, Unbuilt> {
         let plan = &loaded.plan;
         let mut materials = Materials::new(&loaded.explained, ground.self_signed, ground.broken);
-        let upstreams: Vec<Arc<Upstream>> = plan.upstreams.iter().map(|u| ground.upstream(u)).collect();
+        let upstreams = ground.upstreams(plan);
         let key_log = ground.key_log.as_ref();
         let outfits = plan.upstreams.iter().map(|u| materials.outfit(u, key_log)).collect();
         let mut listeners: Vec<Listener> = plan.listeners.iter().map(|l| ground.listener(l)).collect();
@@ -415,10 +415,15 @@ impl Ground<'_> {
         }
     }
 
-    fn upstream(&self, plan: &crate::plan::UpstreamPlan) -> Arc<Upstream> {
-        let before = self
-            .previous
-            .and_then(|s| s.upstreams.iter().find(|u| u.plan.name == plan.name));
+    fn upstreams(&self, plan: &Plan) -> Vec<Arc<Upstream>> {
+        let before = self.previous.iter().flat_map(|snapshot| &snapshot.upstreams);
+        // by name, since there may be as many as sites
+        let before: HashMap<&str, &Arc<Upstream>> = before.map(|known| (known.plan.name.as_str(), known)).collect();
+        let of = |plan: &UpstreamPlan| self.upstream(plan, before.get(plan.name.as_str()).copied());
+        plan.upstreams.iter().map(of).collect()
+    }
+
+    fn upstream(&self, plan: &UpstreamPlan, before: Option<&Arc<Upstream>>) -> Arc<Upstream> {
         if let Some(same) = before.filter(|before| before.plan == *plan) {
             return Arc::clone(same);
         }
