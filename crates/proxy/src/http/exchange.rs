@@ -56,7 +56,7 @@ pub(crate) struct Upload {
 /// How an exchange ended badly.
 pub(crate) struct Broken {
     pub(crate) failure: Failure,
-    /// What the client is told, if it still can be.
+    /// What the client is told; 0 where it is gone.
     pub(crate) status: u16,
 }
 
@@ -85,8 +85,9 @@ impl Upload {
         }
     }
 
-    /// What is left of it.
-    pub(crate) fn into_framing(self) -> Framing {
+    /// Gives up what was to go next, and says what is left of it behind that.
+    pub(crate) fn abandon(self, client: &mut Client) -> Framing {
+        client.inbox.consume(self.cleared);
         self.framing
     }
 
@@ -148,6 +149,7 @@ impl Attempt {
         broken.failure.fault == Fault::Upstream
             && self.origin.is_silent()
             && self.upload.is_untouched()
+            && self.origin.has_its_head()
             && (forward.is_idempotent || self.origin.is_unsent())
     }
 }
@@ -155,7 +157,7 @@ impl Attempt {
 impl Broken {
     /// The client has left: nothing can be told to it.
     pub(crate) fn is_gone(&self) -> bool {
-        self.failure.fault == Fault::Client && self.status == 400
+        self.status == 0
     }
 }
 
@@ -223,7 +225,7 @@ impl<'a> Exchange<'a> {
             let Poll::Ready(read) = self.client.poll_fill(cx, &mut scratch[..window]) else {
                 return Ok(Some(Wait::ClientSends));
             };
-            let read = read.map_err(|failure| Broken { failure, status: 400 })?;
+            let read = read.map_err(|failure| Broken { failure, status: 0 })?;
             if read == 0 {
                 return Err(left("closed in the middle of its request"));
             }
@@ -244,7 +246,7 @@ impl Exchange<'_> {
                 Poll::Ready(Ok(0)) if self.attempt.origin.has_answered() => break,
                 Poll::Ready(Ok(0)) => return Err(left("closed before it was answered")),
                 Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(failure)) => return Err(Broken { failure, status: 400 }),
+                Poll::Ready(Err(failure)) => return Err(Broken { failure, status: 0 }),
             }
         }
         Ok(())
@@ -256,7 +258,7 @@ impl Exchange<'_> {
         loop {
             match self.client.poll_flush(cx) {
                 Poll::Pending => return Ok(Flow::Waits(Wait::ClientTakes)),
-                Poll::Ready(Err(failure)) => return Err(Broken { failure, status: 400 }),
+                Poll::Ready(Err(failure)) => return Err(Broken { failure, status: 0 }),
                 Poll::Ready(Ok(())) if self.attempt.origin.is_over() => return Ok(Flow::Over),
                 Poll::Ready(Ok(())) => {}
             }
@@ -316,7 +318,7 @@ pub(super) fn too_large() -> Broken {
 fn left(what: &'static str) -> Broken {
     Broken {
         failure: Failure::failed(Stage::Request, Fault::Client, what),
-        status: 400,
+        status: 0,
     }
 }
 

@@ -50,7 +50,10 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
                 connection.close().await?;
                 return Err(*failure);
             }
-            Next::Ended => return Ok(()),
+            Next::Ended => {
+                connection.take_leave().await;
+                return Ok(());
+            }
         }
     }
 }
@@ -186,7 +189,7 @@ impl Connection<'_> {
             let lease = match forward.lease(core, &mut tried).await {
                 Ok(lease) => lease,
                 Err(failure) => {
-                    asking.framing = upload.into_framing();
+                    asking.framing = upload.abandon(&mut self.client);
                     return self.fail(asking, &forward, Broken { failure, status: 502 }).await;
                 }
             };
@@ -215,7 +218,7 @@ impl Connection<'_> {
                     upload = attempt.upload;
                 }
                 Err(broken) => {
-                    asking.framing = attempt.upload.into_framing();
+                    asking.framing = attempt.upload.abandon(&mut self.client);
                     if attempt.passing.status == 0 {
                         return self.fail(asking, &forward, broken).await;
                     }
@@ -239,7 +242,8 @@ impl Connection<'_> {
             let (up, record) = (origin.lease, asking.record);
             return Ok(After::Switched(Box::new(Switched { up, early, record })));
         }
-        if let Some(lease) = origin.reusable() {
+        // a server that answered early still waits for the rest of the body: it would take the next request for it
+        if let Some(lease) = origin.reusable().filter(|_| upload.is_done()) {
             let rest = lease.rest;
             self.visit.core.pool.keep(lease, rest);
         }
@@ -252,12 +256,13 @@ impl Connection<'_> {
 
     /// Says that a request failed, unless its client did.
     async fn fail(&mut self, mut asking: Asking, forward: &Forward, broken: Broken) -> Result<After, Failure> {
-        let reply = forward.error(broken.status, asking.record.id);
         asking.record.end(Err(broken.failure.clone()));
-        match broken.failure.fault {
-            // a body that comes too slowly or too long is told so; who has left is told nothing
-            Fault::Client if broken.is_gone() => Err(broken.failure),
-            _ => self.answer(asking, &reply).await,
+        match broken.is_gone() {
+            true => Err(broken.failure),
+            false => {
+                let reply = forward.error(broken.status, asking.record.id);
+                self.answer(asking, &reply).await
+            }
         }
     }
 
@@ -288,6 +293,17 @@ impl Connection<'_> {
             }
         }
         Ok(if persists { After::Next } else { After::Close })
+    }
+
+    /// Ends a connection on which nothing is under way: as properly as it can be without waiting.
+    async fn take_leave(&mut self) {
+        self.client.close();
+        poll_fn(|cx| {
+            // who does not take it now has left already
+            let _ = self.client.poll_flush(cx);
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Ends the connection so that what was said last arrives.

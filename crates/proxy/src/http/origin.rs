@@ -36,6 +36,8 @@ pub(crate) struct Origin {
     /// The request's head, and what else must go before the body's next piece.
     pub(crate) out: Vec<u8>,
     sent: usize,
+    /// Pieces of the body took the place of the request's head.
+    is_behind_head: bool,
     /// It takes no more of the request; its answer may still come.
     is_deaf: bool,
     asked: Asked,
@@ -67,6 +69,7 @@ impl Origin {
             lease,
             out: head,
             sent: 0,
+            is_behind_head: false,
             is_deaf: false,
             asked,
             answer: Answer::Awaited {
@@ -119,10 +122,16 @@ impl Origin {
         self.sent == 0
     }
 
+    /// What was or will be written is still the request's head: it can be written to another server.
+    pub(crate) fn has_its_head(&self) -> bool {
+        !self.is_behind_head
+    }
+
     /// Forgets what was written, to make room for the next piece. The request cannot be repeated any more.
     pub(crate) fn next_piece(&mut self) -> &mut Vec<u8> {
         self.out.clear();
         self.sent = 0;
+        self.is_behind_head = true;
         &mut self.out
     }
 
