@@ -17,9 +17,9 @@ use std::{
 use talk::Talk;
 
 mod bodies;
-// mod corpus;
-// #[path = "../../../wire/tests/wire/http1_corpus.rs"]
-// mod http1_corpus;
+mod corpus;
+#[path = "../../../wire/tests/wire/http1_corpus.rs"]
+mod http1_corpus;
 
 mod messages;
 mod origin;

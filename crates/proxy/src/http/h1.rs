@@ -310,10 +310,7 @@ impl Connection<'_> {
     async fn close(&mut self) -> Result<(), Failure> {
         self.client.close();
         let visit = Rc::clone(self.visit);
-        let mut words = Vec::new();
-        if let Some(tls) = self.client.tls_mut() {
-            words = tls.last_words();
-        }
+        let words = self.client.last_words();
         farewell::say(&visit.core.wheel, self.client.socket(), &words).await;
         Ok(())
     }
