@@ -17,10 +17,12 @@ use std::{
 use talk::Talk;
 
 mod bodies;
+mod broken;
 mod corpus;
 #[path = "../../../wire/tests/wire/http1_corpus.rs"]
 mod http1_corpus;
 
+mod h2;
 mod messages;
 mod origin;
 mod sites;
@@ -36,6 +38,7 @@ struct Stage {
 /// Lines of a configuration, besides what each has.
 #[derive(Clone, Copy, Default)]
 struct Lines<'a> {
+    top: &'a str,
     listener: &'a str,
     /// Of the site; empty: everything goes to the one upstream.
     site: &'a str,
@@ -104,6 +107,7 @@ fn toml(pki: &Pki, origin: SocketAddr, lines: Lines<'_>) -> String {
         site => site,
     };
     let Lines {
+        top,
         listener,
         upstream,
         more,
@@ -112,6 +116,7 @@ fn toml(pki: &Pki, origin: SocketAddr, lines: Lines<'_>) -> String {
     format!(
         r#"
 log = {{ level = "debug", format = "json", access = "-" }}
+{top}
 [[listener]]
 name = "front"
 mode = "http"
