@@ -122,7 +122,7 @@ fn connections_that_servers_close_at_the_wrong_moment_cost_no_get_and_double_no_
     let origin = Origin::start(move |asked, peer| {
         peer.say(&said(asked.line()));
         // it never says that it will
-        if count.fetch_add(1, Relaxed) % 2 == 0 {
+        if count.fetch_add(1, Relaxed).is_multiple_of(2) {
             Go::Close
         } else {
             Go::On
@@ -262,4 +262,47 @@ fn ask_anew(stage: &Stage, request: &str) -> Talk<std::net::TcpStream> {
     let mut talk = stage.side();
     talk.send(request);
     talk
+}
+
+#[test]
+fn a_client_that_takes_nothing_holds_back_its_server_and_no_other_client() {
+    const LENGTH: usize = 64 * 1024 * 1024;
+    let sent = std::sync::Arc::new(AtomicUsize::new(0));
+    let count = std::sync::Arc::clone(&sent);
+    let origin = Origin::start(move |asked, peer| {
+        if asked.line() != "GET /big" {
+            return peer.say(&said(asked.line()));
+        }
+        peer.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n").as_bytes());
+        for piece in pattern(LENGTH).chunks(64 * 1024) {
+            if peer.say(piece) != Go::On {
+                return Go::Close;
+            }
+            count.fetch_add(piece.len(), Relaxed);
+        }
+        Go::On
+    });
+    let stage = Stage::set(
+        origin,
+        Lines {
+            top: "workers = 1",
+            ..Lines::default()
+        },
+    );
+    let mut slow = stage.talk();
+    slow.send("GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stage.origin.asked_when(1);
+    let mut other = stage.talk();
+    for n in 0..200 {
+        let answer = other.ask(format!("GET /{n} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        assert_eq!(answer.status, 200);
+    }
+    // what the sockets on the way hold is far less
+    assert!(
+        sent.load(Relaxed) < LENGTH / 2,
+        "{} bytes are kept somewhere",
+        sent.load(Relaxed)
+    );
+    let answer = slow.answer(Body::Expected).expect("all of it, late");
+    assert!(answer.body == pattern(LENGTH), "it arrives unchanged");
 }

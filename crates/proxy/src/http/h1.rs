@@ -32,7 +32,7 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
         match next? {
             Next::Request(asking) => {
                 // on the heap, so that a connection between requests holds no room for one
-                let after = Box::pin(connection.request(*asking)).await;
+                let after = Box::pin(connection.request(asking)).await;
                 visit.bytes.set(connection.client.bytes);
                 match after? {
                     After::Next => {}
@@ -50,10 +50,7 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
                 connection.close().await?;
                 return Err(*failure);
             }
-            Next::Ended => {
-                connection.take_leave().await;
-                return Ok(());
-            }
+            Next::Ended => return connection.part().await,
         }
     }
 }
@@ -164,11 +161,11 @@ impl Connection<'_> {
         .await
     }
 
-    async fn request(&mut self, mut asking: Asking) -> Result<After, Failure> {
+    async fn request(&mut self, mut asking: Box<Asking>) -> Result<After, Failure> {
         self.client.inbox.consume(asking.length);
         asking.persists &= self.visit.is_wanted();
         match asking.way.take() {
-            Some(Way::Forward(forward)) => self.forward(asking, *forward).await,
+            Some(Way::Forward(forward)) => self.forward(asking, forward).await,
             Some(Way::Answer(reply, failure)) => {
                 asking.record.end(failure.map_or(Ok(()), Err));
                 self.answer(asking, &reply).await
@@ -178,7 +175,7 @@ impl Connection<'_> {
     }
 
     /// Asks servers until one answers, as far as that is safe.
-    async fn forward(&mut self, mut asking: Asking, mut forward: Forward) -> Result<After, Failure> {
+    async fn forward(&mut self, mut asking: Box<Asking>, mut forward: Box<Forward>) -> Result<After, Failure> {
         let core = &Rc::clone(self.visit).core;
         let (mut tried, mut repeats) = (Vec::new(), 0);
         let mut upload = Upload::new(
@@ -189,7 +186,7 @@ impl Connection<'_> {
             let lease = match forward.lease(core, &mut tried).await {
                 Ok(lease) => lease,
                 Err(failure) => {
-                    asking.framing = upload.abandon(&mut self.client);
+                    asking.framing = upload.leave(&mut self.client);
                     return self.fail(asking, &forward, Broken { failure, status: 502 }).await;
                 }
             };
@@ -218,7 +215,7 @@ impl Connection<'_> {
                     upload = attempt.upload;
                 }
                 Err(broken) => {
-                    asking.framing = attempt.upload.abandon(&mut self.client);
+                    asking.framing = attempt.upload.leave(&mut self.client);
                     if attempt.passing.status == 0 {
                         return self.fail(asking, &forward, broken).await;
                     }
@@ -232,7 +229,7 @@ impl Connection<'_> {
     }
 
     /// After an answer that went well.
-    async fn conclude(&mut self, mut asking: Asking, attempt: Attempt) -> Result<After, Failure> {
+    async fn conclude(&mut self, mut asking: Box<Asking>, attempt: Attempt) -> Result<After, Failure> {
         let Attempt {
             mut origin,
             upload,
@@ -255,19 +252,17 @@ impl Connection<'_> {
     }
 
     /// Says that a request failed, unless its client did.
-    async fn fail(&mut self, mut asking: Asking, forward: &Forward, broken: Broken) -> Result<After, Failure> {
+    async fn fail(&mut self, mut asking: Box<Asking>, forward: &Forward, broken: Broken) -> Result<After, Failure> {
+        let reply = forward.error(broken.status, asking.record.id);
         asking.record.end(Err(broken.failure.clone()));
         match broken.is_gone() {
             true => Err(broken.failure),
-            false => {
-                let reply = forward.error(broken.status, asking.record.id);
-                self.answer(asking, &reply).await
-            }
+            false => self.answer(asking, &reply).await,
         }
     }
 
     /// Hands over an answer of our own. What is left of the request is not waited for.
-    async fn answer(&mut self, mut asking: Asking, reply: &Reply) -> Result<After, Failure> {
+    async fn answer(&mut self, mut asking: Box<Asking>, reply: &Reply) -> Result<After, Failure> {
         skip(&mut asking.framing, &mut self.client);
         let persists = asking.persists && asking.framing.is_done();
         asking.record.status = reply.status;
@@ -295,15 +290,15 @@ impl Connection<'_> {
         Ok(if persists { After::Next } else { After::Close })
     }
 
-    /// Ends a connection on which nothing is under way: as properly as it can be without waiting.
-    async fn take_leave(&mut self) {
+    /// Ends a connection on which nothing is under way. Who has left already is told good-bye, and not waited for.
+    async fn part(&mut self) -> Result<(), Failure> {
+        if !self.client.has_ended() {
+            return self.close().await;
+        }
         self.client.close();
-        poll_fn(|cx| {
-            // who does not take it now has left already
-            let _ = self.client.poll_flush(cx);
-            Poll::Ready(())
-        })
-        .await;
+        // if it does not go at once, it does not go
+        let _ = poll_fn(|cx| Poll::Ready(self.client.poll_flush(cx))).await;
+        Ok(())
     }
 
     /// Ends the connection so that what was said last arrives.
