@@ -223,7 +223,8 @@ mod tests {
     async fn a_visitor_is_known_by_what_the_proxy_says_of_it() {
         let backend = Backend::start().await.unwrap();
         let mut socket = TcpStream::connect(backend.page).await.unwrap();
-        let request = format!("GET /api/negotiated HTTP/1.1\r\nHost: x\r\nPortcullis-TLS: {FIELD}\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET /api/negotiated HTTP/1.1\r\nHost: x\r\nPortcullis-TLS: {FIELD}\r\nConnection: close\r\n\r\n");
         let answer = exchange(&mut socket, request.as_bytes()).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");

@@ -16,7 +16,9 @@ fn logged(log: &str) -> String {
         "log = {{ access = {file:?}, {log} }}\n[[listener]]\nname = \"front\"\nlisten = [\"127.0.0.1:0\"]\nmode = \"http\"\n\
          [[site]]\n{site}\n[[site.route]]\nrespond = {{ body = \"hello\" }}\n"
     ));
-    let mut conversation = Client::new(Offer::default()).connect(proxy.address()).expect("a handshake");
+    let mut conversation = Client::new(Offer::default())
+        .connect(proxy.address())
+        .expect("a handshake");
     let request = "GET /a?token=s3cret HTTP/1.1\r\nHost: localhost\r\nReferer: https://h/?q=s3cret\r\n\
                    User-Agent: a \"quoted\" one\r\nConnection: close\r\n\r\n";
     conversation.write_all(request.as_bytes()).expect("it takes a request");

@@ -2,7 +2,7 @@
 use super::{
     answer::{self, Answer, Visited},
     forwarded::Told,
-    pool::Lease,
+    origin::Head,
     record::{Asked as Typed, Origin as RecordOrigin, RequestId, RequestRecord},
     reply::Reply,
     routes::Route,
@@ -11,7 +11,6 @@ use super::{
     visit::Visit,
 };
 use crate::{
-    core::Core,
     failure::{Failure, Stage},
     plan::{Balance, HashOn},
     upstream::{Key, Server, Upstream},
@@ -21,7 +20,6 @@ use portcullis_wire::http1::{
     self, Asked, Bad, Field, Framing, Hop, MAX_FIELDS, NO_FIELD, RequestHead, ResponseHead, Target, Version,
 };
 use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc};
-use tokio::time::Instant;
 
 /// A request's head, as far as it came.
 pub(crate) enum Understood {
@@ -65,13 +63,15 @@ pub(crate) struct Forward {
     /// What its answer says of that, where the client did not know it.
     pub(crate) set_cookie: RefCell<Option<String>>,
     pub(crate) client: Option<IpAddr>,
-    /// Its head for a server that speaks HTTP/1.1.
+    /// Its head as HTTP/1.1 has it; HTTP/2 makes its own of that.
     pub(crate) head: Vec<u8>,
     /// Where the server's own host is put into the head.
     pub(crate) host_ends: Option<usize>,
     /// What the client would rather read, for errors.
     pub(crate) accept: Vec<u8>,
     pub(crate) asked: Asked,
+    /// The client takes trailers (`TE`).
+    pub(crate) takes_trailers: bool,
     /// Sent twice it does what it does once (RFC 9110 9.2.2).
     pub(crate) is_idempotent: bool,
 }
@@ -237,12 +237,16 @@ impl Forward {
     }
 
     /// The head for this server.
-    pub(crate) fn head_for(&mut self, server: &str) -> Vec<u8> {
-        let mut head = std::mem::take(&mut self.head);
+    pub(crate) fn head_for(&mut self, server: &str) -> Head {
+        let mut bytes = std::mem::take(&mut self.head);
         if let Some(at) = self.host_ends {
-            head.splice(at..at, server.bytes());
+            bytes.splice(at..at, server.bytes());
         }
-        head
+        Head {
+            bytes,
+            asked: self.asked,
+            takes_trailers: self.takes_trailers,
+        }
     }
 
     /// Takes a head back that was for this server.
@@ -258,7 +262,8 @@ impl Forward {
         self.service.error(status, &self.accept, id).into()
     }
 
-    fn key(&self) -> Key<'_> {
+    /// What its server is chosen by.
+    pub(crate) fn key(&self) -> Key<'_> {
         match (&self.upstream.plan.balance, &self.key, self.client) {
             (Balance::StickyCookie, Some(key), _) => std::str::from_utf8(key).map_or(Key::Any, Key::Held),
             (_, Some(key), _) => Key::Bytes(key),
@@ -268,49 +273,9 @@ impl Forward {
     }
 
     /// Tells the client where it is from now on, unless it knows.
-    fn stick_to(&self, server: &Server) {
+    pub(crate) fn stick_to(&self, server: &Server) {
         let is_known = self.key.as_deref() == Some(server.id.as_bytes());
         let sticky = self.sticky.as_ref().filter(|_| !is_known);
         *self.set_cookie.borrow_mut() = sticky.map(|sticky| sticky.line(server));
-    }
-
-    /// A connection to a server that was not tried: one that rests, or a new one.
-    pub(crate) async fn lease(&self, core: &Core, tried: &mut Vec<usize>) -> Result<Lease, Failure> {
-        let upstream = &self.upstream;
-        let mut problem = None;
-        while let Some(pick) = upstream.pick_besides(self.key(), tried) {
-            self.stick_to(&pick.server);
-            let mut kept = None;
-            core.scratch(&mut |scratch| kept = core.pool.take(&pick.server, scratch));
-            if let Some(stream) = kept.filter(|stream| pick.server.is_current(stream)) {
-                return Ok(Lease {
-                    stream,
-                    pick,
-                    is_used: true,
-                    rest: upstream.plan.http.idle,
-                });
-            }
-            let deadline = Instant::now() + upstream.plan.connect_timeout;
-            match Box::pin(pick.server.connect(core, deadline, &[])).await {
-                Ok(stream) => {
-                    return Ok(Lease {
-                        stream,
-                        pick,
-                        is_used: false,
-                        rest: upstream.plan.http.idle,
-                    });
-                }
-                Err(failure) => problem = Some(failure),
-            }
-            tried.push(pick.server.place());
-        }
-        let nobody = || {
-            Failure::failed(
-                Stage::Connect,
-                Fault::Upstream,
-                "upstream has no server that was not tried",
-            )
-        };
-        Err(problem.unwrap_or_else(nobody))
     }
 }

@@ -3,10 +3,10 @@ use super::{
     asking::{Asking, Forward, Understood, Way},
     client::Client,
     exchange::{Attempt, Broken, Exchange, Upload},
+    lease::Own,
     limits,
-    origin::Origin,
+    origin::{After as Left, Origin},
     passing::Passing,
-    pool::Lease,
     quiet::Resting,
     record::RequestRecord,
     reply::{Manner, Reply},
@@ -79,7 +79,7 @@ enum After {
 
 /// A request whose server goes on in another protocol.
 pub(crate) struct Switched {
-    pub(crate) up: Lease,
+    pub(crate) up: Own,
     /// What it said of it already.
     pub(crate) early: Vec<u8>,
     pub(crate) record: RequestRecord,
@@ -190,11 +190,11 @@ impl Connection<'_> {
                     return self.fail(asking, &forward, Broken { failure, status: 502 }).await;
                 }
             };
-            let server = lease.pick.server.clone();
+            let server = lease.terms().pick.server.clone();
             asking.record.sent_to(&forward.upstream.name, &server.name);
             let head = forward.head_for(&server.name);
             let attempt = Attempt {
-                origin: Origin::new(lease, head, forward.asked),
+                origin: Origin::new(lease, head),
                 passing: Passing::new(Vec::new(), asking.version, asking.persists),
                 upload,
             };
@@ -207,11 +207,11 @@ impl Connection<'_> {
                 Ok(()) => return self.conclude(asking, attempt).await,
                 Err(broken) if attempt.may_repeat(&forward, &broken) && repeats < forward.upstream.plan.repeats() => {
                     repeats += 1;
-                    if !attempt.origin.lease.is_used {
+                    if !attempt.origin.terms().is_used && !attempt.origin.is_refused() {
                         server.rest();
                         tried.push(server.place());
                     }
-                    forward.take_back(attempt.origin.out, &server.name);
+                    forward.take_back(attempt.origin.into_head(), &server.name);
                     upload = attempt.upload;
                 }
                 Err(broken) => {
@@ -231,18 +231,18 @@ impl Connection<'_> {
     /// After an answer that went well.
     async fn conclude(&mut self, mut asking: Box<Asking>, attempt: Attempt) -> Result<After, Failure> {
         let Attempt {
-            mut origin,
+            origin,
             upload,
             passing,
         } = attempt;
-        if let Some(early) = origin.switched() {
-            let (up, record) = (origin.lease, asking.record);
-            return Ok(After::Switched(Box::new(Switched { up, early, record })));
-        }
-        // a server that answered early still waits for the rest of the body: it would take the next request for it
-        if let Some(lease) = origin.reusable().filter(|_| upload.is_done()) {
-            let rest = lease.rest;
-            self.visit.core.pool.keep(lease, rest);
+        match origin.after() {
+            Left::Switched(up, early) => {
+                let record = asking.record;
+                return Ok(After::Switched(Box::new(Switched { up, early, record })));
+            }
+            // a server that answered early still waits for the rest: it would take the next request for it
+            Left::Rests(own) if upload.is_done() => self.visit.core.pool.keep(own),
+            Left::Rests(_) | Left::Nothing => {}
         }
         asking.record.end(Ok(()));
         match passing.persists && upload.is_done() {

@@ -121,7 +121,7 @@ async fn forward_to(
             Ok(lease) => lease,
             Err(failure) => return failed(&forward, Broken { failure, status: 502 }, record),
         };
-        let (server, is_used) = (lease.pick.server.clone(), lease.is_used);
+        let (server, is_used) = (lease.terms().pick.server.clone(), lease.terms().is_used);
         record.sent_to(&forward.upstream.name, &server.name);
         let head = forward.head_for(&server.name);
         let mut streamed = Streamed::new(visit, forward, (lease, head), upload);
@@ -129,7 +129,7 @@ async fn forward_to(
             Ok(head) => return flowing(head, streamed, record),
             Err(broken) if streamed.may_repeat(&broken) && repeats < streamed.forward.upstream.plan.repeats() => {
                 repeats += 1;
-                if !is_used {
+                if !is_used && !streamed.is_refused() {
                     server.rest();
                     tried.push(server.place());
                 }
@@ -262,7 +262,7 @@ fn framing(headers: &HeaderMap, body: &Incoming) -> Framing {
 fn ended(error: hyper::Error) -> Failure {
     let mut source = error.source();
     while let Some(inner) = source {
-        if let Some(h2io::Broken(failure)) = inner.downcast_ref() {
+        if let Some(h2io::Broken(failure, _)) = inner.downcast_ref() {
             return failure.clone();
         }
         source = inner.source();

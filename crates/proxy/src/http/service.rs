@@ -262,6 +262,7 @@ impl Asking<'_> {
                 (Some(_), _) => Asked::Upgrade,
                 (None, _) => Asked::Other,
             },
+            takes_trailers: self.takes_trailers(),
             is_idempotent: matches!(view.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE"),
         })))
     }
@@ -328,6 +329,17 @@ impl Asking<'_> {
         let signer = self.service.signer.as_ref();
         let signer = signer.filter(|_| upstream.plan.balance == Balance::StickyCookie)?;
         Some(Sticky::new(upstream, self.visit.told.scheme(), signer))
+    }
+
+    /// RFC 9110 10.1.4.
+    fn takes_trailers(&self) -> bool {
+        let fields = self
+            .view
+            .fields
+            .iter()
+            .filter(|field| field.name.eq_ignore_ascii_case("te"));
+        let mut words = fields.flat_map(|field| field.value.split(|byte| *byte == b','));
+        words.any(|word| word.trim_ascii().eq_ignore_ascii_case(b"trailers"))
     }
 
     /// What tells this request from others, where its upstream balances by that.
