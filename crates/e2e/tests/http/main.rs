@@ -22,6 +22,7 @@ mod corpus;
 #[path = "../../../wire/tests/wire/http1_corpus.rs"]
 mod http1_corpus;
 
+mod floods;
 mod h2;
 mod messages;
 mod origin;
