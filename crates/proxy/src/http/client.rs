@@ -39,14 +39,6 @@ impl Client {
         self.down
     }
 
-    /// The TLS connection, where there is one.
-    pub(crate) fn tls_mut(&mut self) -> Option<&mut TlsStream> {
-        match &mut self.down {
-            Downstream::Tls(tls) => Some(tls),
-            Downstream::Plain(_) => None,
-        }
-    }
-
     /// Reads once and appends to the inbox; 0 is the client's end. No more is read than `scratch` holds.
     pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<Result<usize, Failure>> {
         let before = self.inbox.len();
@@ -100,6 +92,14 @@ impl Client {
     pub(crate) fn close(&mut self) {
         if let Downstream::Tls(tls) = &mut self.down {
             tls.tls.send_close_notify();
+        }
+    }
+
+    /// What was not written yet, for who writes it without this.
+    pub(crate) fn last_words(&mut self) -> Vec<u8> {
+        match &mut self.down {
+            Downstream::Tls(tls) => tls.last_words(),
+            Downstream::Plain(_) => self.outbox.take(),
         }
     }
 

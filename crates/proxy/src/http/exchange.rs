@@ -147,6 +147,7 @@ impl Attempt {
         broken.failure.fault == Fault::Upstream
             && self.origin.is_silent()
             && self.upload.is_untouched()
+            && self.origin.has_its_head()
             && (forward.is_idempotent || self.origin.is_unsent())
     }
 }

@@ -240,8 +240,9 @@ impl Connection<'_> {
                 let record = asking.record;
                 return Ok(After::Switched(Box::new(Switched { up, early, record })));
             }
-            Left::Rests(own) => self.visit.core.pool.keep(own),
-            Left::Nothing => {}
+            // a server that answered early still waits for the rest: it would take the next request for it
+            Left::Rests(own) if upload.is_done() => self.visit.core.pool.keep(own),
+            Left::Rests(_) | Left::Nothing => {}
         }
         asking.record.end(Ok(()));
         match passing.persists && upload.is_done() {
@@ -304,10 +305,7 @@ impl Connection<'_> {
     async fn close(&mut self) -> Result<(), Failure> {
         self.client.close();
         let visit = Rc::clone(self.visit);
-        let mut words = Vec::new();
-        if let Some(tls) = self.client.tls_mut() {
-            words = tls.last_words();
-        }
+        let words = self.client.last_words();
         farewell::say(&visit.core.wheel, self.client.socket(), &words).await;
         Ok(())
     }

@@ -23,7 +23,7 @@ use hyper::{
     service::service_fn,
 };
 use portcullis_tls::failure::Fault;
-use portcullis_wire::http1::{Chunks, Field, Fields, Framing, Hop, MAX_FIELDS, NO_FIELD, is_host};
+use portcullis_wire::http1::{Asked, Chunks, Field, Fields, Framing, Hop, MAX_FIELDS, NO_FIELD, is_host};
 use std::{convert::Infallible, error::Error, future::poll_fn, pin::pin, rc::Rc, task::Poll};
 
 /// Serves streams until the connection ends.
@@ -86,19 +86,23 @@ async fn answer(request: Request<Incoming>, visit: &Rc<Visit>) -> Response<Answe
     let mut room = [NO_FIELD; MAX_FIELDS];
     let framing = framing(&parts.headers, &body);
     let _under_way = UnderWay::new(visit);
+    let asked = match parts.method {
+        Method::HEAD => Asked::Head,
+        _ => Asked::Other,
+    };
     let (way, mut record) = match view(
         (&parts, visit.http.limits.fields),
         (&mut room, cookie.as_deref()),
         &framing,
     ) {
         Ok(view) => visit.decide(&view),
-        Err(status) => return whole(&visit.refusal(status)),
+        Err(status) => return whole(&visit.refusal(status), asked),
     };
     match way {
         Way::Forward(forward) => Box::pin(forward_to(visit, *forward, (body, framing), record)).await,
         Way::Answer(reply, failure) => {
             record.end(failure.map_or(Ok(()), Err));
-            told(&reply, record)
+            told(&reply, asked, record)
         }
     }
 }
@@ -147,24 +151,33 @@ fn flowing(head: Response<()>, streamed: Streamed, mut record: RequestRecord) ->
 fn failed(forward: &Forward, broken: Broken, mut record: RequestRecord) -> Response<Answered> {
     let reply = forward.error(broken.status, record.id);
     record.end(Err(broken.failure));
-    told(&reply, record)
+    told(&reply, forward.asked, record)
 }
 
 /// An answer of our own, and the record of its request.
-fn told(reply: &Reply, mut record: RequestRecord) -> Response<Answered> {
+fn told(reply: &Reply, asked: Asked, mut record: RequestRecord) -> Response<Answered> {
     record.status = reply.status;
-    record.bytes_out = reply.body.len() as u64;
-    whole(reply)
+    record.bytes_out = if asked == Asked::Head {
+        0
+    } else {
+        reply.body.len() as u64
+    };
+    whole(reply, asked)
 }
 
-fn whole(reply: &Reply) -> Response<Answered> {
-    let body = (!reply.body.is_empty()).then(|| reply.body.clone());
+/// To HEAD without the body, but with its length: the library would send it (RFC 9110 9.3.2).
+fn whole(reply: &Reply, asked: Asked) -> Response<Answered> {
+    let body = (!reply.body.is_empty() && asked != Asked::Head).then(|| reply.body.clone());
     let mut response = Response::new(Answered::Whole(body));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in &reply.fields {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
             response.headers_mut().append(name, value);
         }
+    }
+    if asked == Asked::Head {
+        let fields = response.headers_mut();
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(reply.body.len()));
     }
     response
 }

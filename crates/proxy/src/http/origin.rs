@@ -103,9 +103,21 @@ impl Origin {
         }
     }
 
+    /// What was or will be written is the request's head alone: it can be written to another server.
+    pub(crate) fn has_its_head(&self) -> bool {
+        match self {
+            Origin::Http1(one) => !one.is_behind_head,
+            Origin::Http2(two) => !two.is_behind_head,
+        }
+    }
+
     /// Forgets what was written, to make room for the next piece of a body whose length nobody told. The request cannot
     /// be repeated any more.
     pub(crate) fn next_piece(&mut self) {
+        match self {
+            Origin::Http1(one) => one.is_behind_head = true,
+            Origin::Http2(two) => two.is_behind_head = true,
+        }
         let (out, sent) = self.out();
         out.clear();
         *sent = 0;

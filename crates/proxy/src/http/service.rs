@@ -258,8 +258,8 @@ impl Asking<'_> {
             host_ends,
             accept: self.accept().to_vec(),
             asked: match (view.upgrade, view.method) {
+                (_, "HEAD") => Asked::Head,
                 (Some(_), _) => Asked::Upgrade,
-                (None, "HEAD") => Asked::Head,
                 (None, _) => Asked::Other,
             },
             takes_trailers: self.takes_trailers(),
@@ -315,7 +315,8 @@ impl Asking<'_> {
             }
             Framing::Empty | Framing::UntilClose => {}
         }
-        if let Some(protocols) = view.upgrade {
+        // the answer to HEAD has no body, and so no other protocol behind it
+        if let Some(protocols) = view.upgrade.filter(|_| view.method != "HEAD") {
             write::field(head, "connection", b"upgrade");
             write::field(head, "upgrade", protocols);
         }

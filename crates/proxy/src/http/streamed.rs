@@ -159,6 +159,7 @@ impl Streamed {
         broken.failure.fault == Fault::Upstream
             && self.origin.is_silent()
             && self.upload.is_untouched()
+            && self.origin.has_its_head()
             && (self.forward.is_idempotent || self.origin.is_unsent())
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Http1 {
     /// The request's head, and what else must go before the body's next piece.
     pub(super) out: Vec<u8>,
     pub(super) sent: usize,
+    /// Pieces of a body went or go behind the head.
+    pub(super) is_behind_head: bool,
     /// It takes no more of the request; its answer may still come.
     is_deaf: bool,
     asked: Asked,
@@ -53,6 +55,7 @@ impl Http1 {
             own,
             out: head.bytes,
             sent: 0,
+            is_behind_head: false,
             is_deaf: false,
             asked: head.asked,
             answer: Answer::Awaited {

@@ -37,6 +37,8 @@ pub(crate) struct Http2 {
     /// What else must go before the body's next piece.
     pub(super) out: Vec<u8>,
     pub(super) sent: usize,
+    /// Pieces of a body went or go behind the head.
+    pub(super) is_behind_head: bool,
     /// It takes no more of the request; its answer may still come.
     is_deaf: bool,
     /// The server said that it did nothing.
@@ -84,6 +86,7 @@ impl Http2 {
             stream: None,
             out: Vec::new(),
             sent: 0,
+            is_behind_head: false,
             is_refused: false,
             reset: None,
             answer: Answer::Unasked(problem),
