@@ -256,3 +256,16 @@ fn sessions(proxy: &Proxy) -> BTreeMap<String, usize> {
     }
     sessions
 }
+
+#[test]
+fn trailers_of_a_request_in_chunks_reach_the_server() {
+    let Some((_, server)) = node() else { return };
+    let proxy = plain(server.address, r#"http = "h2c""#);
+    let mut stream = TcpStream::connect(proxy.address()).expect("the proxy listens");
+    let head = "POST /length HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    let body = "5\r\nhello\r\n0\r\nx-sum: 42\r\nauthorization: no\r\n\r\n";
+    stream.write_all([head, body].concat().as_bytes()).expect("it is taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers and closes");
+    assert!(answer.contains(r#"5 {"x-sum":"42"}"#), "{answer}");
+}
