@@ -275,8 +275,9 @@ fn a_connection_at_rest_is_closed_when_its_time_is_over() {
     let Some((_, server)) = node() else { return };
     let proxy = plain(server.address, "http = \"h2c\"\ntimeouts = { idle = \"1s\" }");
     assert_eq!(what(&proxy, &[])["session"], 1);
+    assert_eq!(proxy.metric("portcullis_upstream_connections_open", &[]), 1.0);
     let started = Instant::now();
-    while proxy.metric("portcullis_upstream_connections", &[]) > 0.0 {
+    while proxy.metric("portcullis_upstream_connections_open", &[]) > 0.0 {
         assert!(started.elapsed() < PATIENCE, "it stays open");
         std::thread::sleep(Duration::from_millis(50));
     }
