@@ -231,6 +231,9 @@ impl Drafts<'_> {
             self.listener_of_requests(listener, (http, tcp), report);
         }
         for (upstream, (http, tcp)) in self.upstreams.iter().zip(asked) {
+            if http {
+                self.upstream_of_requests(upstream, report);
+            }
             if let Some((message, hint)) = unfit_for_http2(&upstream.plan, tcp).filter(|_| http) {
                 let fault = Fault::whole(upstream.name.origin.clone(), message).hint(hint);
                 report.error(&format!("upstream {}", quoted(&upstream.plan.name)), fault);
@@ -242,6 +245,19 @@ impl Drafts<'_> {
                 );
                 report.notice(&format!("upstream {}", quoted(&upstream.plan.name)), fault);
             }
+        }
+    }
+
+    /// A connection of requests serves many clients in turn, so nothing is said of one at its beginning.
+    fn upstream_of_requests(&self, upstream: &upstream::Draft, report: &mut Report) {
+        let subject = format!("upstream {}", quoted(&upstream.plan.name));
+        if let Some(origin) = &upstream.send_proxy {
+            let fault = Fault::of_key(
+                origin.clone(),
+                "send_proxy is for tcp sites, and an http site leads to it",
+            );
+            let hint = "X-Forwarded-For and Portcullis-TLS say who asks: leave it out, or mode = \"tcp\" on the site";
+            report.error(&subject, fault.hint(hint));
         }
     }
 

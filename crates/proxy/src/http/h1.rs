@@ -32,7 +32,7 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
         match next? {
             Next::Request(asking) => {
                 // on the heap, so that a connection between requests holds no room for one
-                let after = Box::pin(connection.request(*asking)).await;
+                let after = Box::pin(connection.request(asking)).await;
                 visit.bytes.set(connection.client.bytes);
                 match after? {
                     After::Next => {}
@@ -161,11 +161,11 @@ impl Connection<'_> {
         .await
     }
 
-    async fn request(&mut self, mut asking: Asking) -> Result<After, Failure> {
+    async fn request(&mut self, mut asking: Box<Asking>) -> Result<After, Failure> {
         self.client.inbox.consume(asking.length);
         asking.persists &= self.visit.is_wanted();
         match asking.way.take() {
-            Some(Way::Forward(forward)) => self.forward(asking, *forward).await,
+            Some(Way::Forward(forward)) => self.forward(asking, forward).await,
             Some(Way::Answer(reply, failure)) => {
                 asking.record.end(failure.map_or(Ok(()), Err));
                 self.answer(asking, &reply).await
@@ -175,7 +175,7 @@ impl Connection<'_> {
     }
 
     /// Asks servers until one answers, as far as that is safe.
-    async fn forward(&mut self, mut asking: Asking, mut forward: Forward) -> Result<After, Failure> {
+    async fn forward(&mut self, mut asking: Box<Asking>, mut forward: Box<Forward>) -> Result<After, Failure> {
         let core = &Rc::clone(self.visit).core;
         let (mut tried, mut repeats) = (Vec::new(), 0);
         let mut upload = Upload::new(
@@ -229,7 +229,7 @@ impl Connection<'_> {
     }
 
     /// After an answer that went well.
-    async fn conclude(&mut self, mut asking: Asking, attempt: Attempt) -> Result<After, Failure> {
+    async fn conclude(&mut self, mut asking: Box<Asking>, attempt: Attempt) -> Result<After, Failure> {
         let Attempt {
             origin,
             upload,
@@ -251,7 +251,7 @@ impl Connection<'_> {
     }
 
     /// Says that a request failed, unless its client did.
-    async fn fail(&mut self, mut asking: Asking, forward: &Forward, broken: Broken) -> Result<After, Failure> {
+    async fn fail(&mut self, mut asking: Box<Asking>, forward: &Forward, broken: Broken) -> Result<After, Failure> {
         let reply = forward.error(broken.status, asking.record.id);
         asking.record.end(Err(broken.failure.clone()));
         match broken.is_gone() {
@@ -261,7 +261,7 @@ impl Connection<'_> {
     }
 
     /// Hands over an answer of our own. What is left of the request is not waited for.
-    async fn answer(&mut self, mut asking: Asking, reply: &Reply) -> Result<After, Failure> {
+    async fn answer(&mut self, mut asking: Box<Asking>, reply: &Reply) -> Result<After, Failure> {
         skip(&mut asking.framing, &mut self.client);
         let persists = asking.persists && asking.framing.is_done();
         asking.record.status = reply.status;

@@ -195,6 +195,7 @@ fn view<'a>(
     }
     Ok(View {
         method: parts.method.as_str(),
+        protocol: "HTTP/2.0",
         path,
         query,
         host: host(parts)?,

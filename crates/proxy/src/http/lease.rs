@@ -58,6 +58,7 @@ impl Forward {
         let mut problem = None;
         while let Some(pick) = self.upstream.pick_besides(self.key(), tried) {
             let place = pick.server.place();
+            self.stick_to(&pick.server);
             let terms = Terms {
                 pick,
                 is_used: false,

@@ -27,6 +27,7 @@ pub(crate) mod route;
 pub(crate) mod routes;
 pub(crate) mod rules;
 pub(crate) mod service;
+pub(crate) mod sticky;
 pub(crate) mod streamed;
 pub(crate) mod tunnel;
 pub(crate) mod visit;

@@ -191,6 +191,21 @@ fn an_upstream_of_the_site_is_one_route_for_everything() {
     assert_eq!((&route.condition.path, route.upstream()), (&PathPlan::Any, Some(1)));
 }
 
+#[test]
+fn what_requests_are_not_sent_with_is_refused_by_name() {
+    let table = [(
+        "send_proxy = 2",
+        "send_proxy is for tcp sites, and an http site leads to it",
+    )];
+    for (line, message) in table {
+        let text = file(("", "", "upstream = 'b'")) + line;
+        let said = errors(&Case::file(&text.replace("upstream = 'b'", "upstream = 'c'")));
+        assert!(said.iter().any(|said| said.contains(message)), "{line}: {said:#?}");
+        // nobody sends requests there
+        assert!(Case::file(&text).good().plan.upstreams.len() == 2);
+    }
+}
+
 /// Lines of listener, site and route, and what is said of them.
 const MISTAKES: &[((&str, &str, &str), &str)] = &[
     (("", "", "path = '/a'"), "a route does nothing"),
