@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     io::{Read, Write},
     net::TcpStream,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// As clients speak.
@@ -255,4 +255,31 @@ fn sessions(proxy: &Proxy) -> BTreeMap<String, usize> {
         *sessions.entry(line.to_owned()).or_default() += 1;
     }
     sessions
+}
+
+#[test]
+fn trailers_of_a_request_in_chunks_reach_the_server() {
+    let Some((_, server)) = node() else { return };
+    let proxy = plain(server.address, r#"http = "h2c""#);
+    let mut stream = TcpStream::connect(proxy.address()).expect("the proxy listens");
+    let head = "POST /length HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    let body = "5\r\nhello\r\n0\r\nx-sum: 42\r\n\r\n";
+    stream.write_all([head, body].concat().as_bytes()).expect("it is taken");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers and closes");
+    assert!(answer.contains(r#"5 {"x-sum":"42"}"#), "{answer}");
+}
+
+#[test]
+fn a_connection_at_rest_is_closed_when_its_time_is_over() {
+    let Some((_, server)) = node() else { return };
+    let proxy = plain(server.address, "http = \"h2c\"\ntimeouts = { idle = \"1s\" }");
+    assert_eq!(what(&proxy, &[])["session"], 1);
+    assert_eq!(proxy.metric("portcullis_upstream_connections_open", &[]), 1.0);
+    let started = Instant::now();
+    while proxy.metric("portcullis_upstream_connections_open", &[]) > 0.0 {
+        assert!(started.elapsed() < PATIENCE, "it stays open");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(what(&proxy, &[])["session"], 2);
 }
