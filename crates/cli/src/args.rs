@@ -1,5 +1,5 @@
 //! The command line: what may be typed, and what it means. No I/O.
-use crate::{cert::args::Cert, version};
+use crate::{cert::args::Cert, import::Guest, version};
 use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 use portcullis_proxy::config::flags::{FLAGS, Flag, Meaning, Shape};
 use portcullis_tls::policy::Stance;
@@ -11,7 +11,7 @@ mod tools;
 
 use examples::{
     BENCH_EXAMPLES, CERT_EXAMPLES, COMPLETIONS_EXAMPLES, DEMO_EXAMPLES, DOCTOR_EXAMPLES, DRAIN_EXAMPLES,
-    GROUPS_EXAMPLES, MAN_EXAMPLES, RELOAD_EXAMPLES, STATUS_EXAMPLES,
+    GROUPS_EXAMPLES, IMPORT_EXAMPLES, MAN_EXAMPLES, RELOAD_EXAMPLES, STATUS_EXAMPLES,
 };
 pub(crate) use look::visible;
 pub(crate) use tools::{Bench, Completions, Doctor, Man, Shell};
@@ -46,6 +46,11 @@ pub(crate) enum Command {
     /// Make and look at certificates, ML-DSA and classical
     #[command(subcommand, after_help = CERT_EXAMPLES)]
     Cert(Cert),
+    /// Print the configuration of another proxy as one of ours
+    ///
+    /// What could not be carried over is told with its line, and stands as a comment in its place.
+    #[command(after_help = IMPORT_EXAMPLES)]
+    Import(Import),
     /// Look at this machine, and at a configuration's files and ports
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(Doctor),
@@ -130,6 +135,20 @@ pub(crate) struct Selftest {
     quic: bool,
 }
 
+/// Flags of `import`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Import {
+    /// Whose configuration it is
+    #[arg(value_enum)]
+    pub(crate) guest: Guest,
+    /// Its file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Exit 1 if anything could not be carried over
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
 /// Flags of `groups`.
 #[derive(Args, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Groups {
@@ -173,8 +192,6 @@ pub(crate) enum Later {
     Probe(Anything),
     #[command(hide = true, disable_help_flag = true)]
     Report(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Import(Anything),
 }
 
 /// Whatever follows a command that cannot run.
@@ -198,6 +215,7 @@ pub(crate) fn parse<W>(words: impl IntoIterator<Item = W>) -> Result<Command, Re
 where
     W: Into<OsString> + Clone,
 {
+    let words = as_served(words.into_iter().map(Into::into).collect());
     let matches = command().try_get_matches_from(words);
     let line = matches.and_then(|matches| Line::from_arg_matches(&matches));
     match line.map_err(Refusal::Clap)?.command {
@@ -248,7 +266,6 @@ impl Later {
         match self {
             Later::Probe(_) => "probe",
             Later::Report(_) => "report",
-            Later::Import(_) => "import",
         }
     }
 }
@@ -295,6 +312,16 @@ struct Line {
     command: Command,
 }
 
+/// Quantum Safe Proxy has no commands: a line that begins with a flag of `serve` is one of `serve`.
+fn as_served(mut words: Vec<OsString>) -> Vec<OsString> {
+    let first = words.get(1).and_then(|word| word.to_str()?.strip_prefix("--"));
+    let name = first.map(|flag| flag.split_once('=').map_or(flag, |(name, _)| name));
+    if name.is_some_and(|name| FLAGS.iter().any(|flag| flag.name == name)) {
+        words.insert(1, "serve".into());
+    }
+    words
+}
+
 fn was_typed(matches: &ArgMatches, flag: &Flag) -> bool {
     matches.value_source(flag.name) == Some(ValueSource::CommandLine)
 }
@@ -310,10 +337,14 @@ fn argument(flag: &'static Flag) -> Arg {
         Shape::Switch => argument.action(ArgAction::SetTrue),
         Shape::Addresses | Shape::Files => argument.action(ArgAction::Append),
         Shape::Text | Shape::Names | Shape::Marked => argument.action(ArgAction::Set),
+        Shape::Loose => argument
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .default_missing_value("true"),
     };
     let argument = match flag.meaning {
         Meaning::File => argument.short('c').visible_alias("config-file"),
-        Meaning::Later(_) => argument.hide(true),
+        Meaning::Later(_) | Meaning::Guest(_) => argument.hide(true),
         Meaning::Process(_) | Meaning::Served(_) | Meaning::KeyLog => argument,
     };
     let Some(help) = HELP.iter().find(|help| help.flag == flag.name) else {
@@ -510,7 +541,8 @@ const SERVE_EXAMPLES: &str = "Examples:
       --cert mldsa.crt --key mldsa.key --cert ecdsa.crt --key ecdsa.key \\
       --ca-cert ca.crt --client-cert-mode required
   portcullis serve --cert both.pem --policy require --groups X25519MLKEM768:SecP256r1MLKEM768
-  portcullis serve --plain --listen 127.0.0.1:6000 --target api.example.com:443 --target-tls --target-policy require
+  portcullis serve --plain --listen 127.0.0.1:6000 --target api.example.com:443 \\
+      --target-tls --target-policy require
   portcullis serve -c portcullis.toml";
 
 const CHECK_EXAMPLES: &str = "Examples:

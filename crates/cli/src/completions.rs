@@ -74,6 +74,7 @@ const VALUES: &[(&str, Words)] = &[
     ("tls-versions", || words(["1.3", "1.2"])),
     ("ciphers", || words(Cipher::all().iter().map(|cipher| cipher.name))),
     ("policy", stances),
+    ("target-policy", stances),
     ("expect", stances),
     ("log-level", || words(["debug", "info", "warn", "error"])),
     ("log-format", || words(["text", "json"])),
@@ -125,6 +126,7 @@ mod tests {
                 // lists, which need something for TLS 1.3
                 "ciphers" => "serve --self-signed --ciphers TLS_AES_128_GCM_SHA256",
                 "client-cert-mode" => "serve --self-signed --ca-cert ca.pem",
+                "target-policy" => "serve --self-signed --target-tls",
                 _ => "serve --self-signed",
             };
             for value in values() {
@@ -168,14 +170,14 @@ mod tests {
     fn every_shell_gets_every_command_and_nothing_that_is_hidden() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Powershell] {
             let script = script(shell);
-            for word in ["doctor", "selftest", "inspect", "client-cert-mode"] {
+            for word in ["doctor", "selftest", "import", "inspect", "client-cert-mode"] {
                 assert!(script.contains(word), "{shell:?} {word}");
             }
             // clap_complete knows no values for PowerShell
             for word in ["X25519MLKEM768", "TLS_AES_128_GCM_SHA256"] {
                 assert_eq!(script.contains(word), shell != Shell::Powershell, "{shell:?} {word}");
             }
-            for word in ["import", "target-tls", "fips"] {
+            for word in ["hybrid-mode", "fips"] {
                 assert!(!script.contains(word), "{shell:?} {word}");
             }
         }

@@ -15,6 +15,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod groups;
+mod import;
 mod man;
 mod running;
 mod say;
@@ -75,6 +76,14 @@ fn run(command: Command) -> Exit {
             ask_running(&wish.admin, ask)
         }
         Command::Cert(command) => cert::run(command),
+        Command::Import(wish) => {
+            let strictness = if wish.strict {
+                import::Strictness::Strict
+            } else {
+                import::Strictness::Lenient
+            };
+            import::run(wish.guest, &wish.file, strictness)
+        }
         Command::Reload(admin) => ask_running(&admin, Ask::Reload),
         Command::Drain(admin) => ask_running(&admin, Ask::Drain),
         Command::Doctor(wish) => looked(wish),

@@ -44,7 +44,16 @@ pub fn portcullis(args: &[&str]) -> Command {
     alone(Command::new(binary()), args)
 }
 
-/// The same, in a process that may open so many files.
+/// A shell that finds the binary by its name, as someone types it.
+pub fn shell(script: &str) -> Command {
+    let folder = binary().parent().expect("a binary lies in a folder");
+    let path = env::var("PATH").unwrap_or_default();
+    let mut shell = alone(Command::new("sh"), &["-c", script]);
+    shell.env("PATH", format!("{}:{path}", folder.display()));
+    shell
+}
+
+/// The binary in a process that may open so many files.
 pub fn portcullis_with_files(files: usize, args: &[&str]) -> Command {
     let mut shell = Command::new("sh");
     shell

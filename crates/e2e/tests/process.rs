@@ -1,4 +1,7 @@
 //! The binary: signals, exit codes, a second instance, running out of files.
+#[path = "process/coming_from.rs"]
+mod coming_from;
+
 use openssl::{pkey::PKey, symm::Cipher};
 use portcullis_e2e::{
     client::{Client, Offer, Versions},

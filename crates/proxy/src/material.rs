@@ -382,7 +382,7 @@ impl<'a> Materials<'a> {
     fn of(&mut self, path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
         let content = read(path);
         self.seen.note(path, Print::of(&content));
-        content.map_err(|e| (format!("{}: {}", path.display(), plain(&e)), missing(&e)))
+        content.map_err(|e| (format!("{}: {}", path.display(), plain(&e)), missing(path, &e)))
     }
 
     fn is_new_pair(&self, files: &CertificateFiles) -> bool {
@@ -432,13 +432,20 @@ fn hint(error: &IdentityError) -> Option<&'static str> {
     error.hint()
 }
 
-fn missing(error: &io::Error) -> Option<&'static str> {
+fn missing(path: &Path, error: &io::Error) -> Option<&'static str> {
+    let is_of_a_draft = path
+        .components()
+        .any(|part| part.as_os_str().to_string_lossy().contains("dilithium"));
     match error.kind() {
+        io::ErrorKind::NotFound if is_of_a_draft => Some(MODERN),
         io::ErrorKind::NotFound => Some("paths in a file are relative to it, paths in flags to the current folder"),
         io::ErrorKind::PermissionDenied => Some("the user that portcullis runs as must be able to read it"),
         _ => None,
     }
 }
+
+/// What to make where the certificates of a draft were meant.
+const MODERN: &str = "Dilithium became ML-DSA: `portcullis cert ca --dual --out certs` and `portcullis cert server --dual --issuer certs/ca-mldsa65.pem --issuer certs/ca-ecdsa-p256.pem --name NAME --out certs` make certificates of both worlds";
 
 fn plain(error: &io::Error) -> String {
     match error.kind() {

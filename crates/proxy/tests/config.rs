@@ -3,6 +3,8 @@
 mod filled;
 #[path = "config/forms.rs"]
 mod forms;
+#[path = "config/guests.rs"]
+mod guests;
 #[path = "config/http.rs"]
 mod http;
 #[path = "config/include.rs"]

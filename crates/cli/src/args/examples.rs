@@ -25,6 +25,11 @@ pub(super) const CERT_EXAMPLES: &str = "Examples:
   portcullis cert server --issuer pki/ca-mldsa65.pem --name shop.example.com --out pki
   portcullis cert inspect pki/shop.example.com.pem";
 
+pub(super) const IMPORT_EXAMPLES: &str = "Examples:
+  portcullis import nginx /etc/nginx/nginx.conf > portcullis.toml
+  portcullis import nginx --strict /etc/nginx/sites-available/default
+  portcullis import rpxy config.toml > portcullis.toml";
+
 pub(super) const DOCTOR_EXAMPLES: &str = "Examples:
   portcullis doctor
   portcullis doctor -c portcullis.toml

@@ -5,7 +5,7 @@ use std::fmt::Write;
 /// Every command that is shown, by what one wants to do.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Run it", &["serve", "demo"]),
-    ("Prepare and prove", &["cert", "check", "selftest"]),
+    ("Prepare and prove", &["cert", "check", "selftest", "import"]),
     ("Speak to the running proxy", &["status", "reload", "drain"]),
     (
         "Look around",
@@ -109,7 +109,7 @@ mod tests {
         assert!(tree.find_subcommand("probe").is_none() && tree.find_subcommand("serve").is_some());
         let serve = tree.find_subcommand("serve").unwrap();
         let has = |id: &str| serve.get_arguments().any(|it| it.get_id() == id);
-        assert!(has("listen") && !has("target-tls"));
+        assert!(has("listen") && !has("hybrid-mode"));
         tree.debug_assert();
     }
 }

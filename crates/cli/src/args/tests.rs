@@ -43,9 +43,41 @@ fn every_flag_of_the_configuration_can_be_typed_and_is_explained_if_built() {
         let words = format!("portcullis serve --{} {value}", flag.name);
         assert_eq!(line(&words).unwrap(), Command::Serve(expected), "{words}");
         let is_helped = HELP.iter().any(|help| help.flag == name);
-        assert_eq!(is_helped, !matches!(flag.meaning, Meaning::Later(_)), "{}", flag.name);
+        let is_hidden = matches!(flag.meaning, Meaning::Later(_) | Meaning::Guest(_));
+        assert_eq!(is_helped, !is_hidden, "{}", flag.name);
     }
     assert!(HELP.iter().all(|help| FLAGS.iter().any(|flag| flag.name == help.flag)));
+}
+
+#[test]
+fn a_line_without_a_command_is_one_of_serve() {
+    let typed_as = |words: &str| line(&format!("portcullis {words}")).unwrap();
+    assert_eq!(
+        typed_as("--listen :1 --from-env"),
+        typed_as("serve --listen :1 --from-env")
+    );
+    assert_eq!(typed_as("--config-file=f"), typed_as("serve --config-file f"));
+    let loose = typed_as("--hybrid-mode --environment production --plain");
+    let expected = [
+        ("hybrid-mode", "true"),
+        ("environment", "production"),
+        ("plain", "true"),
+    ];
+    assert_eq!(loose, Command::Serve(typed(&expected)));
+    assert_eq!(line("portcullis --help").expect_err("help").exit_code(), 0);
+    assert_eq!(line("portcullis --lisen :1").expect_err("a slip").exit_code(), 2);
+}
+
+#[test]
+fn import_takes_the_guests_word_and_a_file() {
+    let Command::Import(import) = line("portcullis import nginx /etc/nginx/nginx.conf --strict").unwrap() else {
+        panic!("import")
+    };
+    assert_eq!(
+        (import.guest, import.file, import.strict),
+        (Guest::Nginx, PathBuf::from("/etc/nginx/nginx.conf"), true)
+    );
+    assert_eq!(line("portcullis import apache f").expect_err("not here").exit_code(), 2);
 }
 
 #[test]
@@ -53,7 +85,6 @@ fn commands_and_flags_of_a_later_version_are_refused_by_name() {
     let later = [
         ("probe example.com --json", "probe"),
         ("report --since 7d", "report"),
-        ("import --help", "import"),
         ("check --diff", "check --diff"),
         ("selftest localhost:1 --quic", "selftest --quic"),
     ];

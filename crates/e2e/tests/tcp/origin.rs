@@ -6,6 +6,7 @@ use portcullis_e2e::{
     pki::{Algorithm, Files, Holder, Pki},
     proxy::Proxy,
     server::{Server, Terms},
+    upstream::{Manner, Upstream},
 };
 use serde_json::Value;
 use std::{
@@ -450,4 +451,17 @@ fn flags_make_an_egress_sidecar() {
         ["hybrid", "mldsa65"]
     );
     assert!(server.served().expect("a handshake").client_certificate);
+}
+
+#[test]
+fn a_server_that_never_answers_the_handshake_is_given_up() {
+    let (pki, mute) = (Pki::new(), Upstream::start(Manner::Mute));
+    let tls = format!("tls = {{ {} }}", ca(&pki.server(Algorithm::EcdsaP256).root));
+    let front = Front::new(&[], mute.address()).listener("plain = true").upstream(&tls);
+    let proxy = Proxy::start(&front.upstream("timeouts = { connect = \"200ms\" }").toml());
+    let (local, heard) = say(proxy.address(), b"anybody");
+    assert!(!heard.is_ok_and(|heard| !heard.is_empty()));
+    let record = proxy.record(local);
+    assert_eq!(ending(&record), ["failed", "connect", "upstream"], "{record:#?}");
+    assert_eq!(record["error"], format!("{}: timed out", mute.address()));
 }

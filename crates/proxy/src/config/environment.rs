@@ -2,6 +2,7 @@
 use super::{
     Origin,
     flags::{FLAGS, Flag},
+    flat,
     report::{Fault, Report, did_you_mean},
     typed::Typed,
 };
@@ -10,53 +11,43 @@ const OURS: &str = "PORTCULLIS_";
 /// Kubernetes sets these for a service that is called portcullis.
 const NEVER_OURS: &[&str] = &["PORTCULLIS_PORT", "PORTCULLIS_SERVICE_"];
 
-const THEIRS: &str = "QUANTUM_SAFE_PROXY_";
-/// Quantum Safe Proxy's variables, by what follows their prefix, and what says the same here.
-const QUANTUM_SAFE_PROXY: &[(&str, Option<&str>)] = &[
-    ("LISTEN", Some("PORTCULLIS_LISTEN")),
-    ("TARGET", Some("PORTCULLIS_TARGET")),
-    ("CERT", Some("PORTCULLIS_CERT")),
-    ("KEY", Some("PORTCULLIS_KEY")),
-    ("CA_CERT", Some("PORTCULLIS_CA_CERT")),
-    ("LOG_LEVEL", Some("PORTCULLIS_LOG_LEVEL")),
-    ("HYBRID_MODE", None),
-    ("CLIENT_CERT_MODE", Some("PORTCULLIS_CLIENT_CERT_MODE")),
-    ("CONFIG_FILE", Some("PORTCULLIS_CONFIG")),
-];
-
-/// The flag that a variable stands for.
+/// The flag that a variable stands for, ours or Quantum Safe Proxy's.
 pub(super) fn flag_of(variable: &str) -> Option<&'static Flag> {
-    FLAGS.iter().find(|flag| flag.variable == Some(variable))
+    let ours = FLAGS.iter().find(|flag| flag.variable == Some(variable));
+    ours.or_else(|| flat::flag_of(variable.strip_prefix(flat::PREFIX)?))
 }
 
-/// The variables that are set; an empty one is not.
+/// Whether a variable is one of Quantum Safe Proxy's.
+pub(super) fn is_guests(variable: &str) -> bool {
+    variable.starts_with(flat::PREFIX)
+}
+
+/// The variables that are set; an empty one is not. Ours win over those of Quantum Safe Proxy.
 pub(super) fn typed(environment: &[(String, String)], report: &mut Report) -> Vec<Typed> {
-    let mut set = Vec::new();
-    for (name, text) in environment.iter().filter(|(_, text)| !text.is_empty()) {
+    let mut set: Vec<Typed> = Vec::new();
+    let is_set = |(_, text): &&(String, String)| !text.is_empty();
+    let (theirs, ours): (Vec<_>, Vec<_>) = environment.iter().filter(is_set).partition(|(name, _)| is_guests(name));
+    for (name, text) in ours.into_iter().chain(theirs) {
         let origin = Origin::Environment(name.clone());
-        if let Some(flag) = flag_of(name) {
-            set.push(Typed {
+        match flag_of(name) {
+            Some(flag) if set.iter().any(|have| have.flag.name == flag.name) => {}
+            Some(flag) => set.push(Typed {
                 flag,
                 texts: vec![text.clone()],
                 origin,
-            });
-        } else if let Some(theirs) = name.strip_prefix(THEIRS) {
-            quantum_safe_proxy(theirs, origin, report);
-        } else if name.starts_with(OURS) && !NEVER_OURS.iter().any(|prefix| name.starts_with(prefix)) {
-            let variables = FLAGS.iter().filter_map(|flag| flag.variable);
-            let fault = Fault::whole(origin, "no variable of this program: ignored");
-            report.notice("", fault.maybe_hint(did_you_mean(name, variables)));
+            }),
+            None => unknown(name, origin, report),
         }
     }
     set
 }
 
-fn quantum_safe_proxy(name: &str, origin: Origin, report: &mut Report) {
-    match QUANTUM_SAFE_PROXY.iter().find(|(known, _)| *known == name) {
-        Some((_, ours)) => {
-            let hint = ours.map_or_else(|| "leave it out".to_owned(), |ours| format!("{ours} says the same"));
-            report.error("", Fault::whole(origin, "not in this version").hint(hint));
-        }
-        None => report.notice("", Fault::whole(origin, "no variable of Quantum Safe Proxy: ignored")),
+fn unknown(name: &str, origin: Origin, report: &mut Report) {
+    if is_guests(name) {
+        report.notice("", Fault::whole(origin, "no variable of Quantum Safe Proxy: ignored"));
+    } else if name.starts_with(OURS) && !NEVER_OURS.iter().any(|prefix| name.starts_with(prefix)) {
+        let variables = FLAGS.iter().filter_map(|flag| flag.variable);
+        let fault = Fault::whole(origin, "no variable of this program: ignored");
+        report.notice("", fault.maybe_hint(did_you_mean(name, variables)));
     }
 }

@@ -28,6 +28,8 @@ pub enum Shape {
     Files,
     /// There or not.
     Switch,
+    /// With a value or without.
+    Loose,
 }
 
 /// What a flag is about.
@@ -41,8 +43,42 @@ pub enum Meaning {
     File,
     /// Where the secrets of connections go. The file has no key for it: it is for one run, seen by who types it.
     KeyLog,
+    /// A flag of Quantum Safe Proxy's.
+    Guest(Guest),
     /// Not in this version; what to do until then.
     Later(Option<&'static str>),
+}
+
+/// What Quantum Safe Proxy's users say, in their words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Guest {
+    /// The same as this flag.
+    Flag(&'static str),
+    /// The chain of a certificate.
+    Chain(Family),
+    /// Its key.
+    Key(Family),
+    /// How long a target may take to answer, in seconds.
+    ConnectTimeout,
+    /// What has no meaning here.
+    Nothing,
+}
+
+/// The names under which Quantum Safe Proxy takes certificates, in the order in which they are offered.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Family {
+    /// `cert`
+    First,
+    /// `hybrid_cert`
+    Hybrid,
+    /// `pqc_only_cert`
+    PqcOnly,
+    /// `fallback_cert`
+    Fallback,
+    /// `traditional_cert`
+    Traditional,
+    /// `classic_cert`
+    Classic,
 }
 
 const fn served(name: &'static str, variable: &'static str, shape: Shape, path: &'static [&'static str]) -> Flag {
@@ -63,8 +99,14 @@ const fn process(name: &'static str, variable: &'static str, path: &'static [&'s
     }
 }
 
-const HYBRID: &str = "leave it out: hybrid groups come first unless --groups or --policy says otherwise";
-const FROM_ENV: &str = "leave it out: PORTCULLIS_ variables are always read";
+const fn guest(name: &'static str, shape: Shape, means: Guest) -> Flag {
+    Flag {
+        name,
+        variable: None,
+        shape,
+        meaning: Meaning::Guest(means),
+    }
+}
 
 /// Every flag, in the order of SPEC 3.
 pub const FLAGS: &[Flag] = &[
@@ -170,18 +212,25 @@ pub const FLAGS: &[Flag] = &[
         shape: Shape::Text,
         meaning: Meaning::File,
     },
-    Flag {
-        name: "hybrid-mode",
-        variable: None,
-        shape: Shape::Switch,
-        meaning: Meaning::Later(Some(HYBRID)),
-    },
-    Flag {
-        name: "from-env",
-        variable: None,
-        shape: Shape::Switch,
-        meaning: Meaning::Later(Some(FROM_ENV)),
-    },
+    guest("client-ca-cert", Shape::Text, Guest::Flag("ca-cert")),
+    guest("hybrid-cert", Shape::Text, Guest::Chain(Family::Hybrid)),
+    guest("hybrid-key", Shape::Text, Guest::Key(Family::Hybrid)),
+    guest("pqc-only-cert", Shape::Text, Guest::Chain(Family::PqcOnly)),
+    guest("pqc-only-key", Shape::Text, Guest::Key(Family::PqcOnly)),
+    guest("fallback-cert", Shape::Text, Guest::Chain(Family::Fallback)),
+    guest("fallback-key", Shape::Text, Guest::Key(Family::Fallback)),
+    guest("traditional-cert", Shape::Text, Guest::Chain(Family::Traditional)),
+    guest("traditional-key", Shape::Text, Guest::Key(Family::Traditional)),
+    guest("classic-cert", Shape::Text, Guest::Chain(Family::Classic)),
+    guest("classic-key", Shape::Text, Guest::Key(Family::Classic)),
+    guest("connection-timeout", Shape::Text, Guest::ConnectTimeout),
+    guest("hybrid-mode", Shape::Loose, Guest::Nothing),
+    guest("from-env", Shape::Loose, Guest::Nothing),
+    guest("environment", Shape::Loose, Guest::Nothing),
+    guest("buffer-size", Shape::Loose, Guest::Nothing),
+    guest("openssl-dir", Shape::Loose, Guest::Nothing),
+    guest("strategy", Shape::Loose, Guest::Nothing),
+    guest("use-sigalgs", Shape::Loose, Guest::Nothing),
 ];
 
 /// The flag of a name.
@@ -191,5 +240,9 @@ pub(super) fn by_name(name: &str) -> Option<&'static Flag> {
 
 /// Whether a flag that was typed describes a listener or site.
 pub(super) fn describes_a_site(name: &str) -> bool {
-    by_name(name).is_some_and(|flag| matches!(flag.meaning, Meaning::Served(_)))
+    by_name(name).is_some_and(|flag| match flag.meaning {
+        Meaning::Served(_) => true,
+        Meaning::Guest(means) => means != Guest::Nothing,
+        _ => false,
+    })
 }

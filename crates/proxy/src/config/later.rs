@@ -27,17 +27,6 @@ const fn hinted(section: &'static str, key: &'static str, hint: &'static str) ->
     }
 }
 
-/// A key of Quantum Safe Proxy's file.
-const fn flat(key: &'static str) -> Later {
-    Later {
-        section: "",
-        key,
-        hint: Some(
-            "a flat Quantum Safe Proxy file cannot be read yet: write [[listener]], [[site]] and [upstream.NAME]",
-        ),
-    }
-}
-
 /// Keys by section; a section that is refused as a whole names only itself.
 const LATER: &[Later] = &[
     hinted(
@@ -46,27 +35,6 @@ const LATER: &[Later] = &[
         "leave it out: metrics and the access log count every connection",
     ),
     key("", "acme"),
-    flat("listen"),
-    flat("target"),
-    flat("cert_path"),
-    flat("key_path"),
-    flat("ca_cert_path"),
-    flat("hybrid_mode"),
-    flat("client_cert_mode"),
-    flat("log_level"),
-    flat("environment"),
-    flat("cert"),
-    flat("key"),
-    flat("hybrid_cert"),
-    flat("hybrid_key"),
-    flat("fallback_cert"),
-    flat("fallback_key"),
-    flat("traditional_cert"),
-    flat("client_ca_cert"),
-    flat("client_ca_cert_path"),
-    flat("buffer_size"),
-    flat("connection_timeout"),
-    flat("openssl_dir"),
     key("listener", "http3"),
     key("site", "acme"),
     key("site", "authorize"),

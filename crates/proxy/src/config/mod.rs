@@ -19,6 +19,7 @@ mod condition;
 mod document;
 mod environment;
 pub mod flags;
+mod flat;
 mod footing;
 mod headers;
 mod http_listener;
@@ -267,12 +268,13 @@ pub fn render(problems: &[Problem]) -> String {
 }
 
 /// The file's tree under what flags and environment say.
-fn joined(mut document: Table, given: typed::Given, report: &mut Report) -> Table {
+fn joined(mut document: Table, mut given: typed::Given, report: &mut Report) -> Table {
     let own = ["listener", "site"]
         .into_iter()
-        .find_map(|key| document.peek(key).map(|value| (key, value)));
+        .find_map(|key| Some((key, document.peek(key)?.origin.clone())));
     match own {
-        Some((key, Value { origin, .. })) => {
+        Some((key, origin)) => {
+            given.certificates(report);
             for flag in &given.described_by {
                 let message = format!("describes a listener and a site, but {origin} has [[{key}]] of its own");
                 report.error(
@@ -280,9 +282,14 @@ fn joined(mut document: Table, given: typed::Given, report: &mut Report) -> Tabl
                     Fault::whole(flag.clone(), message).hint("write it there, or leave the file out"),
                 );
             }
+            flat::refuse(&mut document, key, report);
+            given.brought.tell(report);
             document.overlay(given.process);
         }
         None => {
+            let flat = flat::take(&mut document, &mut given.brought, report);
+            given.over(flat, report);
+            given.brought.tell(report);
             document.overlay(given.process.clone());
             document.overlay(given.into_served());
         }

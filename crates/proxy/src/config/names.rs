@@ -11,6 +11,8 @@ use portcullis_wire::registry::NameError;
 pub(super) struct Kindred<T> {
     /// For people: `group`.
     pub(super) what: &'static str,
+    /// The words that stand for the usual list.
+    pub(super) usual: &'static [&'static str],
     /// Finds one.
     pub(super) find: fn(&str) -> Result<T, NameError>,
 }
@@ -79,7 +81,7 @@ fn typed<T: Copy + PartialEq>(
     {
         let name = word.trim_start_matches(['*', '?', '-']);
         let marks = &word[..word.len() - name.len()];
-        let meant = match name.eq_ignore_ascii_case("DEFAULT") {
+        let meant = match kindred.usual.iter().any(|word| name.eq_ignore_ascii_case(word)) {
             true => Ok(usual.to_vec()),
             false => one(kindred, name, &origin).map(|name| vec![name]),
         };

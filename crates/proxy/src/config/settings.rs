@@ -21,14 +21,18 @@ use std::{fmt::Display, time::Duration};
 
 const GROUPS: Kindred<GroupId> = Kindred {
     what: "group",
+    // nginx writes `ssl_ecdh_curve auto`
+    usual: &["DEFAULT", "auto"],
     find: |name| Group::by_name(name).map(|group| group.id),
 };
 const CIPHERS: Kindred<CipherId> = Kindred {
     what: "cipher",
+    usual: &["DEFAULT"],
     find: |name| Cipher::by_name(name).map(|cipher| cipher.id),
 };
 const SIGNATURES: Kindred<SchemeId> = Kindred {
     what: "signature",
+    usual: &["DEFAULT"],
     find: |name| Scheme::by_name(name).map(|scheme| scheme.id),
 };
 const ORDERS: &[(&str, Word<CipherOrder>)] = &[

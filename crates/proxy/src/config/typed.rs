@@ -1,8 +1,9 @@
 //! What was typed: flags over variables, as entries of the tree.
 use super::{
     Origin, Source, certificates, environment,
-    flags::{FLAGS, Flag, Meaning, Shape, by_name},
-    report::{Fault, Report, did_you_mean},
+    flags::{FLAGS, Flag, Guest, Meaning, Shape, by_name},
+    flat::{self, Brought, Flat, Pair},
+    report::{Fault, Report, did_you_mean, problem},
     tree::{Kind, Table, Value, quoted},
 };
 
@@ -23,6 +24,8 @@ pub(super) struct Given {
     pub(super) described_by: Vec<Origin>,
     /// What `--key-log` says.
     pub(super) key_log: Option<Value>,
+    /// What is Quantum Safe Proxy's.
+    pub(super) brought: Brought,
 }
 
 /// Reads flags and variables; a flag wins over its variable.
@@ -36,12 +39,12 @@ pub(super) fn collect(source: &Source, report: &mut Report) -> Given {
         served: Table::default(),
         described_by: Vec::new(),
         key_log: None,
+        brought: Brought::default(),
     };
     for typed in set {
         given.place(typed, report);
     }
     given.target_tls(report);
-    given.certificates(report);
     given
 }
 
@@ -49,7 +52,7 @@ fn typed_flags(source: &Source, report: &mut Report) -> Vec<Typed> {
     let mut set: Vec<Typed> = Vec::new();
     for (name, texts) in &source.flags {
         let origin = Origin::Flag(format!("--{name}"));
-        match by_name(name) {
+        match by_name(name).map(own) {
             Some(flag) => match set.iter_mut().find(|typed| typed.flag.name == flag.name) {
                 Some(typed) => typed.texts.extend_from_slice(texts),
                 None => set.push(Typed {
@@ -70,9 +73,20 @@ fn typed_flags(source: &Source, report: &mut Report) -> Vec<Typed> {
     set
 }
 
+/// The flag of ours that one of Quantum Safe Proxy's is another name of.
+fn own(flag: &'static Flag) -> &'static Flag {
+    match flag.meaning {
+        Meaning::Guest(Guest::Flag(name)) => by_name(name).unwrap_or(flag),
+        _ => flag,
+    }
+}
+
 impl Given {
     fn place(&mut self, typed: Typed, report: &mut Report) {
         let origin = typed.origin.clone();
+        if matches!(&origin, Origin::Environment(name) if environment::is_guests(name)) {
+            self.brought.is_guest();
+        }
         let (table, path) = match typed.flag.meaning {
             Meaning::File => return,
             Meaning::KeyLog => match value(&typed) {
@@ -83,6 +97,10 @@ impl Given {
                 let fault = Fault::whole(origin, "not in this version");
                 report.error("", fault.maybe_hint(hint.map(str::to_owned)));
                 return;
+            }
+            Meaning::Guest(means) => {
+                let placed = self.guest(means, &typed);
+                return report.errors.extend(placed.err().map(|fault| problem("", "", fault)));
             }
             Meaning::Process(path) => (&mut self.process, path),
             Meaning::Served(path) => {
@@ -100,20 +118,55 @@ impl Given {
         }
     }
 
+    /// A flag or variable that is Quantum Safe Proxy's alone.
+    fn guest(&mut self, means: Guest, typed: &Typed) -> Result<(), Fault> {
+        self.brought.is_guest();
+        if means == Guest::Nothing {
+            self.brought.nothing(typed.origin.to_string());
+            return Ok(());
+        }
+        self.described_by.push(typed.origin.clone());
+        let value = value(typed)?;
+        match means {
+            Guest::Chain(family) => self.brought.chain(family, value),
+            Guest::Key(family) => self.brought.key(family, value),
+            Guest::ConnectTimeout => {
+                let timeout = flat::seconds(value.text()?, &value.origin)?;
+                let target = self.served.sub_table("target", &typed.origin);
+                target.sub_table("timeouts", &typed.origin).set("connect", timeout);
+            }
+            Guest::Flag(_) | Guest::Nothing => {}
+        }
+        Ok(())
+    }
+
+    /// Lays what was typed over a flat file, and fills in what Quantum Safe Proxy would.
+    pub(super) fn over(&mut self, flat: Flat, report: &mut Report) {
+        let mut served = flat.served;
+        served.overlay(std::mem::take(&mut self.served));
+        self.served = served;
+        let mut process = flat.process;
+        process.overlay(std::mem::take(&mut self.process));
+        self.process = process;
+        self.certificates(report);
+        self.brought.defaults(&mut self.served);
+    }
+
     /// Pairs of files, or certificates made in memory, as the site's key.
-    fn certificates(&mut self, report: &mut Report) {
-        let Some(Value {
-            kind: Kind::Table(mut typed),
-            ..
-        }) = self.served.take("certificates")
-        else {
-            return;
+    pub(super) fn certificates(&mut self, report: &mut Report) {
+        let mut typed = match self.served.take("certificates") {
+            Some(Value {
+                kind: Kind::Table(typed),
+                ..
+            }) => typed,
+            _ => Table::default(),
         };
         let self_signed = typed.take("self_signed").filter(|value| value.kind == Kind::Bool(true));
         let files = pairs(
             (typed.take("cert"), typed.take("key")),
             typed.take("passphrase_file"),
             "--cert",
+            &mut self.brought,
         );
         let value = match (self_signed, files) {
             (None, Ok(None)) => return,
@@ -156,7 +209,12 @@ impl Given {
             Some(_) => self.passphrase_for_both(),
             None => None,
         };
-        match pairs((typed.take("cert"), typed.take("key")), passphrase, "--target-cert") {
+        match pairs(
+            (typed.take("cert"), typed.take("key")),
+            passphrase,
+            "--target-cert",
+            &mut Brought::default(),
+        ) {
             Ok(files) => files.into_iter().for_each(|files| typed.push("certificates", files)),
             Err(fault) => report.error("", fault),
         }
@@ -228,7 +286,7 @@ fn value(typed: &Typed) -> Result<Value, Fault> {
     };
     match typed.flag.shape {
         Shape::Text => match typed.texts.as_slice() {
-            [text] => Ok(Value::string(text, origin)),
+            [text] => Ok(Value::string(flat::accustomed(typed.flag.name, text), origin)),
             _ => Err(Fault::whole(origin, "given more than once")),
         },
         Shape::Addresses => Ok(Value::strings(split(&[',']), origin)),
@@ -237,6 +295,7 @@ fn value(typed: &Typed) -> Result<Value, Fault> {
         Shape::Files if matches!(origin, Origin::Environment(_)) => Ok(Value::strings(split(&[',']), origin)),
         Shape::Files => Ok(Value::strings(&typed.texts, origin)),
         Shape::Switch => switch(&typed.texts, origin),
+        Shape::Loose => Ok(Value::string(typed.texts.join(" "), origin)),
     }
 }
 
@@ -255,6 +314,7 @@ fn pairs(
     (chains, keys): (Option<Value>, Option<Value>),
     passphrase: Option<Value>,
     flag: &str,
+    brought: &mut Brought,
 ) -> Result<Option<Value>, Fault> {
     let items = |value: Option<Value>| match value {
         Some(Value {
@@ -264,36 +324,43 @@ fn pairs(
         _ => (Vec::new(), None),
     };
     let ((chains, chains_origin), (keys, keys_origin)) = (items(chains), items(keys));
-    let Some(origin) = chains_origin else {
-        let alone = match (keys_origin, passphrase) {
-            (Some(origin), _) => Fault::whole(origin, "a key without a certificate"),
-            (None, Some(passphrase)) => Fault::whole(passphrase.origin, "a passphrase without a certificate"),
-            (None, None) => return Ok(None),
-        };
-        return Err(alone.hint(format!("give {flag} FILE before it")));
-    };
-    if keys_origin.is_some() && keys.len() != chains.len() {
+    if let Some(origin) = chains_origin
+        && keys_origin.is_some()
+        && keys.len() != chains.len()
+    {
         let message = format!("{} certificates, but {} keys", chains.len(), keys.len());
         return Err(
             Fault::whole(origin, message).hint("give them in pairs, or no key at all where each file holds both")
         );
     }
-    let mut keys = keys.into_iter();
-    let pair = |chain: Value| {
-        let (mut table, origin) = (Table::default(), chain.origin.clone());
-        table.push("chain", chain);
-        keys.next().into_iter().for_each(|key| table.push("key", key));
-        if let Some(passphrase) = &passphrase {
-            table.push("passphrase_file", passphrase.clone());
-        }
-        Value {
-            kind: Kind::Table(table),
-            origin,
-        }
+    let tables = brought.pairs(chains, keys).into_iter();
+    let tables = tables.map(|files| pair(files, passphrase.as_ref()));
+    let tables: Result<Vec<Value>, Fault> = tables.collect();
+    let first = format!("give {flag} FILE before it");
+    let tables = tables.map_err(|fault| fault.hint(first.clone()))?;
+    let Some(origin) = tables.first().map(|table| table.origin.clone()) else {
+        let alone = passphrase.map(|value| Fault::whole(value.origin, "a passphrase without a certificate"));
+        return alone.map_or(Ok(None), |fault| Err(fault.hint(first)));
     };
-    let items = chains.into_iter().map(pair).collect();
     Ok(Some(Value {
-        kind: Kind::Array(items),
+        kind: Kind::Array(tables),
         origin,
     }))
+}
+
+fn pair((chain, key): Pair, passphrase: Option<&Value>) -> Result<Value, Fault> {
+    let Some(chain) = chain else {
+        let origin = key.map_or(Origin::Default, |key| key.origin);
+        return Err(Fault::whole(origin, "a key without a certificate"));
+    };
+    let (mut table, origin) = (Table::default(), chain.origin.clone());
+    table.push("chain", chain);
+    key.into_iter().for_each(|key| table.push("key", key));
+    if let Some(passphrase) = passphrase {
+        table.push("passphrase_file", passphrase.clone());
+    }
+    Ok(Value {
+        kind: Kind::Table(table),
+        origin,
+    })
 }

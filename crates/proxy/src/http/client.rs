@@ -91,6 +91,11 @@ impl Client {
         }
     }
 
+    /// It said that nothing more comes.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
     /// Says that nothing more will be written; flush after it.
     pub(crate) fn close(&mut self) {
         if let Downstream::Tls(tls) = &mut self.down {

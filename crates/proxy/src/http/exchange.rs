@@ -85,8 +85,9 @@ impl Upload {
         }
     }
 
-    /// What is left of it.
-    pub(crate) fn into_framing(self) -> Framing {
+    /// What is left of it. What was to go and did not is no request: it must not stay where the next one is looked for.
+    pub(crate) fn leave(self, client: &mut Client) -> Framing {
+        client.inbox.consume(self.cleared);
         self.framing
     }
 
@@ -152,10 +153,18 @@ impl Attempt {
     }
 }
 
+/// Never on the wire: the client has left, as nginx' logs say it.
+const GONE: u16 = 499;
+
 impl Broken {
+    /// The client's connection failed, or ended.
+    fn gone(failure: Failure) -> Broken {
+        Broken { failure, status: GONE }
+    }
+
     /// The client has left: nothing can be told to it.
     pub(crate) fn is_gone(&self) -> bool {
-        self.failure.fault == Fault::Client && self.status == 400
+        self.status == GONE
     }
 }
 
@@ -223,7 +232,7 @@ impl<'a> Exchange<'a> {
             let Poll::Ready(read) = self.client.poll_fill(cx, &mut scratch[..window]) else {
                 return Ok(Some(Wait::ClientSends));
             };
-            let read = read.map_err(|failure| Broken { failure, status: 400 })?;
+            let read = read.map_err(Broken::gone)?;
             if read == 0 {
                 return Err(left("closed in the middle of its request"));
             }
@@ -244,7 +253,7 @@ impl Exchange<'_> {
                 Poll::Ready(Ok(0)) if self.attempt.origin.has_answered() => break,
                 Poll::Ready(Ok(0)) => return Err(left("closed before it was answered")),
                 Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(failure)) => return Err(Broken { failure, status: 400 }),
+                Poll::Ready(Err(failure)) => return Err(Broken::gone(failure)),
             }
         }
         Ok(())
@@ -256,7 +265,7 @@ impl Exchange<'_> {
         loop {
             match self.client.poll_flush(cx) {
                 Poll::Pending => return Ok(Flow::Waits(Wait::ClientTakes)),
-                Poll::Ready(Err(failure)) => return Err(Broken { failure, status: 400 }),
+                Poll::Ready(Err(failure)) => return Err(Broken::gone(failure)),
                 Poll::Ready(Ok(())) if self.attempt.origin.is_over() => return Ok(Flow::Over),
                 Poll::Ready(Ok(())) => {}
             }
@@ -314,10 +323,7 @@ pub(super) fn too_large() -> Broken {
 }
 
 fn left(what: &'static str) -> Broken {
-    Broken {
-        failure: Failure::failed(Stage::Request, Fault::Client, what),
-        status: 400,
-    }
+    Broken::gone(Failure::failed(Stage::Request, Fault::Client, what))
 }
 
 /// Who kept us waiting, and what that is called.

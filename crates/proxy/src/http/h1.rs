@@ -50,7 +50,7 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
                 connection.close().await?;
                 return Err(*failure);
             }
-            Next::Ended => return Ok(()),
+            Next::Ended => return connection.part().await,
         }
     }
 }
@@ -186,7 +186,7 @@ impl Connection<'_> {
             let lease = match forward.lease(core, &mut tried).await {
                 Ok(lease) => lease,
                 Err(failure) => {
-                    asking.framing = upload.into_framing();
+                    asking.framing = upload.leave(&mut self.client);
                     return self.fail(asking, &forward, Broken { failure, status: 502 }).await;
                 }
             };
@@ -215,7 +215,7 @@ impl Connection<'_> {
                     upload = attempt.upload;
                 }
                 Err(broken) => {
-                    asking.framing = attempt.upload.into_framing();
+                    asking.framing = attempt.upload.leave(&mut self.client);
                     if attempt.passing.status == 0 {
                         return self.fail(asking, &forward, broken).await;
                     }
@@ -254,10 +254,9 @@ impl Connection<'_> {
     async fn fail(&mut self, mut asking: Asking, forward: &Forward, broken: Broken) -> Result<After, Failure> {
         let reply = forward.error(broken.status, asking.record.id);
         asking.record.end(Err(broken.failure.clone()));
-        match broken.failure.fault {
-            // a body that comes too slowly or too long is told so; who has left is told nothing
-            Fault::Client if broken.is_gone() => Err(broken.failure),
-            _ => self.answer(asking, &reply).await,
+        match broken.is_gone() {
+            true => Err(broken.failure),
+            false => self.answer(asking, &reply).await,
         }
     }
 
@@ -288,6 +287,17 @@ impl Connection<'_> {
             }
         }
         Ok(if persists { After::Next } else { After::Close })
+    }
+
+    /// Ends a connection on which nothing is under way. Who has left already is told good-bye, and not waited for.
+    async fn part(&mut self) -> Result<(), Failure> {
+        if !self.client.has_ended() {
+            return self.close().await;
+        }
+        self.client.close();
+        // if it does not go at once, it does not go
+        let _ = poll_fn(|cx| Poll::Ready(self.client.poll_flush(cx))).await;
+        Ok(())
     }
 
     /// Ends the connection so that what was said last arrives.

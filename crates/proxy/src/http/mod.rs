@@ -49,7 +49,8 @@ pub(crate) async fn serve(down: Downstream, visit: Rc<Visit>) -> Result<(), Fail
         None => begins_with_preface(&mut client, &visit).await?,
     };
     match is_h2 {
-        true => h2::serve(client, &visit).await,
+        // on the heap: it is larger than all that a connection of another kind holds
+        true => Box::pin(h2::serve(client, &visit)).await,
         false => h1::serve(client, &visit).await,
     }
 }

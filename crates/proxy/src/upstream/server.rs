@@ -429,3 +429,42 @@ async fn tcp(address: SocketAddr) -> io::Result<Socket> {
     }
     Ok(Socket::Tcp(stream))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Balance, Opening, UpstreamHttpPlan};
+
+    #[test]
+    fn a_name_that_vanishes_keeps_its_last_addresses() {
+        let plan = UpstreamPlan {
+            name: "up".into(),
+            // RFC 6761: no resolver may ever find it
+            servers: vec![ServerPlan {
+                address: Address::Name("vanished.invalid".into(), 1),
+                weight: 1,
+                is_backup: false,
+            }],
+            balance: Balance::RoundRobin,
+            tls: None,
+            health: None,
+            opening: Opening::None,
+            connect_timeout: Duration::from_secs(1),
+            http: UpstreamHttpPlan::default(),
+            retries: None,
+        };
+        let server = Server::new(&plan, 0, &Metrics::new());
+        assert!(server.lacks_address());
+        let Target::Name { found, lost, .. } = &server.target else {
+            panic!("it is a name")
+        };
+        let last: Vec<SocketAddr> = vec!["192.0.2.1:1".parse().unwrap()];
+        found.store(Arc::new(last.clone()));
+        server.resolve();
+        assert_eq!((&**found.load_full(), lost.load(Relaxed)), (&*last, true));
+        // and another configuration begins with them
+        let next = Server::new(&plan, 0, &Metrics::new());
+        next.inherit(&server);
+        assert!(!next.lacks_address());
+    }
+}

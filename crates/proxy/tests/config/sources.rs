@@ -231,6 +231,63 @@ fn lists_take_commas_colons_and_the_marks_of_openssl() {
 }
 
 #[test]
+fn lists_of_openssl_and_nginx_are_pasted_as_they_are() {
+    let groups = |text: &str| {
+        let case = Case::flags("--self-signed").and_variable("PORTCULLIS_GROUPS", text);
+        let loaded = case.good();
+        let groups = loaded.plan.sites[0].tls.groups.iter().map(ToString::to_string);
+        (groups.collect::<Vec<_>>().join(" "), notices(&case).len())
+    };
+    let usual = "X25519MLKEM768 SecP256r1MLKEM768 SecP384r1MLKEM1024 X25519 secp256r1 secp384r1";
+    let table = [
+        // what OpenSSL 3.5 has built in
+        (
+            "?*X25519MLKEM768 / ?*X25519:?secp256r1 / ?X448:?secp384r1:?secp521r1 / ?ffdhe2048:?ffdhe3072",
+            "X25519MLKEM768 X25519 secp256r1 secp384r1",
+            1,
+        ),
+        // nginx's ssl_ecdh_curve
+        ("auto", usual, 0),
+        (
+            "X25519MLKEM768:X25519:prime256v1:secp384r1",
+            "X25519MLKEM768 X25519 secp256r1 secp384r1",
+            0,
+        ),
+        // marks in either order, removal of what is not there, an empty place
+        ("*?X25519MLKEM768:?*nonsense:X25519", "X25519MLKEM768 X25519", 1),
+        ("X25519MLKEM768:-MLKEM1024::X25519:", "X25519MLKEM768 X25519", 0),
+        (
+            "-X25519:DEFAULT:?-secp384r1",
+            "X25519MLKEM768 SecP256r1MLKEM768 SecP384r1MLKEM1024 X25519 secp256r1",
+            0,
+        ),
+        ("X25519:X25519MLKEM768:X25519", "X25519 X25519MLKEM768", 0),
+    ];
+    for (text, expected, said) in table {
+        assert_eq!(groups(text), (expected.to_owned(), said), "{text}");
+    }
+    let told = [
+        (
+            "X25519MLKEM768:X448",
+            "PORTCULLIS_GROUPS: group \"X448\" is not offered by this build\n",
+        ),
+        (
+            "x25519_kyber768",
+            "PORTCULLIS_GROUPS: unknown group \"x25519_kyber768\"\n  hint: that draft became X25519MLKEM768",
+        ),
+        (
+            "X25519MLKEM:X25519",
+            "PORTCULLIS_GROUPS: unknown group \"X25519MLKEM\"\n",
+        ),
+        ("-nonsense:X25519", "PORTCULLIS_GROUPS: unknown group \"nonsense\"\n"),
+    ];
+    for (text, expected) in told {
+        let case = Case::flags("--self-signed").and_variable("PORTCULLIS_GROUPS", text);
+        assert!(case.bad().starts_with(expected), "{text}: {}", case.bad());
+    }
+}
+
+#[test]
 fn in_files_lists_are_lists_and_marks_are_no_names() {
     let tls = |tls: &str| Case::file(&FILE.replace("upstream = 'b'", &format!("upstream = 'b'\ntls = {tls}"))).bad();
     let text = tls("{ groups = 'X25519:P-256' }");
