@@ -89,11 +89,11 @@ impl Block {
     }
 }
 
-/// Whether a text holds this; `...` in it stands for anything on the same line.
+/// Whether a text holds this; `...` in it, with the blanks around, stands for anything on the same line.
 pub(crate) fn holds(text: &str, wanted: &str) -> bool {
     let follows = |line: &str| {
         let mut rest = line;
-        wanted.split("...").all(|piece| match rest.split_once(piece) {
+        wanted.split("...").all(|piece| match rest.split_once(piece.trim()) {
             Some((_, after)) => {
                 rest = after;
                 true

@@ -12,6 +12,8 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -72,6 +74,7 @@ impl Place {
     /// Its page's commands, in order.
     pub(crate) fn follow(&mut self, blocks: &[Block]) {
         for block in blocks {
+            thread::sleep(READER);
             let commands = &block.commands;
             match &block.kind {
                 Kind::Runs => says(block, &self.run(commands)),
@@ -133,6 +136,9 @@ impl Place {
         command
     }
 }
+
+/// Who types commands is no faster; some servers do not say when they listen, and a record may come after the answer.
+const READER: Duration = Duration::from_millis(500);
 
 fn says(block: &Block, finished: &Finished) {
     for line in &block.says {
