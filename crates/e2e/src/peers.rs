@@ -167,6 +167,9 @@ impl Peer {
                 }
             }
             Home::Browser | Home::Tool => {
+                if program == "unshare" && !rustix::process::geteuid().is_root() {
+                    return Err("a network of its own needs root".to_owned());
+                }
                 let found = Command::new(program).arg("--version").output();
                 found.map_err(|error| format!("{error}; {install}"))?;
             }

@@ -4,7 +4,11 @@ use crate::{
     page::{Block, Kind, blocks},
     place::Place,
 };
-use portcullis_e2e::{command::run, peers::Home, process::portcullis};
+use portcullis_e2e::{
+    command::run,
+    peers::{Home, Peer},
+    process::portcullis,
+};
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 /// The pages whose commands are run below.
@@ -67,7 +71,8 @@ fn follow(page: &str) {
     let programs = wanted
         .iter()
         .map(|name| known(name).unwrap_or_else(|| panic!("{page}: nobody has {name}")));
-    let Some(mut place) = Place::empty(&programs.collect::<Vec<_>>()) else {
+    let network = Peer::find(Home::Tool, "unshare");
+    let Some(mut place) = network.and_then(|_| Place::empty(&programs.collect::<Vec<_>>())) else {
         return;
     };
     place.program("cargo", CARGO);
@@ -144,7 +149,8 @@ fn no_fence_of_a_page_hides_a_command() {
             .filter_map(|line| line.trim_start().strip_prefix("```").map(str::to_owned))
         {
             open = !open;
-            let known = fence.starts_with("sh") || ["text", "toml", "log"].contains(&fence.as_str()) || fence.contains(' ');
+            let known =
+                fence.starts_with("sh") || ["text", "toml", "log"].contains(&fence.as_str()) || fence.contains(' ');
             assert!(!open || known, "{page}: a fence of {fence:?} is run by nobody");
         }
         assert!(!open, "{page}: a fence stays open");
