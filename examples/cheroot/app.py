@@ -6,7 +6,8 @@ from cheroot import wsgi
 
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/api/health":
-        status, answer = "200 OK", {"status": "ok", "by": "cheroot"}
+        tls = environ.get("HTTP_PORTCULLIS_TLS")
+        status, answer = "200 OK", {"status": "ok", "by": "cheroot", "tls": tls}
     elif environ["PATH_INFO"] == "/api/echo":
         length = int(environ.get("CONTENT_LENGTH") or 0)
         status, answer = "200 OK", json.loads(environ["wsgi.input"].read(length))

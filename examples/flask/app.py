@@ -6,7 +6,7 @@ app = Flask(__name__)
 
 @app.get("/api/health")
 def health():
-    return jsonify(status="ok", by="flask")
+    return jsonify(status="ok", by="flask", tls=request.headers.get("Portcullis-TLS"))
 
 
 @app.post("/api/echo")

@@ -4,7 +4,8 @@ import json
 
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/api/health":
-        status, answer = "200 OK", {"status": "ok", "by": "gunicorn"}
+        tls = environ.get("HTTP_PORTCULLIS_TLS")
+        status, answer = "200 OK", {"status": "ok", "by": "gunicorn", "tls": tls}
     elif environ["PATH_INFO"] == "/api/echo":
         length = int(environ.get("CONTENT_LENGTH") or 0)
         status, answer = "200 OK", json.loads(environ["wsgi.input"].read(length))

@@ -15,7 +15,8 @@ async def app(scope, receive, send):
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])
     if scope["path"] == "/api/health":
-        status, answer = 200, {"status": "ok", "by": "uvicorn"}
+        tls = dict(scope["headers"]).get(b"portcullis-tls", b"").decode()
+        status, answer = 200, {"status": "ok", "by": "uvicorn", "tls": tls}
     elif scope["path"] == "/api/echo":
         status, answer = 200, json.loads(await body_of(receive))
     else:

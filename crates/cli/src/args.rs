@@ -506,7 +506,12 @@ const HELP: &[Help] = &[
         "LEVEL",
         "debug, info, warn or error [default: info]",
     ),
-    help("log-format", PROCESS, "FORMAT", "text or json [default: text]"),
+    help(
+        "log-format",
+        PROCESS,
+        "FORMAT",
+        "text, json, common or combined [default: text]",
+    ),
     help(
         "key-log",
         PROCESS,

@@ -77,7 +77,7 @@ const VALUES: &[(&str, Words)] = &[
     ("target-policy", stances),
     ("expect", stances),
     ("log-level", || words(["debug", "info", "warn", "error"])),
-    ("log-format", || words(["text", "json"])),
+    ("log-format", || words(["text", "json", "common", "combined"])),
     ("algorithm", || words(Algorithm::ALL.map(Algorithm::word))),
     ("purpose", || words(["server", "client"])),
     ("reason", || words(Revoked::REASONS.map(|(_, word)| word))),

@@ -1,12 +1,24 @@
 //! The wall clock, as lines and JSON write it.
+use std::time::Duration;
 use time::{OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
 
 const MILLISECONDS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
+const OF_LOGS: &[BorrowedFormatItem<'_>] =
+    format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
+
 /// Now, RFC 3339 in UTC with milliseconds.
 pub(crate) fn timestamp() -> String {
     format(OffsetDateTime::now_utc())
+}
+
+/// So long ago, as Apache's logs write it.
+pub(crate) fn log_time(ago: Duration) -> String {
+    let moment = OffsetDateTime::now_utc() - ago;
+    moment
+        .format(OF_LOGS)
+        .expect("every component of the format is part of a date and time")
 }
 
 /// Seconds since 1970.

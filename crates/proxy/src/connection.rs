@@ -12,7 +12,7 @@ use crate::{
         introduction::introduce,
     },
     peek::{self, NoHello, Peeked},
-    plan::{HttpListenerPlan, Mode, Protocol},
+    plan::{HttpListenerPlan, Protocol},
     recall::Recall,
     record::Record,
     relay::{Downstream, Idle, relay},
@@ -28,7 +28,7 @@ use portcullis_tls::{
     server::{Asking, Choice, Refusal, Server, Unfit},
 };
 use portcullis_wire::{Hello, alert::Alert};
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
 use tokio::time::Instant;
 
 /// Serves an accepted connection to its end.
@@ -269,8 +269,9 @@ async fn serve(core: &Rc<Core>, admitted: Admitted, record: &mut Record) -> Resu
     match &site.service {
         Service::Tcp(upstream) => tcp(core, (down, idle), (&site, upstream), record).await,
         Service::Http(_) => {
-            let visit = Visit::new(core, (http, Some(site.clone())), (record, &down));
-            requests(down, visit, record).await
+            let recall = Recall::of(core, &down, &site, record);
+            let visit = Visit::new(core, (http, Some(site)), (record, &down));
+            requests((down, recall), visit, record).await
         }
     }
 }
@@ -294,11 +295,21 @@ async fn tcp(
     relay((down, up), (idle, recall), &mut record.bytes, |read| core.scratch(read)).await
 }
 
-/// Request after request.
-async fn requests(down: Downstream, visit: Visit, record: &mut Record) -> Result<(), Failure> {
+/// Request after request, as long as its client is admitted.
+async fn requests(
+    (down, recall): (Downstream, Option<Recall>),
+    visit: Visit,
+    record: &mut Record,
+) -> Result<(), Failure> {
     record.reach(Stage::Request);
     let visit = Rc::new(visit);
-    let ended = http::serve(down, visit.clone()).await;
+    let mut serving = pin!(http::serve(down, visit.clone()));
+    let ended = poll_fn(|cx| match recall.as_ref().map_or(Ok(()), |recall| recall.poll(cx)) {
+        Ok(()) => serving.as_mut().poll(cx),
+        // what is under way is cut with it, and must not look complete
+        Err(failure) => Poll::Ready(Err(failure)),
+    });
+    let ended = ended.await;
     record.bytes = visit.bytes.get();
     ended
 }
@@ -307,12 +318,12 @@ async fn requests(down: Downstream, visit: Visit, record: &mut Record) -> Result
 async fn plain(core: &Rc<Core>, socket: Socket, listener: Arc<Listener>, record: &mut Record) -> Result<(), Failure> {
     record.reach(Stage::Route);
     let (idle, http) = (listener.plan.limits.idle, listener.http.clone());
-    if listener.plan.mode == Mode::Http {
+    if listener.redirect.is_some() || listener.sites.serve_requests() {
         let redirect = listener.redirect;
         drop(listener);
         let down = Downstream::Plain(socket);
         let visit = Visit::new(core, (http, None), (record, &down)).redirecting(redirect);
-        return requests(down, visit, record).await;
+        return requests((down, None), visit, record).await;
     }
     let site = listener.sites.nameless().cloned();
     let site = site.ok_or_else(|| Failure::refused(Stage::Route, Fault::Operator, "no site on this listener"))?;

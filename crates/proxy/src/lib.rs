@@ -36,7 +36,7 @@
 //! statics and installs no default cryptography provider, so that several proxies, and other users of rustls, may
 //! live in one process. Its threads are its own: no event loop is needed around it, and none is disturbed.
 //!
-//! Connections are told of in its log ([`Source::output`]), in [`Running::metrics`], and one by one to [`Source::hook`].
+//! Connections are told of in its log ([`Source::output`]), in [`Running::metrics`], and those of tcp sites one by one to [`Source::hook`].
 //!
 //! Inside, a configuration becomes a [`plan::Plan`], a plan a [`Snapshot`], and each connection runs down one straight line
 //! past it: hello, site, handshake, policy, upstream, relay, record. Four programs that use this crate stand in its

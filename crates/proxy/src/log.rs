@@ -5,7 +5,7 @@
 use crate::{
     clock,
     metrics::Metrics,
-    plan::{AccessLog, LogFormat, LogLevel, LogPlan, Plan},
+    plan::{AccessLog, LogFormat, LogLevel, LogPlan, LogQuery, Plan},
     start::{StartError, system},
 };
 use std::{
@@ -46,6 +46,7 @@ struct Shape {
     level: AtomicU8,
     format: AtomicU8,
     access: AtomicU8,
+    query: AtomicU8,
 }
 
 enum Line {
@@ -108,6 +109,7 @@ impl Log {
             level: AtomicU8::new(0),
             format: AtomicU8::new(0),
             access: AtomicU8::new(0),
+            query: AtomicU8::new(0),
         };
         let log = Log {
             lines,
@@ -134,6 +136,16 @@ impl Log {
     pub(crate) fn access_format(&self) -> Option<LogFormat> {
         let wanted = self.shape.access.load(Relaxed) == 1 && self.shape.level.load(Relaxed) >= LogLevel::Info as u8;
         wanted.then(|| self.format())
+    }
+
+    /// What access lines tell of queries.
+    pub(crate) fn query(&self) -> LogQuery {
+        let query = self.shape.query.load(Relaxed);
+        let is_it = |word: &LogQuery| *word as u8 == query;
+        [LogQuery::Keep, LogQuery::Names]
+            .into_iter()
+            .find(is_it)
+            .unwrap_or(LogQuery::Drop)
     }
 
     /// Hands an access line over.
@@ -163,17 +175,19 @@ impl Log {
     fn shape(&self, plan: &LogPlan) {
         self.shape.level.store(plan.level as u8, Relaxed);
         self.shape.format.store(plan.format as u8, Relaxed);
+        self.shape.query.store(plan.query as u8, Relaxed);
         self.shape
             .access
             .store(u8::from(plan.access != AccessLog::Off), Relaxed);
     }
 
     fn format(&self) -> LogFormat {
-        if self.shape.format.load(Relaxed) == LogFormat::Json as u8 {
-            LogFormat::Json
-        } else {
-            LogFormat::Text
-        }
+        let format = self.shape.format.load(Relaxed);
+        let is_it = |word: &LogFormat| *word as u8 == format;
+        [LogFormat::Json, LogFormat::Common, LogFormat::Combined]
+            .into_iter()
+            .find(is_it)
+            .unwrap_or(LogFormat::Text)
     }
 
     fn hand(&self, line: Line) {
@@ -261,7 +275,7 @@ impl<S: Subscriber> Layer<S> for Events {
         event.record(&mut fields);
         let level = level(*event.metadata().level());
         let line = match self.0.format() {
-            LogFormat::Text => fields.text(level),
+            LogFormat::Text | LogFormat::Common | LogFormat::Combined => fields.text(level),
             LogFormat::Json => fields.json(level),
         };
         self.0.hand(Line::Event(line));

@@ -61,6 +61,21 @@ pub enum LogFormat {
     Text,
     /// One JSON object.
     Json,
+    /// A line for each request and none for connections, as Apache's `common`; events are for people.
+    Common,
+    /// The same with referrer and user agent.
+    Combined,
+}
+
+/// What of a query access lines tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogQuery {
+    /// All of it.
+    Keep,
+    /// The names of its parameters.
+    Names,
+    /// Nothing, not even that there was one.
+    Drop,
 }
 
 /// Where access lines go.
@@ -81,6 +96,8 @@ pub struct LogPlan {
     pub level: LogLevel,
     /// Form of the lines.
     pub format: LogFormat,
+    /// What they tell of queries.
+    pub query: LogQuery,
     /// Access lines.
     pub access: AccessLog,
 }

@@ -1,7 +1,7 @@
 //! Ends an open connection whose client a later configuration would not admit: revoked, denied, or its CA gone.
 //!
-//! The relay never asks. A small task beside it sleeps until a configuration is swapped in, judges the client's chain
-//! by the new rules on the connection's own core, and wakes the relay only to end it.
+//! Neither relay nor requests ever ask. A small task beside them sleeps until a configuration is swapped in, judges the
+//! client's chain by the new rules on the connection's own core, and wakes them only to end them.
 use crate::{
     core::{Core, Shared},
     failure::{Failure, Stage},

@@ -356,8 +356,13 @@ impl Drop for Record {
         if silent {
             return;
         }
-        if let Some(format) = self.books.log.access_format() {
-            self.books.log.access(self.line().render(format));
+        if let Some(line) = self
+            .books
+            .log
+            .access_format()
+            .and_then(|format| self.line().render(format))
+        {
+            self.books.log.access(line);
         }
     }
 }
@@ -419,14 +424,15 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn render(&self, format: LogFormat) -> String {
+    fn render(&self, format: LogFormat) -> Option<String> {
         match format {
             LogFormat::Json => {
                 let mut line = serde_json::to_string(self).expect("a struct of strings and numbers is JSON");
                 line.push('\n');
-                line
+                Some(line)
             }
-            LogFormat::Text => text_line(self, &self.ts, self.event),
+            LogFormat::Text => Some(text_line(self, &self.ts, self.event)),
+            LogFormat::Common | LogFormat::Combined => None,
         }
     }
 }
@@ -479,6 +485,7 @@ mod tests {
             level: LogLevel::Info,
             format,
             access: AccessLog::Stdout,
+            query: crate::plan::LogQuery::Keep,
         };
         let (written, metrics) = (Written::default(), Arc::new(Metrics::new()));
         let (log, writer) = Log::start(&plan, Files::default(), Box::new(written.clone()), metrics.clone()).unwrap();

@@ -107,6 +107,11 @@ impl Sites {
         self.exact.values().chain(self.wildcard.values()).chain(&self.default)
     }
 
+    /// Whether there is a site of requests. Where no TLS tells sites apart, all of them are then.
+    pub(crate) fn serve_requests(&self) -> bool {
+        self.all().any(|site| site.service.http().is_some())
+    }
+
     /// The site where no name is ever told: the default, or the only one.
     pub(crate) fn nameless(&self) -> Option<&Arc<Site>> {
         let only = || {

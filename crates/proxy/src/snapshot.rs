@@ -17,7 +17,7 @@ use portcullis_tls::{
     identity::Identity,
     policy::Policy,
     server::{BuildError, ClientAuth, Server, ServerSpec},
-    tickets::{Resumption, Tickets},
+    tickets::{Resumption, Signer, Tickets},
 };
 use std::{collections::HashMap, fmt, path::Path, sync::Arc};
 use tokio::sync::watch;
@@ -339,7 +339,8 @@ impl Ground<'_> {
             cache,
             secret: materials.ticket_secret(site),
         };
-        let service = self.service((plan, index), upstreams, materials);
+        let signer = self.tickets.signer(resumption.secret.as_deref());
+        let service = self.service((plan, index), (upstreams, signer), materials);
         if materials.problems.len() > problems {
             return None;
         }
@@ -393,7 +394,7 @@ impl Ground<'_> {
     fn service(
         &self,
         (plan, index): (&Plan, usize),
-        upstreams: &[Arc<Upstream>],
+        (upstreams, signer): (&[Arc<Upstream>], Option<Arc<Signer>>),
         materials: &mut Materials<'_>,
     ) -> Service {
         match &plan.sites[index].service {
@@ -407,6 +408,7 @@ impl Ground<'_> {
                     forward: site.client_auth.as_ref().map_or(ForwardPlan::None, |auth| auth.forward),
                     pages: materials.pages(site),
                     upstreams,
+                    signer,
                 };
                 Service::Http(Arc::new(http::service::Service::new(http, ground)))
             }

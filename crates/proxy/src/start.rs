@@ -35,7 +35,8 @@ pub struct Source {
     pub self_signed: Option<SelfSigned>,
     /// Where those log lines go that belong on standard output; None: there.
     pub output: Option<Output>,
-    /// Told of each connection just before its first byte goes upstream.
+    /// Told of each connection of a tcp site just before its first byte goes upstream; upstreams of http sites are told by
+    /// `Portcullis-TLS`.
     pub hook: Option<Hook>,
 }
 

@@ -134,14 +134,16 @@ impl Client {
         }
     }
 
-    /// The same client for checks of a server's health: nothing is resumed, and if a protocol is agreed upon it is HTTP/1.1.
+    /// The same client for checks of a server's health: nothing is resumed, and
+    /// where HTTP/1.1 is offered it is all that is.
     pub fn checker(&self) -> Client {
         let mut checker = Client {
             resumption: 0,
             ..self.sibling()
         };
-        if !checker.template.alpn_protocols.is_empty() {
-            checker.template.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let one = b"http/1.1".to_vec();
+        if checker.template.alpn_protocols.contains(&one) {
+            checker.template.alpn_protocols = vec![one];
         }
         checker
     }

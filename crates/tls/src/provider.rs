@@ -14,6 +14,7 @@ mod pbes2;
 mod seal;
 
 pub use pbes2::{Locked, decrypt_pkcs8};
+pub use seal::Signer;
 pub(crate) use seal::{Digest, SealingKey, Secret, sha256};
 
 /// Every group this build can exchange keys with, by SPEC 2's ids.

@@ -12,6 +12,7 @@
 //! it and from the period's number on the wall clock. There a period's key can be computed for as long as the secret
 //! exists, so only TLS 1.3 uses it, where a ticket's key says nothing about the traffic of its connections. Keys of
 //! the period before and of the period after are taken too: clocks differ.
+pub use crate::provider::Signer;
 use crate::provider::{Digest, SealingKey, Secret};
 use arc_swap::ArcSwapOption;
 use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
@@ -91,6 +92,11 @@ impl SharedSecret {
         Ok(SharedSecret { secret, id })
     }
 
+    /// What signs cookies that all who share it know.
+    fn signer(&self) -> Option<Signer> {
+        Signer::of(&self.secret)
+    }
+
     fn key(&self, context: &[u8; 32], period: u64) -> Option<SealingKey> {
         let purpose = Digest::new().part(context).part(&period.to_be_bytes()).finish();
         self.secret.derive(&purpose)
@@ -131,6 +137,8 @@ pub struct Tickets {
     /// Since 1970: what processes agree on.
     wall: Arc<Clock>,
     rooms: Mutex<Rooms>,
+    /// Signs cookies where no secret is shared.
+    signer: Option<Arc<Signer>>,
 }
 
 /// Weak, so that what no configuration uses any more is forgotten. A reload builds the new configuration before it
@@ -161,7 +169,16 @@ impl Tickets {
             clock,
             wall,
             rooms: Mutex::default(),
+            signer: Secret::random().ok().and_then(|own| Signer::of(&own)).map(Arc::new),
         })
+    }
+
+    /// What signs cookies: by a shared secret, else by one of this process. None: the machine has no randomness.
+    pub fn signer(&self, shared: Option<&SharedSecret>) -> Option<Arc<Signer>> {
+        match shared {
+            Some(shared) => shared.signer().map(Arc::new),
+            None => self.signer.clone(),
+        }
     }
 
     /// Drops secrets that are past their time. Use does the same; this is for hours in which nobody comes.

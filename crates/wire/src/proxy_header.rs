@@ -78,7 +78,9 @@ pub fn read(bytes: &[u8]) -> Result<Progress, ProxyHeaderError> {
 
 /// Version 1 (2.1): one line of words.
 fn line(bytes: &[u8]) -> Result<Progress, ProxyHeaderError> {
-    let Some(end) = bytes.windows(2).position(|pair| pair == b"\r\n") else {
+    // what lies beyond the longest line is of no line
+    let within = &bytes[..bytes.len().min(LONGEST_LINE)];
+    let Some(end) = within.windows(2).position(|pair| pair == b"\r\n") else {
         return match bytes.len() {
             len if len < LONGEST_LINE && bytes.ends_with(b"\r") => Ok(Progress::More(1)),
             len if len + 2 <= LONGEST_LINE => Ok(Progress::More(2)),

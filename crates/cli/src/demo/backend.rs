@@ -10,17 +10,19 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use portcullis_tls::negotiated::Negotiated;
 use serde::Serialize;
-use std::{convert::Infallible, io, net::SocketAddr, sync::OnceLock, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncWriteExt, copy},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
 
+/// The field in which the proxy says what a visitor negotiated.
+const TOLD: &str = "portcullis-tls";
+
 /// What a visitor negotiated with the proxy, in the words of the access log.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub(crate) struct Facts {
     /// `1.3`
     pub(crate) version: String,
@@ -28,34 +30,43 @@ pub(crate) struct Facts {
     pub(crate) group: String,
     /// `hybrid`, `pq` or `classical`
     pub(crate) key_exchange: String,
-    /// `TLS_AES_128_GCM_SHA256`
-    pub(crate) cipher: String,
     /// `mldsa65`; empty when resumed.
     pub(crate) signature: String,
     /// `pq` or `classical`
     pub(crate) authentication: String,
     /// `full`, `confidential` or `none`
     pub(crate) safety: String,
-    /// The proxy asked the client again.
-    pub(crate) retry: bool,
     /// An earlier session was resumed.
     pub(crate) resumed: bool,
 }
 
 impl Facts {
-    /// What the proxy negotiated, in words.
-    pub(crate) fn of(facts: &Negotiated) -> Facts {
-        Facts {
-            version: facts.version.as_str().to_owned(),
-            group: facts.group.map(|group| group.to_string()).unwrap_or_default(),
-            key_exchange: facts.key_exchange().as_str().to_owned(),
-            cipher: facts.cipher.to_string(),
-            signature: facts.signature.map(|scheme| scheme.to_string()).unwrap_or_default(),
-            authentication: facts.authentication.as_str().to_owned(),
-            safety: facts.safety().as_str().to_owned(),
-            retry: facts.retry,
-            resumed: facts.resumed,
+    /// Reads the field: a dictionary (RFC 9651) of tokens and one boolean. None: it was not the proxy that sent it.
+    fn told(field: &str) -> Option<Facts> {
+        let mut facts = Facts::default();
+        for member in field.split(',') {
+            let (key, value) = member.trim().split_once('=')?;
+            let place = match key {
+                "version" => &mut facts.version,
+                "group" => &mut facts.group,
+                "key_exchange" => &mut facts.key_exchange,
+                "signature" => &mut facts.signature,
+                "authentication" => &mut facts.authentication,
+                "safety" => &mut facts.safety,
+                "resumed" => {
+                    facts.resumed = value == "?1";
+                    continue;
+                }
+                // RFC 9651 lets dictionaries grow
+                _ => continue,
+            };
+            *place = value.to_owned();
         }
+        (!facts.safety.is_empty()).then_some(facts)
+    }
+
+    fn of<B>(request: &Request<B>) -> Option<Facts> {
+        Facts::told(request.headers().get(TOLD)?.to_str().ok()?)
     }
 }
 
@@ -74,24 +85,14 @@ const HEAD: Duration = Duration::from_secs(30);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 impl Backend {
-    /// Starts both on free ports of the loopback. `lookup` says what the connection negotiated whose upstream
-    /// side has the given address: the proxy sees it as its own, we see it as our peer. It is asked once for each
-    /// connection: at its first request, or at its end.
-    pub(crate) async fn start<L>(lookup: L) -> io::Result<Backend>
-    where
-        L: Fn(SocketAddr) -> Option<Facts> + Clone + Send + Sync + 'static,
-    {
+    /// Starts both on free ports of the loopback.
+    pub(crate) async fn start() -> io::Result<Backend> {
         let page = TcpListener::bind("127.0.0.1:0").await?;
         let echo = TcpListener::bind("127.0.0.1:0").await?;
         let mut services = JoinSet::new();
         let (page_address, echo_address) = (page.local_addr()?, echo.local_addr()?);
-        let asked = lookup.clone();
-        services.spawn(accept(page, move |socket, peer| {
-            serve_page(socket, Visitor::new(peer, asked.clone()))
-        }));
-        services.spawn(accept(echo, move |socket, peer| {
-            serve_echo(socket, Visitor::new(peer, lookup.clone()))
-        }));
+        services.spawn(accept(page, serve_page));
+        services.spawn(accept(echo, serve_echo));
         Ok(Backend {
             page: page_address,
             echo: echo_address,
@@ -100,15 +101,15 @@ impl Backend {
     }
 }
 
-async fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream, SocketAddr) -> F)
+async fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut open = JoinSet::new();
     loop {
         match listener.accept().await {
-            Ok((socket, peer)) => {
-                open.spawn(serve(socket, peer));
+            Ok((socket, _)) => {
+                open.spawn(serve(socket));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
@@ -116,44 +117,16 @@ where
     }
 }
 
-/// Who is at the other end, asked for when first needed.
-struct Visitor<L: Fn(SocketAddr) -> Option<Facts>> {
-    peer: SocketAddr,
-    lookup: L,
-    facts: OnceLock<Option<Facts>>,
-}
-
-impl<L: Fn(SocketAddr) -> Option<Facts>> Visitor<L> {
-    fn new(peer: SocketAddr, lookup: L) -> Visitor<L> {
-        Visitor {
-            peer,
-            lookup,
-            facts: OnceLock::new(),
-        }
-    }
-
-    fn facts(&self) -> Option<&Facts> {
-        self.facts.get_or_init(|| (self.lookup)(self.peer)).as_ref()
-    }
-}
-
-impl<L: Fn(SocketAddr) -> Option<Facts>> Drop for Visitor<L> {
-    /// Whose facts nobody wanted still takes them along: the next one from this address is somebody else.
-    fn drop(&mut self) {
-        self.facts();
-    }
-}
-
-async fn serve_echo<L: Fn(SocketAddr) -> Option<Facts>>(mut socket: TcpStream, _visitor: Visitor<L>) {
+async fn serve_echo(mut socket: TcpStream) {
     let (mut from, mut to) = socket.split();
     // how a peer ends is its own affair
     let _ = copy(&mut from, &mut to).await;
     let _ = to.shutdown().await;
 }
 
-async fn serve_page<L: Fn(SocketAddr) -> Option<Facts>>(socket: TcpStream, visitor: Visitor<L>) {
+async fn serve_page(socket: TcpStream) {
     let service = service_fn(|request: Request<Incoming>| {
-        let response = answer(&request, visitor.facts());
+        let response = answer(&request, Facts::of(&request).as_ref());
         async { Ok::<_, Infallible>(response) }
     });
     let served = http1::Builder::new()
@@ -181,7 +154,7 @@ fn answer<B>(request: &Request<B>, facts: Option<&Facts>) -> Response<Full<Bytes
             Err(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "no JSON came of it\n"),
         },
         ("/api/negotiated", None) => {
-            let body = "this connection did not come through the proxy\n";
+            let body = "this request did not come through the proxy\n";
             text(StatusCode::NOT_FOUND, body)
         }
         _ => text(StatusCode::NOT_FOUND, "only / and /api/negotiated are here\n"),
@@ -205,20 +178,20 @@ fn response(status: StatusCode, kind: &'static str, body: String) -> Response<Fu
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use tokio::io::AsyncReadExt;
 
-    pub(in crate::demo) fn facts() -> Facts {
+    const FIELD: &str = "version=1.3, group=X25519MLKEM768, key_exchange=hybrid, signature=mldsa65, authentication=pq, safety=full, resumed=?0";
+
+    fn facts() -> Facts {
         Facts {
             version: "1.3".to_owned(),
             group: "X25519MLKEM768".to_owned(),
             key_exchange: "hybrid".to_owned(),
-            cipher: "TLS_AES_128_GCM_SHA256".to_owned(),
             signature: "mldsa65".to_owned(),
             authentication: "pq".to_owned(),
             safety: "full".to_owned(),
-            retry: false,
             resumed: false,
         }
     }
@@ -231,31 +204,44 @@ pub(super) mod tests {
         received
     }
 
+    #[test]
+    fn the_proxys_field_is_read_and_what_is_none_of_it_is_not() {
+        assert_eq!(Facts::told(FIELD), Some(facts()));
+        let resumed = Facts {
+            signature: String::new(),
+            resumed: true,
+            ..facts()
+        };
+        let field = FIELD.replace("signature=mldsa65, ", "").replace("?0", "?1, more=?1");
+        assert_eq!(Facts::told(&field), Some(resumed));
+        for field in ["", "safety", "version=1.3, =", "group=X25519MLKEM768"] {
+            assert_eq!(Facts::told(field), None, "{field}");
+        }
+    }
+
     #[tokio::test]
-    async fn a_visitor_is_known_by_the_address_it_comes_from() {
-        let (known, mut asked) = tokio::sync::watch::channel(None);
-        asked.mark_unchanged();
-        let lookup = move |peer| (*asked.borrow() == Some(peer)).then(facts);
-        let backend = Backend::start(lookup).await.unwrap();
+    async fn a_visitor_is_known_by_what_the_proxy_says_of_it() {
+        let backend = Backend::start().await.unwrap();
         let mut socket = TcpStream::connect(backend.page).await.unwrap();
-        known.send_replace(Some(socket.local_addr().unwrap()));
-        let request = b"GET /api/negotiated HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-        let answer = exchange(&mut socket, request).await;
+        let request =
+            format!("GET /api/negotiated HTTP/1.1\r\nHost: x\r\nPortcullis-TLS: {FIELD}\r\nConnection: close\r\n\r\n");
+        let answer = exchange(&mut socket, request.as_bytes()).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         let json: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(json, serde_json::to_value(facts()).unwrap());
 
         let mut stranger = TcpStream::connect(backend.page).await.unwrap();
-        let answer = exchange(&mut stranger, request).await;
-        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+        let answer = exchange(&mut stranger, b"GET /api/negotiated HTTP/1.0\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.0 404 "), "{answer}");
     }
 
     #[tokio::test]
     async fn the_page_is_html_that_may_load_nothing() {
-        let backend = Backend::start(|_| Some(facts())).await.unwrap();
+        let backend = Backend::start().await.unwrap();
         let mut socket = TcpStream::connect(backend.page).await.unwrap();
-        let answer = exchange(&mut socket, b"GET / HTTP/1.0\r\n\r\n").await;
+        let request = format!("GET / HTTP/1.0\r\nPortcullis-TLS: {FIELD}\r\n\r\n");
+        let answer = exchange(&mut socket, request.as_bytes()).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.contains("content-type: text/html; charset=utf-8"), "{head}");
         assert!(head.contains("default-src 'none'"), "{head}");
@@ -269,7 +255,7 @@ pub(super) mod tests {
             ("POST / HTTP/1.0\r\nContent-Length: 0\r\n\r\n", "405"),
             ("nonsense\r\n\r\n", "400"),
         ];
-        let backend = Backend::start(|_| Some(facts())).await.unwrap();
+        let backend = Backend::start().await.unwrap();
         for (request, status) in table {
             let mut socket = TcpStream::connect(backend.page).await.unwrap();
             let answer = exchange(&mut socket, request.as_bytes()).await;
@@ -279,7 +265,7 @@ pub(super) mod tests {
 
     #[tokio::test]
     async fn the_echo_returns_everything_and_then_the_end() {
-        let backend = Backend::start(|_| None).await.unwrap();
+        let backend = Backend::start().await.unwrap();
         let mut socket = TcpStream::connect(backend.echo).await.unwrap();
         assert_eq!(exchange(&mut socket, b"hello\n").await, "hello\n");
     }

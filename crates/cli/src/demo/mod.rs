@@ -6,7 +6,6 @@ mod ports;
 mod words;
 mod world;
 
-pub(crate) use backend::Facts;
 pub(crate) use browser::Browser;
 pub(crate) use ports::Ports;
 
@@ -14,15 +13,8 @@ use crate::selftest;
 use anyhow::{Context, anyhow};
 use backend::Backend;
 use portcullis_probe::Report;
-use portcullis_proxy::{Admitted, Hook, Running, Shutdown, Source, config};
-use std::{
-    collections::HashMap,
-    fs::File,
-    io::Write,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use portcullis_proxy::{Running, Shutdown, Source, config};
+use std::{fs::File, io::Write, net::SocketAddr, path::PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 use world::World;
 
@@ -79,9 +71,7 @@ struct Demo {
 
 impl Demo {
     async fn start(ports: Ports, out: &mut impl Write) -> anyhow::Result<Demo> {
-        let visitors = Visitors::default();
-        let asked = visitors.clone();
-        let backend = Backend::start(move |peer| asked.take(peer)).await?;
+        let backend = Backend::start().await?;
         let world = World::make(&ports, &backend)?;
         writeln!(
             out,
@@ -91,7 +81,6 @@ impl Demo {
         let log = File::create(world.log()).with_context(|| world.log().display().to_string())?;
         let source = Source {
             config: source(world.config()),
-            hook: Some(visitors.hook()),
             output: Some(Box::new(log)),
             ..Source::default()
         };
@@ -135,31 +124,6 @@ fn source(file: PathBuf) -> config::Source {
     config::Source {
         file: Some(file),
         ..config::Source::default()
-    }
-}
-
-/// What the proxy admitted and the backend has not asked for yet, by the address that the backend sees. Bounded by
-/// the ports of one address.
-#[derive(Clone, Default)]
-struct Visitors(Arc<Mutex<HashMap<SocketAddr, Facts>>>);
-
-impl Visitors {
-    fn hook(&self) -> Hook {
-        let visitors = self.clone();
-        Arc::new(move |admitted: &Admitted<'_>| {
-            if let Some(facts) = admitted.negotiated {
-                visitors.lock().insert(admitted.from, Facts::of(facts));
-            }
-        })
-    }
-
-    fn take(&self, peer: SocketAddr) -> Option<Facts> {
-        self.lock().remove(&peer)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<SocketAddr, Facts>> {
-        // a panic elsewhere leaves the map whole
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -212,16 +176,6 @@ mod tests {
         assert!(reports.iter().all(|report| !report.pass));
         assert!(words::proven(&reports).contains("problem: "));
         demo.end().await;
-    }
-
-    #[test]
-    fn a_visitors_facts_are_given_once() {
-        let visitors = Visitors::default();
-        let from = "127.0.0.1:50000".parse().unwrap();
-        let facts = backend::tests::facts();
-        visitors.lock().insert(from, facts.clone());
-        assert_eq!(visitors.take(from), Some(facts));
-        assert_eq!(visitors.take(from), None);
     }
 
     /// Asks for what was negotiated, offering one group and trusting only the demo's own roots.

@@ -3,7 +3,7 @@ use super::backend::Facts;
 
 const TEMPLATE: &str = include_str!("page.html");
 
-/// The whole page for one visitor; None: the connection did not come through the proxy.
+/// The whole page for one visitor; None: the request did not come through the proxy.
 pub(super) fn html(facts: Option<&Facts>) -> String {
     let (safety, headline, summary) = verdict(facts);
     TEMPLATE
@@ -35,17 +35,13 @@ fn verdict(facts: Option<&Facts>) -> (&'static str, &'static str, &'static str) 
         ),
         _ => (
             "unknown",
-            "This connection did not come through the proxy.",
+            "This request did not come through the proxy.",
             "So there is nothing to say about its protection. Use the address that the demo printed.",
         ),
     }
 }
 
 fn rows(facts: &Facts) -> String {
-    let retry = match facts.retry {
-        true => "yes: the proxy asked your client again to gain a quantum-safe group",
-        false => "no",
-    };
     let resumed = match facts.resumed {
         true => "yes: the certificate was checked when the session began",
         false => "no",
@@ -54,11 +50,9 @@ fn rows(facts: &Facts) -> String {
         ("version", facts.version.as_str()),
         ("group", &facts.group),
         ("key exchange", &facts.key_exchange),
-        ("cipher", &facts.cipher),
         ("signature", &facts.signature),
         ("authentication", &facts.authentication),
         ("safety", &facts.safety),
-        ("retry", retry),
         ("resumed", resumed),
     ]
     .into_iter()
@@ -103,11 +97,9 @@ mod tests {
             version: "1.3".to_owned(),
             group: "X25519MLKEM768".to_owned(),
             key_exchange: key_exchange.to_owned(),
-            cipher: "TLS_AES_128_GCM_SHA256".to_owned(),
             signature: "ecdsa_secp256r1_sha256".to_owned(),
             authentication: authentication.to_owned(),
             safety: safety.to_owned(),
-            retry: false,
             resumed: false,
         }
     }
@@ -148,7 +140,7 @@ mod tests {
     #[test]
     fn no_value_can_leave_its_cell() {
         let mut facts = facts("hybrid", "pq", "full");
-        facts.cipher = "<script>alert(\"&\")</script>".to_owned();
+        facts.group = "<script>alert(\"&\")</script>".to_owned();
         let page = html(Some(&facts));
         assert!(page.contains("<td>&lt;script&gt;alert(&quot;&amp;&quot;)&lt;/script&gt;</td>"));
         assert!(!page.contains("<script"));

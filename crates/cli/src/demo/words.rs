@@ -64,7 +64,7 @@ pub(super) fn to_try(ports: &Ports, world: &World) -> String {
             format!("{} selftest localhost:{page} --ca {ca}", itself()),
         ),
         (
-            "a line for each connection",
+            "a line for each connection and each request",
             format!("tail -f {}", shell_word(&world.log())),
         ),
     ];

@@ -73,18 +73,18 @@ pub(crate) fn config_toml(folder: &Path, ports: &Ports, (page, echo): (SocketAdd
     );
     [
         head,
-        service("page", &ports.page, [&classical, &ml_dsa], page),
-        service("echo", &ports.echo, [&ml_dsa, &classical], echo),
+        service(("page", "http"), &ports.page, [&classical, &ml_dsa], page),
+        service(("echo", "tcp"), &ports.echo, [&ml_dsa, &classical], echo),
     ]
     .concat()
 }
 
 /// A listener, its site and its upstream.
-fn service(name: &str, listen: &[SocketAddr], certificates: [&str; 2], upstream: SocketAddr) -> String {
+fn service((name, mode): (&str, &str), listen: &[SocketAddr], certificates: [&str; 2], upstream: SocketAddr) -> String {
     let listen: Vec<String> = listen.iter().map(|address| format!("\"{address}\"")).collect();
     let (listen, certificates) = (listen.join(", "), certificates.join(",\n    "));
     format!(
-        "\n[[listener]]\nname   = \"{name}\"\nlisten = [{listen}]\nmode   = \"tcp\"\n\
+        "\n[[listener]]\nname   = \"{name}\"\nlisten = [{listen}]\nmode   = \"{mode}\"\n\
          \n[[site]]\nname         = \"{name}\"\nlisteners    = [\"{name}\"]\nupstream     = \"{name}\"\n\
          certificates = [\n    {certificates},\n]\n\
          \n[upstream.{name}]\nservers = [\"{upstream}\"]\n"
@@ -131,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_demos_configuration_loads_and_its_certificates_fit() {
-        let backend = Backend::start(|_| None).await.unwrap();
+        let backend = Backend::start().await.unwrap();
         let ports = Ports {
             page: vec!["127.0.0.1:18443".parse().unwrap(), "[::1]:18443".parse().unwrap()],
             echo: vec!["127.0.0.1:18444".parse().unwrap()],
@@ -165,7 +165,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_left_behind() {
-        let backend = Backend::start(|_| None).await.unwrap();
+        let backend = Backend::start().await.unwrap();
         let ports = Ports {
             page: vec![],
             echo: vec![],

@@ -23,6 +23,8 @@ mod encrypted_keys;
 mod hello;
 mod key_log;
 mod limits;
+mod logs;
+mod modes;
 mod negotiation;
 mod origin;
 mod postgres;
@@ -31,6 +33,7 @@ mod relay;
 mod reload;
 mod resumption;
 mod sites;
+mod sticky;
 mod tickets;
 mod watch;
 

@@ -7,7 +7,7 @@ use super::{
     tree::quoted,
     upstream,
 };
-use crate::plan::{Address, Balance, HashOn, ServicePlan};
+use crate::plan::{Address, Balance, HashOn, ServicePlan, UpstreamHttp, UpstreamPlan};
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 /// The drafts of a whole configuration.
@@ -231,6 +231,13 @@ impl Drafts<'_> {
             self.listener_of_requests(listener, (http, tcp), report);
         }
         for (upstream, (http, tcp)) in self.upstreams.iter().zip(asked) {
+            if http {
+                self.upstream_of_requests(upstream, report);
+            }
+            if let Some((message, hint)) = unfit_for_http2(&upstream.plan, tcp).filter(|_| http) {
+                let fault = Fault::whole(upstream.name.origin.clone(), message).hint(hint);
+                report.error(&format!("upstream {}", quoted(&upstream.plan.name)), fault);
+            }
             for (key, origin) in upstream.of_requests.iter().filter(|_| tcp && !http) {
                 let fault = Fault::whole(
                     origin.clone(),
@@ -238,6 +245,19 @@ impl Drafts<'_> {
                 );
                 report.notice(&format!("upstream {}", quoted(&upstream.plan.name)), fault);
             }
+        }
+    }
+
+    /// A connection of requests serves many clients in turn, so nothing is said of one at its beginning.
+    fn upstream_of_requests(&self, upstream: &upstream::Draft, report: &mut Report) {
+        let subject = format!("upstream {}", quoted(&upstream.plan.name));
+        if let Some(origin) = &upstream.send_proxy {
+            let fault = Fault::of_key(
+                origin.clone(),
+                "send_proxy is for tcp sites, and an http site leads to it",
+            );
+            let hint = "X-Forwarded-For and Portcullis-TLS say who asks: leave it out, or mode = \"tcp\" on the site";
+            report.error(&subject, fault.hint(hint));
         }
     }
 
@@ -262,6 +282,30 @@ impl Drafts<'_> {
             );
             report.error(&subject, fault);
         }
+    }
+}
+
+/// Why an upstream cannot be spoken to in HTTP/2 alone, where it is to be.
+fn unfit_for_http2(plan: &UpstreamPlan, tcp: bool) -> Option<(&'static str, &'static str)> {
+    match (plan.http.http, &plan.tls) {
+        (UpstreamHttp::Auto | UpstreamHttp::Http1, _) => None,
+        (UpstreamHttp::Http2, None) => Some((
+            "http = \"2\" is over TLS, but it has no tls",
+            "http = \"h2c\" is in the clear",
+        )),
+        (UpstreamHttp::H2c, Some(_)) => Some((
+            "http = \"h2c\" is in the clear, but it has tls",
+            "http = \"2\" is over TLS",
+        )),
+        _ if tcp => Some((
+            "a tcp site leads to it too, but all it speaks is HTTP/2",
+            "give each kind of site an upstream of its own",
+        )),
+        _ if plan.health.as_ref().is_some_and(|health| health.path.is_some()) => Some((
+            "health.path asks in HTTP/1.1, but all it speaks is HTTP/2",
+            "without health.path a connection, with its TLS handshake, is enough",
+        )),
+        _ => None,
     }
 }
 

@@ -134,9 +134,12 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             key(
                 "format",
-                "`text` or `json`",
+                "`text`, `json`, `common` or `combined`",
                 Is("\"text\""),
-                ("a line of words, or a JSON object", "log = { format = \"json\" }"),
+                (
+                    "a line of words, a JSON object, or what readers of Apache's and nginx's logs know: a line for each request and none for connections, events as `text`",
+                    "log = { format = \"json\" }",
+                ),
             ),
             key(
                 "access",
@@ -145,6 +148,15 @@ pub(super) const SECTIONS: &[Section] = &[
                 (
                     "where the line of each connection goes: `-` is standard output; SIGUSR1 opens files anew",
                     "log = { access = \"access.log\" }",
+                ),
+            ),
+            key(
+                "query",
+                "`keep`, `names` or `drop`",
+                Is("\"names\""),
+                (
+                    "what lines of requests tell of queries, their own and the referrer's; by default no values, since those may be tokens",
+                    "log = { query = \"keep\" }",
                 ),
             ),
         ],
@@ -853,7 +865,7 @@ pub(super) const SECTIONS: &[Section] = &[
         beside: &[("listener", "mode = \"http\"")],
         keys: &[key(
             "forward",
-            "`identity`, `cert` or `none`",
+            "`identity`, `cert`, `chain` or `none`",
             Says("`identity`"),
             (
                 "http: what upstreams are told of the client's certificate",
@@ -1492,7 +1504,10 @@ pub(super) const SECTIONS: &[Section] = &[
                 "sticky",
                 "`cookie`",
                 Says(""),
-                ("http: by a cookie of ours", "balance = { sticky = \"cookie\" }"),
+                (
+                    "http: a client stays with its server by a cookie that we sign, by the site's `tls.resumption.secret_file` where it has one, else by a secret of the process",
+                    "balance = { sticky = \"cookie\" }",
+                ),
             ),
         ],
     },

@@ -326,6 +326,7 @@ fn plan(tree: Table, environment: &[(String, String)], report: &mut Report) -> P
         sites: sites.into_iter().map(|site| site.plan).collect(),
         upstreams: upstreams.into_iter().map(|upstream| upstream.plan).collect(),
     }
+    .with_protocols()
 }
 
 impl fmt::Display for Problem {

@@ -6,7 +6,7 @@ use super::{
     tree::{Kind, Table, Value},
     values::{self, Word, duration},
 };
-use crate::plan::{AccessLog, Address, AdminPlan, LogFormat, LogLevel, LogPlan, MetricsPlan, ShutdownPlan};
+use crate::plan::{AccessLog, Address, AdminPlan, LogFormat, LogLevel, LogPlan, LogQuery, MetricsPlan, ShutdownPlan};
 
 /// More event loops than any machine has cores.
 const MOST_WORKERS: usize = 1024;
@@ -20,7 +20,17 @@ const LEVELS: &[(&str, Word<LogLevel>)] = &[
     ("warn", Word::Is(LogLevel::Warn)),
     ("error", Word::Is(LogLevel::Error)),
 ];
-const FORMATS: &[(&str, Word<LogFormat>)] = &[("text", Word::Is(LogFormat::Text)), ("json", Word::Is(LogFormat::Json))];
+const FORMATS: &[(&str, Word<LogFormat>)] = &[
+    ("text", Word::Is(LogFormat::Text)),
+    ("json", Word::Is(LogFormat::Json)),
+    ("common", Word::Is(LogFormat::Common)),
+    ("combined", Word::Is(LogFormat::Combined)),
+];
+const QUERIES: &[(&str, Word<LogQuery>)] = &[
+    ("keep", Word::Is(LogQuery::Keep)),
+    ("names", Word::Is(LogQuery::Names)),
+    ("drop", Word::Is(LogQuery::Drop)),
+];
 
 /// What concerns the process as a whole, and where its own sockets are written down.
 pub(super) struct Process {
@@ -104,8 +114,17 @@ fn log(root: &mut Reader<'_>) -> LogPlan {
         .value_or("format", text("text"), |value| values::word("format", FORMATS, value))
         .value;
     let access = log.value_or("access", text("-"), access).value;
+    // queries hold tokens, codes and signed links, and logs are read by more people than those are for
+    let query = log
+        .value_or("query", text("names"), |value| values::word("word", QUERIES, value))
+        .value;
     log.finish();
-    LogPlan { level, format, access }
+    LogPlan {
+        level,
+        format,
+        query,
+        access,
+    }
 }
 
 fn access(value: &Value) -> Result<AccessLog, Fault> {

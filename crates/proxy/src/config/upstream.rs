@@ -24,6 +24,8 @@ pub(super) struct Draft {
     pub(super) plan: UpstreamPlan,
     /// The keys that say something of requests.
     pub(super) of_requests: Vec<(&'static str, Origin)>,
+    /// Where `send_proxy` stands.
+    pub(super) send_proxy: Option<Origin>,
 }
 
 /// Reads every upstream.
@@ -79,6 +81,7 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
         upstream.explain("retries", others.to_string(), Origin::Default);
     }
     upstream.finish();
+    let send_proxy = opening.as_ref().map(|found| found.origin.clone());
     let plan = UpstreamPlan {
         name: name.value.clone(),
         servers,
@@ -94,6 +97,7 @@ fn read(root: &mut Reader<'_>, table: Table, name: Found<String>) -> Draft {
         name,
         plan,
         of_requests: http.standing,
+        send_proxy,
     }
 }
 

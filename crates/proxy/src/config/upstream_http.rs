@@ -6,8 +6,8 @@ use super::{
     tree::Value,
     values::{self, Word, time_limit},
 };
-use crate::plan::{HostPlan, UpstreamHttp, UpstreamHttpPlan};
-use std::time::Duration;
+use crate::plan::{HostPlan, Plan, ServicePlan, UpstreamHttp, UpstreamHttpPlan};
+use std::{collections::HashSet, time::Duration};
 
 const VERSIONS: &[(&str, Word<UpstreamHttp>)] = &[
     ("auto", Word::Is(UpstreamHttp::Auto)),
@@ -85,5 +85,32 @@ fn host(value: &Value) -> Result<HostPlan, Fault> {
         _ => Err(value
             .fault(format!("{value} is no host"))
             .hint("\"pass\" (what the client asked for), \"upstream\" (the server's address) or a name")),
+    }
+}
+
+impl Plan {
+    /// What upstreams' TLS offers to speak follows from `http`; bytes of tcp sites are of no protocol that we know.
+    pub(super) fn with_protocols(mut self) -> Plan {
+        let led_to = |mode: fn(&ServicePlan) -> bool| -> HashSet<usize> {
+            let sites = self.sites.iter().filter(|site| mode(&site.service));
+            sites.flat_map(|site| site.service.upstreams()).collect()
+        };
+        let requests = led_to(|service| matches!(service, ServicePlan::Http(_)));
+        let bytes = led_to(|service| matches!(service, ServicePlan::Tcp(_)));
+        for at in requests.difference(&bytes) {
+            let Some(upstream) = self.upstreams.get_mut(*at) else {
+                continue;
+            };
+            let protocols: &[&str] = match upstream.http.http {
+                UpstreamHttp::Auto => &["h2", "http/1.1"],
+                UpstreamHttp::Http1 => &["http/1.1"],
+                UpstreamHttp::Http2 => &["h2"],
+                UpstreamHttp::H2c => &[],
+            };
+            if let Some(tls) = &mut upstream.tls {
+                tls.alpn = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+            }
+        }
+        self
     }
 }

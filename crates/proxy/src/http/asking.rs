@@ -2,25 +2,24 @@
 use super::{
     answer::{self, Answer, Visited},
     forwarded::Told,
-    pool::Lease,
+    origin::Head,
     record::{Asked as Typed, Origin as RecordOrigin, RequestId, RequestRecord},
     reply::Reply,
     routes::Route,
     service::Service,
+    sticky::Sticky,
     visit::Visit,
 };
 use crate::{
-    core::Core,
     failure::{Failure, Stage},
     plan::{Balance, HashOn},
-    upstream::{Key, Upstream},
+    upstream::{Key, Server, Upstream},
 };
 use portcullis_tls::failure::Fault;
 use portcullis_wire::http1::{
     self, Asked, Bad, Field, Framing, Hop, MAX_FIELDS, NO_FIELD, RequestHead, ResponseHead, Target, Version,
 };
-use std::{net::IpAddr, rc::Rc, sync::Arc};
-use tokio::time::Instant;
+use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc};
 
 /// A request's head, as far as it came.
 pub(crate) enum Understood {
@@ -59,14 +58,20 @@ pub(crate) struct Forward {
     pub(crate) upstream: Arc<Upstream>,
     /// What chooses its server, where that is not the address.
     pub(crate) key: Option<Box<[u8]>>,
+    /// What holds its client to a server.
+    pub(crate) sticky: Option<Sticky>,
+    /// What its answer says of that, where the client did not know it.
+    pub(crate) set_cookie: RefCell<Option<String>>,
     pub(crate) client: Option<IpAddr>,
-    /// Its head for a server that speaks HTTP/1.1.
+    /// Its head as HTTP/1.1 has it; HTTP/2 makes its own of that.
     pub(crate) head: Vec<u8>,
     /// Where the server's own host is put into the head.
     pub(crate) host_ends: Option<usize>,
     /// What the client would rather read, for errors.
     pub(crate) accept: Vec<u8>,
     pub(crate) asked: Asked,
+    /// The client takes trailers (`TE`).
+    pub(crate) takes_trailers: bool,
     /// Sent twice it does what it does once (RFC 9110 9.2.2).
     pub(crate) is_idempotent: bool,
 }
@@ -74,6 +79,8 @@ pub(crate) struct Forward {
 /// A request as every protocol has it.
 pub(crate) struct View<'a> {
     pub(crate) method: &'a str,
+    /// As logs call it: `HTTP/1.1`.
+    pub(crate) protocol: &'static str,
     /// As it was sent; `*` for the server itself.
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
@@ -127,7 +134,10 @@ impl Visit {
             site: label,
             requests,
         };
-        let record = RequestRecord::new(origin, view.method, || view.typed());
+        let record = RequestRecord::new(origin, view.method, || {
+            let fields = view.fields.iter().copied();
+            view.typed(self.told.client(fields, &self.http.trusted_proxies))
+        });
         let way = match known {
             Some(_) if self.redirect.is_some() => Way::Answer(self.to_https(view), None),
             Some(service) => service.decide(self, view, record.id),
@@ -160,6 +170,10 @@ impl<'a> View<'a> {
         };
         View {
             method: head.method,
+            protocol: match head.version {
+                Version::Http10 => "HTTP/1.0",
+                Version::Http11 => "HTTP/1.1",
+            },
             path,
             query,
             host: head.host,
@@ -171,7 +185,7 @@ impl<'a> View<'a> {
     }
 
     /// For the access line.
-    fn typed(&self) -> Typed {
+    fn typed(&self, client: Option<IpAddr>) -> Typed {
         let field = |name: &str| {
             let found = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
             found.map_or(&b""[..], |field| field.value).into()
@@ -181,6 +195,8 @@ impl<'a> View<'a> {
             None => self.path.into(),
         };
         Typed {
+            client,
+            protocol: self.protocol,
             method: self.method.into(),
             host: self.host.into(),
             path,
@@ -198,13 +214,20 @@ impl Forward {
 
     /// The fields of an interim answer, as they go to the client.
     pub(crate) fn interim_fields(&self, head: &ResponseHead<'_>, put: impl FnMut(&str, &[u8])) {
-        self.answer_fields(head, put);
+        self.fields(head, put);
+    }
+
+    fn fields(&self, head: &ResponseHead<'_>, put: impl FnMut(&str, &[u8])) {
+        let fields = head.fields.iter().copied();
+        self.route.rules.response((fields, &head.hop), &self.told, put);
     }
 
     /// The fields of an answer, as they go to the client; its length too, where the body has one.
     pub(crate) fn answer_fields(&self, head: &ResponseHead<'_>, mut put: impl FnMut(&str, &[u8])) {
-        let fields = head.fields.iter().copied();
-        self.route.rules.response((fields, &head.hop), &self.told, &mut put);
+        self.fields(head, &mut put);
+        if let Some(line) = &*self.set_cookie.borrow() {
+            put("set-cookie", line.as_bytes());
+        }
         if !matches!(head.framing, Framing::Chunked(_) | Framing::UntilClose) {
             let is_length = |field: &&Field<'_>| field.name.eq_ignore_ascii_case("content-length");
             if let Some(length) = head.fields.iter().find(is_length) {
@@ -214,12 +237,16 @@ impl Forward {
     }
 
     /// The head for this server.
-    pub(crate) fn head_for(&mut self, server: &str) -> Vec<u8> {
-        let mut head = std::mem::take(&mut self.head);
+    pub(crate) fn head_for(&mut self, server: &str) -> Head {
+        let mut bytes = std::mem::take(&mut self.head);
         if let Some(at) = self.host_ends {
-            head.splice(at..at, server.bytes());
+            bytes.splice(at..at, server.bytes());
         }
-        head
+        Head {
+            bytes,
+            asked: self.asked,
+            takes_trailers: self.takes_trailers,
+        }
     }
 
     /// Takes a head back that was for this server.
@@ -235,50 +262,20 @@ impl Forward {
         self.service.error(status, &self.accept, id).into()
     }
 
-    fn key(&self) -> Key<'_> {
+    /// What its server is chosen by.
+    pub(crate) fn key(&self) -> Key<'_> {
         match (&self.upstream.plan.balance, &self.key, self.client) {
+            (Balance::StickyCookie, Some(key), _) => std::str::from_utf8(key).map_or(Key::Any, Key::Held),
             (_, Some(key), _) => Key::Bytes(key),
             (Balance::Hash(HashOn::Source), None, Some(client)) => Key::Source(client),
             _ => Key::Any,
         }
     }
 
-    /// A connection to a server that was not tried: one that rests, or a new one.
-    pub(crate) async fn lease(&self, core: &Core, tried: &mut Vec<usize>) -> Result<Lease, Failure> {
-        let upstream = &self.upstream;
-        let mut problem = None;
-        while let Some(pick) = upstream.pick_besides(self.key(), tried) {
-            let mut kept = None;
-            core.scratch(&mut |scratch| kept = core.pool.take(&pick.server, scratch));
-            if let Some(stream) = kept.filter(|stream| pick.server.is_current(stream)) {
-                return Ok(Lease {
-                    stream,
-                    pick,
-                    is_used: true,
-                    rest: upstream.plan.http.idle,
-                });
-            }
-            let deadline = Instant::now() + upstream.plan.connect_timeout;
-            match Box::pin(pick.server.connect(core, deadline, &[])).await {
-                Ok(stream) => {
-                    return Ok(Lease {
-                        stream,
-                        pick,
-                        is_used: false,
-                        rest: upstream.plan.http.idle,
-                    });
-                }
-                Err(failure) => problem = Some(failure),
-            }
-            tried.push(pick.server.place());
-        }
-        let nobody = || {
-            Failure::failed(
-                Stage::Connect,
-                Fault::Upstream,
-                "upstream has no server that was not tried",
-            )
-        };
-        Err(problem.unwrap_or_else(nobody))
+    /// Tells the client where it is from now on, unless it knows.
+    pub(crate) fn stick_to(&self, server: &Server) {
+        let is_known = self.key.as_deref() == Some(server.id.as_bytes());
+        let sticky = self.sticky.as_ref().filter(|_| !is_known);
+        *self.set_cookie.borrow_mut() = sticky.map(|sticky| sticky.line(server));
     }
 }

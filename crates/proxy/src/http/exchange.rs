@@ -13,7 +13,7 @@ use crate::{
     relay::SCRATCH,
 };
 use portcullis_tls::failure::Fault;
-use portcullis_wire::http1::{Bad, Framing, write};
+use portcullis_wire::http1::{Bad, Framing};
 use std::task::{Context, Poll};
 
 /// Bytes one direction may move before other connections of the core get their turn.
@@ -109,8 +109,8 @@ impl Upload {
         if !origin.is_clear() {
             return Ok(());
         }
-        let out = origin.next_piece();
-        while out.len() < PIECE && !self.framing.is_done() {
+        origin.next_piece();
+        while origin.gathered() < PIECE && !self.framing.is_done() {
             let bytes = client.inbox.bytes();
             let step = self.framing.step(bytes).map_err(malformed)?;
             if step.consumed == 0 {
@@ -119,9 +119,7 @@ impl Upload {
             let data = &bytes[step.data];
             self.count += data.len() as u64;
             if !data.is_empty() {
-                write::chunk_size(out, data.len());
-                out.extend_from_slice(data);
-                out.extend_from_slice(write::CRLF);
+                origin.gather(data);
             }
             client.inbox.consume(step.consumed);
         }
@@ -129,7 +127,7 @@ impl Upload {
             return Err(too_large());
         }
         if let Some(chunks) = self.framing.trailers() {
-            write::last_chunk(out, chunks.trailers());
+            origin.gather_end(chunks.trailers());
         }
         Ok(())
     }
@@ -196,9 +194,10 @@ impl<'a> Exchange<'a> {
             Flow::Over => return Poll::Ready(Ok(())),
             Flow::Waits(answer) => weightier(answer, upload),
         };
-        self.patience
-            .poll(cx, waits, self.moved)
-            .map(|late| Err(too_late(late)))
+        self.patience.poll(cx, waits, self.moved).map(|late| {
+            blame(late, &self.attempt.origin);
+            Err(too_late(late))
+        })
     }
 
     /// From the client to the server. Says for whom it waits; None when all of it went.
@@ -324,6 +323,14 @@ pub(super) fn too_large() -> Broken {
 
 fn left(what: &'static str) -> Broken {
     Broken::gone(Failure::failed(Stage::Request, Fault::Client, what))
+}
+
+/// A server that is silent on one stream may be lost to all of its connection.
+pub(super) fn blame(late: Wait, origin: &Origin) {
+    match late {
+        Wait::ServerTakes | Wait::ServerAnswers | Wait::ServerSends => origin.distrust(),
+        Wait::ClientSends | Wait::ClientTakes => {}
+    }
 }
 
 /// Who kept us waiting, and what that is called.

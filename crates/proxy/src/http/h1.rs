@@ -3,10 +3,10 @@ use super::{
     asking::{Asking, Forward, Understood, Way},
     client::Client,
     exchange::{Attempt, Broken, Exchange, Upload},
+    lease::Own,
     limits,
-    origin::Origin,
+    origin::{After as Left, Origin},
     passing::Passing,
-    pool::Lease,
     quiet::Resting,
     record::RequestRecord,
     reply::{Manner, Reply},
@@ -32,7 +32,7 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
         match next? {
             Next::Request(asking) => {
                 // on the heap, so that a connection between requests holds no room for one
-                let after = Box::pin(connection.request(*asking)).await;
+                let after = Box::pin(connection.request(asking)).await;
                 visit.bytes.set(connection.client.bytes);
                 match after? {
                     After::Next => {}
@@ -79,7 +79,7 @@ enum After {
 
 /// A request whose server goes on in another protocol.
 pub(crate) struct Switched {
-    pub(crate) up: Lease,
+    pub(crate) up: Own,
     /// What it said of it already.
     pub(crate) early: Vec<u8>,
     pub(crate) record: RequestRecord,
@@ -161,11 +161,11 @@ impl Connection<'_> {
         .await
     }
 
-    async fn request(&mut self, mut asking: Asking) -> Result<After, Failure> {
+    async fn request(&mut self, mut asking: Box<Asking>) -> Result<After, Failure> {
         self.client.inbox.consume(asking.length);
         asking.persists &= self.visit.is_wanted();
         match asking.way.take() {
-            Some(Way::Forward(forward)) => self.forward(asking, *forward).await,
+            Some(Way::Forward(forward)) => self.forward(asking, forward).await,
             Some(Way::Answer(reply, failure)) => {
                 asking.record.end(failure.map_or(Ok(()), Err));
                 self.answer(asking, &reply).await
@@ -175,7 +175,7 @@ impl Connection<'_> {
     }
 
     /// Asks servers until one answers, as far as that is safe.
-    async fn forward(&mut self, mut asking: Asking, mut forward: Forward) -> Result<After, Failure> {
+    async fn forward(&mut self, mut asking: Box<Asking>, mut forward: Box<Forward>) -> Result<After, Failure> {
         let core = &Rc::clone(self.visit).core;
         let (mut tried, mut repeats) = (Vec::new(), 0);
         let mut upload = Upload::new(
@@ -190,11 +190,11 @@ impl Connection<'_> {
                     return self.fail(asking, &forward, Broken { failure, status: 502 }).await;
                 }
             };
-            let server = lease.pick.server.clone();
+            let server = lease.terms().pick.server.clone();
             asking.record.sent_to(&forward.upstream.name, &server.name);
             let head = forward.head_for(&server.name);
             let attempt = Attempt {
-                origin: Origin::new(lease, head, forward.asked),
+                origin: Origin::new(lease, head),
                 passing: Passing::new(Vec::new(), asking.version, asking.persists),
                 upload,
             };
@@ -207,11 +207,11 @@ impl Connection<'_> {
                 Ok(()) => return self.conclude(asking, attempt).await,
                 Err(broken) if attempt.may_repeat(&forward, &broken) && repeats < forward.upstream.plan.repeats() => {
                     repeats += 1;
-                    if !attempt.origin.lease.is_used {
+                    if !attempt.origin.terms().is_used && !attempt.origin.is_refused() {
                         server.rest();
                         tried.push(server.place());
                     }
-                    forward.take_back(attempt.origin.out, &server.name);
+                    forward.take_back(attempt.origin.into_head(), &server.name);
                     upload = attempt.upload;
                 }
                 Err(broken) => {
@@ -229,19 +229,19 @@ impl Connection<'_> {
     }
 
     /// After an answer that went well.
-    async fn conclude(&mut self, mut asking: Asking, attempt: Attempt) -> Result<After, Failure> {
+    async fn conclude(&mut self, mut asking: Box<Asking>, attempt: Attempt) -> Result<After, Failure> {
         let Attempt {
-            mut origin,
+            origin,
             upload,
             passing,
         } = attempt;
-        if let Some(early) = origin.switched() {
-            let (up, record) = (origin.lease, asking.record);
-            return Ok(After::Switched(Box::new(Switched { up, early, record })));
-        }
-        if let Some(lease) = origin.reusable() {
-            let rest = lease.rest;
-            self.visit.core.pool.keep(lease, rest);
+        match origin.after() {
+            Left::Switched(up, early) => {
+                let record = asking.record;
+                return Ok(After::Switched(Box::new(Switched { up, early, record })));
+            }
+            Left::Rests(own) => self.visit.core.pool.keep(own),
+            Left::Nothing => {}
         }
         asking.record.end(Ok(()));
         match passing.persists && upload.is_done() {
@@ -251,7 +251,7 @@ impl Connection<'_> {
     }
 
     /// Says that a request failed, unless its client did.
-    async fn fail(&mut self, mut asking: Asking, forward: &Forward, broken: Broken) -> Result<After, Failure> {
+    async fn fail(&mut self, mut asking: Box<Asking>, forward: &Forward, broken: Broken) -> Result<After, Failure> {
         let reply = forward.error(broken.status, asking.record.id);
         asking.record.end(Err(broken.failure.clone()));
         match broken.is_gone() {
@@ -261,7 +261,7 @@ impl Connection<'_> {
     }
 
     /// Hands over an answer of our own. What is left of the request is not waited for.
-    async fn answer(&mut self, mut asking: Asking, reply: &Reply) -> Result<After, Failure> {
+    async fn answer(&mut self, mut asking: Box<Asking>, reply: &Reply) -> Result<After, Failure> {
         skip(&mut asking.framing, &mut self.client);
         let persists = asking.persists && asking.framing.is_done();
         asking.record.status = reply.status;

@@ -117,7 +117,7 @@ async fn forward_to(
             Ok(lease) => lease,
             Err(failure) => return failed(&forward, Broken { failure, status: 502 }, record),
         };
-        let (server, is_used) = (lease.pick.server.clone(), lease.is_used);
+        let (server, is_used) = (lease.terms().pick.server.clone(), lease.terms().is_used);
         record.sent_to(&forward.upstream.name, &server.name);
         let head = forward.head_for(&server.name);
         let mut streamed = Streamed::new(visit, forward, (lease, head), upload);
@@ -125,7 +125,7 @@ async fn forward_to(
             Ok(head) => return flowing(head, streamed, record),
             Err(broken) if streamed.may_repeat(&broken) && repeats < streamed.forward.upstream.plan.repeats() => {
                 repeats += 1;
-                if !is_used {
+                if !is_used && !streamed.is_refused() {
                     server.rest();
                     tried.push(server.place());
                 }
@@ -195,6 +195,7 @@ fn view<'a>(
     }
     Ok(View {
         method: parts.method.as_str(),
+        protocol: "HTTP/2.0",
         path,
         query,
         host: host(parts)?,
@@ -248,7 +249,7 @@ fn framing(headers: &HeaderMap, body: &Incoming) -> Framing {
 fn ended(error: hyper::Error) -> Failure {
     let mut source = error.source();
     while let Some(inner) = source {
-        if let Some(h2io::Broken(failure)) = inner.downcast_ref() {
+        if let Some(h2io::Broken(failure, _)) = inner.downcast_ref() {
             return failure.clone();
         }
         source = inner.source();

@@ -79,10 +79,10 @@ impl Write for Io {
 
 /// hyper passes it on as the source of its own error, from where it is taken out again.
 fn broken(failure: Failure) -> io::Error {
-    io::Error::other(Broken(failure))
+    io::Error::other(Broken(failure, None))
 }
 
-/// A failure on its way through hyper.
+/// A failure on its way through hyper, with why a server reset its stream: so does hyper then.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.error)]
-pub(super) struct Broken(pub(super) Failure);
+pub(super) struct Broken(pub(super) Failure, #[source] pub(super) Option<h2::Error>);

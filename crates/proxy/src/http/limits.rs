@@ -33,3 +33,10 @@ pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
 pub(crate) const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of an answer that wait for a client that does not read.
 pub(crate) const SEND_BUFFER: usize = 64 * 1024;
+/// Requests that a connection to a server carries at once: what most servers allow at least, and more than one core keeps
+/// busy; the next go over another.
+pub(crate) const SERVER_STREAMS: usize = 100;
+/// Bytes of an answer over HTTP/2 that may come before its client takes them: so much at 10 ms is 100 Mbit/s.
+pub(crate) const SERVER_STREAM_WINDOW: u32 = 128 * 1024;
+/// Reads of a connection to a server of HTTP/2: four of its largest usual frames.
+pub(crate) const SERVER_READ: usize = 64 * 1024;

@@ -1,20 +1,19 @@
-//! The server's side of one request: what is sent to it, and its answer as it comes, whatever protocol the client
+//! The server's side of one request: what is sent to it, and its answer as it comes, whatever protocol either side
 //! speaks.
-use super::pool::Lease;
-use crate::{
-    failure::{Failure, Stage},
-    relay::SCRATCH,
-};
-use portcullis_tls::failure::Fault;
-use portcullis_wire::http1::{self, Asked, Bad, Framing, MAX_FIELDS, NO_FIELD, ResponseHead};
-use std::{
-    io::IoSlice,
-    task::{Context, Poll, ready},
-};
+mod http1;
+mod http2;
 
-/// Reads begin with so much and double while they come back full: what waits when a client stops taking stays in
-/// proportion to the traffic.
-const FIRST_WINDOW: usize = 16 * 1024;
+use super::{
+    lease::{Lease, Own, Terms},
+    rules::passes_in_trailers,
+};
+use crate::failure::Failure;
+use http1::Http1;
+use http2::Http2;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use portcullis_wire::http1::{Asked, Field, ResponseHead, write};
+use std::task::{Context, Poll};
+
 /// Interim answers before the one that counts; nobody needs more than a 100 and some 103.
 const MAX_INTERIM: u8 = 16;
 
@@ -26,104 +25,119 @@ pub(crate) trait Sink {
     fn head(&mut self, head: &ResponseHead<'_>);
     /// A piece of its body.
     fn data(&mut self, bytes: &[u8]);
-    /// Its end; trailers stand in its framing.
-    fn end(&mut self, framing: &Framing);
+    /// Its end, and the trailers behind it.
+    fn end<'t>(&mut self, trailers: impl Iterator<Item = Field<'t>>);
+}
+
+/// What follows an answer on its connection.
+pub(crate) enum After {
+    /// It may carry another request.
+    Rests(Own),
+    /// It goes on in another protocol, of which this came already.
+    Switched(Own, Vec<u8>),
+    /// It is closed, or others' too.
+    Nothing,
+}
+
+/// A request's head as it is sent.
+pub(crate) struct Head {
+    /// As HTTP/1.1 has it: HTTP/2 is made of the same, so that both say the same.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) asked: Asked,
+    /// The client takes trailers: HTTP/2 passes that on.
+    pub(crate) takes_trailers: bool,
 }
 
 /// A request under way to a server.
-pub(crate) struct Origin {
-    pub(crate) lease: Lease,
-    /// The request's head, and what else must go before the body's next piece.
-    pub(crate) out: Vec<u8>,
-    sent: usize,
-    /// It takes no more of the request; its answer may still come.
-    is_deaf: bool,
-    asked: Asked,
-    answer: Answer,
-    window: usize,
-}
-
-enum Answer {
-    /// Its head has not come whole: this much of it has, after so many interim ones.
-    Awaited {
-        partial: Vec<u8>,
-        interim: u8,
-    },
-    Flowing {
-        framing: Framing,
-        persists: bool,
-    },
-    /// The server's connection may carry another request.
-    Over {
-        persists: bool,
-    },
-    /// From here on it is another protocol; this came of it already.
-    Switched(Vec<u8>),
+pub(crate) enum Origin {
+    Http1(Http1),
+    Http2(Box<Http2>),
 }
 
 impl Origin {
-    pub(crate) fn new(lease: Lease, head: Vec<u8>, asked: Asked) -> Origin {
-        Origin {
-            lease,
-            out: head,
-            sent: 0,
-            is_deaf: false,
-            asked,
-            answer: Answer::Awaited {
-                partial: Vec::new(),
-                interim: 0,
-            },
-            window: FIRST_WINDOW,
+    pub(crate) fn new(lease: Lease, head: Head) -> Origin {
+        match lease {
+            Lease::Own(own) => Origin::Http1(Http1::new(own, head)),
+            Lease::Shared(seat) => Origin::Http2(Box::new(Http2::new(seat, head))),
+        }
+    }
+
+    /// The server that it was sent to.
+    pub(crate) fn terms(&self) -> &Terms {
+        match self {
+            Origin::Http1(one) => &one.own.terms,
+            Origin::Http2(two) => &two.seat.terms,
         }
     }
 
     /// Writes what waits and then of `body` what fits; says how much of it was taken. `Ready(0)` with a body that is
     /// not empty cannot be: then it is `Pending`.
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>, body: &[u8]) -> Poll<usize> {
-        while !self.is_deaf {
-            let waiting = &self.out[self.sent..];
-            if waiting.is_empty() && body.is_empty() {
-                let flushed = ready!(self.lease.stream.poll_flush(cx));
-                self.is_deaf = flushed.is_err();
-                return Poll::Ready(0);
-            }
-            let pieces = [IoSlice::new(waiting), IoSlice::new(body)];
-            let written = match (waiting.is_empty(), body.is_empty()) {
-                (true, _) => self.lease.stream.poll_write(cx, body),
-                (_, true) => self.lease.stream.poll_write(cx, waiting),
-                _ => self.lease.stream.poll_write_vectored(cx, &pieces),
-            };
-            match ready!(written) {
-                Ok(written) => {
-                    let own = written.min(waiting.len());
-                    self.sent += own;
-                    if written > own {
-                        return Poll::Ready(written - own);
-                    }
-                }
-                // it may have answered before it closed: the answer tells, or its absence does
-                Err(_) => self.is_deaf = true,
-            }
+        match self {
+            Origin::Http1(one) => one.poll_send(cx, body),
+            Origin::Http2(two) => two.poll_send(cx, body),
         }
-        // nobody listens: the rest is for nobody
-        Poll::Ready(body.len())
     }
 
-    /// What waits before the body was written; more may be put into `out`.
+    /// What waits before the body was written; more may be put behind it.
     pub(crate) fn is_clear(&self) -> bool {
-        self.is_deaf || self.sent == self.out.len()
+        match self {
+            Origin::Http1(one) => one.is_clear(),
+            Origin::Http2(two) => two.is_clear(),
+        }
     }
 
-    /// Not a byte of the request was taken.
+    /// The server did nothing with the request: not a byte of it was taken, or it said so.
     pub(crate) fn is_unsent(&self) -> bool {
-        self.sent == 0
+        match self {
+            Origin::Http1(one) => one.is_unsent(),
+            Origin::Http2(two) => two.is_unsent(),
+        }
     }
 
-    /// Forgets what was written, to make room for the next piece. The request cannot be repeated any more.
-    pub(crate) fn next_piece(&mut self) -> &mut Vec<u8> {
-        self.out.clear();
-        self.sent = 0;
-        &mut self.out
+    /// The server said that it did nothing, or its connection is about to end: that says nothing against it.
+    pub(crate) fn is_refused(&self) -> bool {
+        match self {
+            Origin::Http1(_) => false,
+            Origin::Http2(two) => two.is_refused(),
+        }
+    }
+
+    /// Forgets what was written, to make room for the next piece of a body whose length nobody told. The request cannot
+    /// be repeated any more.
+    pub(crate) fn next_piece(&mut self) {
+        let (out, sent) = self.out();
+        out.clear();
+        *sent = 0;
+    }
+
+    /// How much of that piece is there.
+    pub(crate) fn gathered(&self) -> usize {
+        match self {
+            Origin::Http1(one) => one.out.len(),
+            Origin::Http2(two) => two.out.len(),
+        }
+    }
+
+    /// Puts more of the body behind that piece.
+    pub(crate) fn gather(&mut self, data: &[u8]) {
+        match self {
+            Origin::Http1(one) => {
+                write::chunk_size(&mut one.out, data.len());
+                one.out.extend_from_slice(data);
+                one.out.extend_from_slice(write::CRLF);
+            }
+            Origin::Http2(two) => two.out.extend_from_slice(data),
+        }
+    }
+
+    /// Puts the end of the body behind it, with what trailers may pass.
+    pub(crate) fn gather_end<'t>(&mut self, trailers: impl Iterator<Item = Field<'t>>) {
+        let trailers = trailers.filter(|field| passes_in_trailers(field.name));
+        match self {
+            Origin::Http1(one) => write::last_chunk(&mut one.out, trailers),
+            Origin::Http2(two) => two.end(mapped(trailers)),
+        }
     }
 
     /// Reads once and passes on what came. `Ready` after each read.
@@ -133,169 +147,91 @@ impl Origin {
         scratch: &mut [u8],
         sink: &mut impl Sink,
     ) -> Poll<Result<usize, Failure>> {
-        let window = self.window.min(scratch.len());
-        let read = ready!(self.lease.stream.poll_read(cx, &mut scratch[..window]));
-        let read = read.map_err(|e| Failure::io(Stage::Request, Fault::Upstream, &e))?;
-        self.resize(read);
-        match read {
-            0 => self.ended(sink)?,
-            read => self.take(&scratch[..read], sink)?,
+        match self {
+            Origin::Http1(one) => one.poll_answer(cx, scratch, sink),
+            Origin::Http2(two) => two.poll_answer(cx, sink),
         }
-        Poll::Ready(Ok(read))
     }
 
     /// The answer has begun: from here on the client cannot be told another.
     pub(crate) fn has_answered(&self) -> bool {
-        !matches!(self.answer, Answer::Awaited { .. })
+        match self {
+            Origin::Http1(one) => one.has_answered(),
+            Origin::Http2(two) => two.has_answered(),
+        }
     }
 
-    /// Not a byte of an answer came.
+    /// Nothing of an answer came.
     pub(crate) fn is_silent(&self) -> bool {
-        matches!(&self.answer, Answer::Awaited { partial, interim: 0 } if partial.is_empty())
+        match self {
+            Origin::Http1(one) => one.is_silent(),
+            Origin::Http2(two) => two.is_silent(),
+        }
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        matches!(self.answer, Answer::Over { .. } | Answer::Switched(_))
-    }
-
-    /// What of another protocol came behind the answer that switched to it.
-    pub(crate) fn switched(&mut self) -> Option<Vec<u8>> {
-        match &mut self.answer {
-            Answer::Switched(early) => Some(std::mem::take(early)),
-            _ => None,
+        match self {
+            Origin::Http1(one) => one.is_over(),
+            Origin::Http2(two) => two.is_over(),
         }
     }
 
-    /// The server's connection, if it may carry another request.
-    pub(crate) fn reusable(self) -> Option<Lease> {
-        let persists = matches!(self.answer, Answer::Over { persists: true });
-        (persists && !self.is_deaf && self.sent == self.out.len()).then_some(self.lease)
-    }
-
-    fn take(&mut self, bytes: &[u8], sink: &mut impl Sink) -> Result<(), Failure> {
-        match &mut self.answer {
-            Answer::Awaited { partial, .. } if partial.is_empty() => self.take_heads(bytes, sink),
-            Answer::Awaited { partial, .. } => {
-                partial.extend_from_slice(bytes);
-                let whole = std::mem::take(partial);
-                self.take_heads(&whole, sink)
-            }
-            Answer::Flowing { .. } => self.take_body(bytes, sink),
-            // what nobody asked for
-            Answer::Over { persists } => {
-                *persists = false;
-                Ok(())
-            }
-            Answer::Switched(early) => {
-                early.extend_from_slice(bytes);
-                Ok(())
-            }
+    /// Why the server reset the stream, where it did.
+    pub(crate) fn reset(&self) -> Option<h2::Reason> {
+        match self {
+            Origin::Http1(_) => None,
+            Origin::Http2(two) => two.reset(),
         }
     }
 
-    fn take_heads(&mut self, mut bytes: &[u8], sink: &mut impl Sink) -> Result<(), Failure> {
-        loop {
-            let mut fields = [NO_FIELD; MAX_FIELDS];
-            let Some(head) = http1::response(bytes, &mut fields, self.asked).map_err(bad)? else {
-                self.keep(bytes);
-                return Ok(());
-            };
-            let rest = &bytes[head.length..];
-            match head.status {
-                101 => {
-                    sink.head(&head);
-                    self.answer = Answer::Switched(rest.to_vec());
-                    return Ok(());
-                }
-                ..200 => {
-                    self.count_interim()?;
-                    sink.interim(&head);
-                }
-                _ => {
-                    sink.head(&head);
-                    let (framing, persists) = (head.framing.clone(), head.persists);
-                    self.answer = Answer::Flowing { framing, persists };
-                    return self.take_body(rest, sink);
-                }
-            }
-            bytes = rest;
-            if bytes.is_empty() {
-                return Ok(());
-            }
+    /// It took too long: nobody else is sent over its connection.
+    pub(crate) fn distrust(&self) {
+        if let Origin::Http2(two) = self {
+            two.seat.distrust();
         }
     }
 
-    fn count_interim(&mut self) -> Result<(), Failure> {
-        if let Answer::Awaited { interim, .. } = &mut self.answer {
-            *interim += 1;
-            if *interim > MAX_INTERIM {
-                return Err(wrong("too many interim answers"));
-            }
-        }
-        Ok(())
-    }
-
-    /// The codec bounds what a head may come to.
-    fn keep(&mut self, bytes: &[u8]) {
-        if let Answer::Awaited { partial, .. } = &mut self.answer {
-            *partial = bytes.to_vec();
+    /// What becomes of the server's connection after the answer.
+    pub(crate) fn after(self) -> After {
+        match self {
+            Origin::Http1(one) => one.after(),
+            Origin::Http2(_) => After::Nothing,
         }
     }
 
-    fn take_body(&mut self, mut bytes: &[u8], sink: &mut impl Sink) -> Result<(), Failure> {
-        let Answer::Flowing { framing, persists } = &mut self.answer else {
-            return Ok(());
-        };
-        while !framing.is_done() && !bytes.is_empty() {
-            let step = framing.step(bytes).map_err(bad)?;
-            if !step.data.is_empty() {
-                sink.data(&bytes[step.data]);
-            }
-            bytes = &bytes[step.consumed..];
-        }
-        if framing.is_done() {
-            // what follows the end was not asked for: such a server is not asked again
-            let persists = *persists && bytes.is_empty();
-            sink.end(framing);
-            self.answer = Answer::Over { persists };
-        }
-        Ok(())
-    }
-
-    /// The server closed.
-    fn ended(&mut self, sink: &mut impl Sink) -> Result<(), Failure> {
-        match &mut self.answer {
-            Answer::Awaited { .. } => Err(wrong("closed before it answered")),
-            Answer::Flowing { framing, .. } => {
-                framing
-                    .ended()
-                    .map_err(|_| wrong("closed in the middle of its answer"))?;
-                sink.end(framing);
-                self.answer = Answer::Over { persists: false };
-                Ok(())
-            }
-            Answer::Over { persists } => {
-                *persists = false;
-                Ok(())
-            }
-            Answer::Switched(_) => Ok(()),
+    /// The head as it was, for another try.
+    pub(crate) fn into_head(self) -> Vec<u8> {
+        match self {
+            Origin::Http1(one) => one.out,
+            Origin::Http2(two) => two.into_head(),
         }
     }
 
-    fn resize(&mut self, read: usize) {
-        if read == self.window {
-            self.window = (self.window * 2).min(SCRATCH);
-        } else if read < self.window / 8 {
-            self.window = (self.window / 2).max(FIRST_WINDOW);
+    fn out(&mut self) -> (&mut Vec<u8>, &mut usize) {
+        match self {
+            Origin::Http1(one) => (&mut one.out, &mut one.sent),
+            Origin::Http2(two) => (&mut two.out, &mut two.sent),
         }
     }
 }
 
-/// What the server said is not HTTP/1.1, or not only.
-fn bad(bad: Bad) -> Failure {
-    Failure::failed(Stage::Request, Fault::Upstream, format!("its answer: {bad}"))
+/// Fields as the libraries have them; names become lower case.
+pub(super) fn mapped<'f>(fields: impl Iterator<Item = Field<'f>>) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        // both were checked by the codec, which allows less
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(field.value)) {
+            map.append(name, value);
+        }
+    }
+    map
 }
 
-fn wrong(what: &'static str) -> Failure {
-    Failure::failed(Stage::Request, Fault::Upstream, what)
+/// The other way round.
+pub(super) fn fields(map: &HeaderMap) -> impl Iterator<Item = Field<'_>> {
+    map.iter().map(|(name, value)| Field {
+        name: name.as_str(),
+        value: value.as_bytes(),
+    })
 }

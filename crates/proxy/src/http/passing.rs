@@ -1,6 +1,6 @@
 //! An answer on its way to a client that speaks HTTP/1.1 or 1.0.
 use super::{asking::Forward, client::Client, origin::Sink, reply::Manner};
-use portcullis_wire::http1::{Framing, ResponseHead, Version, write};
+use portcullis_wire::http1::{Field, Framing, ResponseHead, Version, write};
 use std::io::IoSlice;
 
 /// How an answer is passed on, and how far it is.
@@ -99,6 +99,9 @@ impl Sink for ToClient<'_> {
             self.passing.persists &= !is_open || self.passing.is_chunked;
             if self.passing.is_chunked {
                 write::field(&mut self.passing.line, "transfer-encoding", b"chunked");
+            } else if head.framing == Framing::Length(0) && !has_length(head) {
+                // HTTP/2 may leave it out
+                write::field(&mut self.passing.line, "content-length", b"0");
             }
             let manner = Manner::of(self.passing.persists, self.passing.version);
             manner.write(&mut self.passing.line);
@@ -121,10 +124,14 @@ impl Sink for ToClient<'_> {
         }
     }
 
-    fn end(&mut self, framing: &Framing) {
+    fn end<'t>(&mut self, trailers: impl Iterator<Item = Field<'t>>) {
         if self.passing.is_chunked {
-            let trailers = framing.trailers().into_iter().flat_map(|chunks| chunks.trailers());
             write::last_chunk(&mut self.passing.line, trailers);
         }
     }
+}
+
+fn has_length(head: &ResponseHead<'_>) -> bool {
+    let mut fields = head.fields.iter();
+    fields.any(|field| field.name.eq_ignore_ascii_case("content-length"))
 }

@@ -1,5 +1,6 @@
 //! Idle connections to servers, kept by the core that made them, the last one used first.
-use crate::upstream::{Pick, Server, Stream};
+use super::{lease::Own, multiplex::Lanes};
+use crate::upstream::{Server, Stream};
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -15,22 +16,13 @@ const KEPT: usize = 128;
 /// How often those that rested too long are looked for.
 pub(crate) const SWEEP: Duration = Duration::from_secs(5);
 
-/// A connection to a server, in use.
-pub(crate) struct Lease {
-    pub(crate) stream: Stream,
-    /// The server counts as busy as long as this lives.
-    pub(crate) pick: Pick,
-    /// It carried a request before.
-    pub(crate) is_used: bool,
-    /// How long it may rest; None: for ever.
-    pub(crate) rest: Option<Duration>,
-}
-
 /// A core's idle connections.
 #[derive(Default)]
 pub(crate) struct Pool {
     /// By server; the place of the server in memory is its key, and its connections keep it there.
     idle: RefCell<HashMap<usize, Vec<Resting>>>,
+    /// Those that many requests share.
+    pub(crate) lanes: Lanes,
 }
 
 struct Resting {
@@ -56,15 +48,16 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection for the next request, for so long.
-    pub(crate) fn keep(&self, lease: Lease, rest: Option<Duration>) {
+    /// Keeps a connection for the next request.
+    pub(crate) fn keep(&self, own: Own) {
+        let Own { stream, terms } = own;
         let mut idle = self.idle.borrow_mut();
-        let resting = idle.entry(key(&lease.pick.server)).or_default();
+        let resting = idle.entry(key(&terms.pick.server)).or_default();
         if resting.len() < KEPT {
             resting.push(Resting {
-                stream: lease.stream,
-                _server: lease.pick.server.clone(),
-                until: rest.map(|rest| Instant::now() + rest),
+                stream,
+                _server: terms.pick.server.clone(),
+                until: terms.rest.map(|rest| Instant::now() + rest),
             });
         }
     }
@@ -83,6 +76,7 @@ impl Pool {
         loop {
             tokio::time::sleep(SWEEP).await;
             self.sweep();
+            self.lanes.sweep();
         }
     }
 }
@@ -93,7 +87,8 @@ impl Resting {
     }
 }
 
-fn key(server: &Arc<Server>) -> usize {
+/// A server's place in memory.
+pub(super) fn key(server: &Arc<Server>) -> usize {
     Arc::as_ptr(server).addr()
 }
 

@@ -4,7 +4,7 @@ use crate::{
     clock,
     failure::{Failure, Outcome, Stage},
     metrics::{Label, Requests},
-    plan::LogFormat,
+    plan::{LogFormat, LogQuery},
     record::{Books, text_line},
 };
 use portcullis_tls::failure::Fault;
@@ -12,6 +12,7 @@ use portcullis_wire::Escaped;
 use serde::Serialize;
 use std::{
     fmt,
+    net::IpAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
 };
@@ -25,6 +26,9 @@ impl fmt::Display for RequestId {
         write!(f, "{:016x}", self.0)
     }
 }
+
+/// What nginx calls a request whose client left before its answer.
+const LEFT: u16 = 499;
 
 /// What is known of one request.
 pub(crate) struct RequestRecord {
@@ -48,11 +52,54 @@ pub(crate) struct RequestRecord {
 
 /// What a client typed, for the line.
 pub(crate) struct Asked {
+    /// Its address; None: it came through a Unix socket.
+    pub(crate) client: Option<IpAddr>,
+    pub(crate) protocol: &'static str,
     pub(crate) method: Box<str>,
     pub(crate) host: Box<str>,
     pub(crate) path: Box<str>,
     pub(crate) user_agent: Box<[u8]>,
     pub(crate) referer: Box<[u8]>,
+}
+
+impl Asked {
+    /// Without what the log must not tell of queries.
+    fn without_secrets(self, query: LogQuery) -> Asked {
+        if query == LogQuery::Keep {
+            return self;
+        }
+        let path = redacted(self.path.as_bytes(), query);
+        Asked {
+            path: String::from_utf8_lossy(&path).into(),
+            referer: redacted(&self.referer, query).into(),
+            ..self
+        }
+    }
+}
+
+/// A target or address whose query has no values any more, or is gone.
+fn redacted(text: &[u8], query: LogQuery) -> Vec<u8> {
+    let Some(mark) = text.iter().position(|byte| *byte == b'?') else {
+        return text.to_vec();
+    };
+    let (mut shown, rest) = (text[..mark].to_vec(), &text[mark + 1..]);
+    if query == LogQuery::Drop {
+        return shown;
+    }
+    shown.push(b'?');
+    for (place, parameter) in rest.split(|byte| *byte == b'&').enumerate() {
+        if place > 0 {
+            shown.push(b'&');
+        }
+        // what has no name may be a value by itself
+        if let Some(equals) = parameter.iter().position(|byte| *byte == b'=') {
+            shown.extend_from_slice(&parameter[..=equals]);
+        }
+        if !parameter.is_empty() {
+            shown.push(b'*');
+        }
+    }
+    shown
 }
 
 /// Of whom a request is.
@@ -82,7 +129,7 @@ impl RequestRecord {
             site: origin.site.clone(),
             requests: origin.requests.clone(),
             method: known(method),
-            asked: line.map(|_| Box::new(asked())),
+            asked: line.map(|_| Box::new(asked().without_secrets(origin.books.log.query()))),
             status: 0,
             upstream_status: 0,
             bytes_in: 0,
@@ -111,6 +158,34 @@ impl RequestRecord {
             };
             self.end(Err(Failure::failed(Stage::Request, fault, error)));
         }
+    }
+
+    /// `%h - - %t "%r" %>s %b` of Apache, whose readers want a number for each status.
+    fn common(&self, asked: &Asked) -> String {
+        let host = asked
+            .client
+            .map_or_else(|| "-".to_owned(), |client| client.to_canonical().to_string());
+        let time = clock::log_time(self.began.elapsed());
+        let status = match self.status {
+            0 => LEFT,
+            status => status,
+        };
+        let bytes = match self.bytes_out {
+            0 => "-".to_owned(),
+            bytes => bytes.to_string(),
+        };
+        let [method, path] = [&asked.method, &asked.path].map(|text| Escaped(text.as_bytes()));
+        let protocol = asked.protocol;
+        format!("{host} - - [{time}] \"{method} {path} {protocol}\" {status} {bytes}")
+    }
+
+    /// The same, and where it came from, and with what.
+    fn combined(&self, asked: &Asked) -> String {
+        let [referer, agent] = [&asked.referer, &asked.user_agent].map(|text| match text.is_empty() {
+            true => "-".to_owned(),
+            false => Escaped(text).to_string(),
+        });
+        format!("{} \"{referer}\" \"{agent}\"\n", self.common(asked))
     }
 
     fn line(&self) -> Line<'_> {
@@ -150,9 +225,18 @@ impl Drop for RequestRecord {
     fn drop(&mut self) {
         self.settle();
         self.requests.count(self.method, self.status, self.began.elapsed());
-        if let Some(format) = self.books.log.access_format().filter(|_| self.asked.is_some()) {
-            self.books.log.access(self.line().render(format));
-        }
+        let (Some(format), Some(asked)) = (self.books.log.access_format(), &self.asked) else {
+            return;
+        };
+        self.books.log.access(match format {
+            LogFormat::Json => self.line().json(),
+            LogFormat::Text => {
+                let line = self.line();
+                text_line(&line, &line.ts, line.event)
+            }
+            LogFormat::Common => self.common(asked) + "\n",
+            LogFormat::Combined => self.combined(asked),
+        });
     }
 }
 
@@ -191,14 +275,30 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn render(&self, format: LogFormat) -> String {
-        match format {
-            LogFormat::Json => {
-                let mut line = serde_json::to_string(self).expect("a struct of strings and numbers is JSON");
-                line.push('\n');
-                line
-            }
-            LogFormat::Text => text_line(self, &self.ts, self.event),
+    fn json(&self) -> String {
+        let mut line = serde_json::to_string(self).expect("a struct of strings and numbers is JSON");
+        line.push('\n');
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_tell_what_the_log_may_hold() {
+        let table = [
+            ("/a", "/a", "/a"),
+            ("/a?", "/a?", "/a"),
+            ("/a?token=s3cret&next=/b?c=d", "/a?token=*&next=*", "/a"),
+            ("/a?s3cret", "/a?*", "/a"),
+            ("/a?x=&&y", "/a?x=*&&*", "/a"),
+            ("https://h/p?sig=1;exp=2#x", "https://h/p?sig=*", "https://h/p"),
+        ];
+        for (text, names, nothing) in table {
+            let shown = |query| String::from_utf8(redacted(text.as_bytes(), query)).unwrap();
+            assert_eq!((&*shown(LogQuery::Names), &*shown(LogQuery::Drop)), (names, nothing));
         }
     }
 }

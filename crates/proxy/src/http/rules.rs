@@ -3,6 +3,7 @@
 use super::{
     forwarded::{self, Told},
     names::{Reserved, reserved},
+    sticky::without_ours,
 };
 use crate::plan::{EditsPlan, HeadersPlan};
 use portcullis_wire::http1::{Field, Hop, is_hop_by_hop, is_same_to_a_gateway};
@@ -78,8 +79,8 @@ impl Rules {
         }
         match cookies {
             Cookies::None => {}
-            Cookies::One(field) => sink(field.name, field.value),
-            Cookies::Several => sink("cookie", text),
+            Cookies::One(field) => put_cookies((field.name, field.value), &mut sink),
+            Cookies::Several => put_cookies(("cookie", text), &mut sink),
         }
         told.write(request, text, |name, value| {
             if !self.request.replaces(name) {
@@ -153,6 +154,15 @@ pub(crate) fn passes_in_trailers(name: &str) -> bool {
         "trailer",
     ];
     reserved(name).is_none() && !NEVER.iter().any(|never| name.eq_ignore_ascii_case(never))
+}
+
+/// Without ours; nothing where nothing is left.
+fn put_cookies((name, line): (&str, &[u8]), sink: &mut impl FnMut(&str, &[u8])) {
+    let mut kept = Vec::new();
+    let left = without_ours(line, &mut kept);
+    if !left.is_empty() || line.is_empty() {
+        sink(name, left);
+    }
 }
 
 fn passes_down(name: &str) -> bool {

@@ -8,6 +8,7 @@ use super::{
     reply::Reply,
     route::Asked as Sought,
     routes::{Route, Routes},
+    sticky::Sticky,
     visit::Visit,
 };
 use crate::{
@@ -20,20 +21,25 @@ use portcullis_tls::{
     failure::Fault,
     negotiated::{Authentication, ClientAuthentication},
     policy::{Policy, RuleName, Stance},
+    tickets::Signer,
 };
 use portcullis_wire::http1::{Asked, Field, Framing, write};
-use std::{borrow::Cow, collections::HashMap, net::IpAddr, sync::Arc, time::Instant};
+use std::{borrow::Cow, cell::RefCell, collections::HashMap, net::IpAddr, sync::Arc, time::Instant};
 
 /// What an http site does.
 pub(crate) struct Service {
     /// The site's name.
     pub(crate) name: Label,
+    /// The same for metrics.
+    label: Label,
     pub(crate) requests: Arc<Requests>,
     /// What upstreams are told of a client's certificate.
     pub(crate) forward: ForwardPlan,
     routes: Routes,
     /// Those that its routes lead to, by their place in the plan.
     upstreams: HashMap<usize, Arc<Upstream>>,
+    /// Signs the cookies that hold clients to servers.
+    signer: Option<Arc<Signer>>,
 }
 
 /// What a service is made of, besides its plan.
@@ -44,6 +50,7 @@ pub(crate) struct Ground<'a> {
     pub(crate) forward: ForwardPlan,
     pub(crate) pages: Pages,
     pub(crate) upstreams: &'a [Arc<Upstream>],
+    pub(crate) signer: Option<Arc<Signer>>,
 }
 
 /// A request that is refused or answered here.
@@ -58,10 +65,12 @@ impl Service {
         let led_to = plan.routes.iter().filter_map(RoutePlan::upstream);
         Service {
             name: ground.name,
+            label: ground.label.clone(),
             requests: ground.metrics.requests(ground.label),
             forward: ground.forward,
             upstreams: led_to.map(|place| (place, ground.upstreams[place].clone())).collect(),
             routes: Routes::new(plan, ground.pages, Instant::now()),
+            signer: ground.signer,
         }
     }
 
@@ -169,7 +178,7 @@ impl Asking<'_> {
                 .core
                 .books()
                 .metrics
-                .request_policy(&self.service.name, rule.as_str(), decision);
+                .request_policy(&self.service.label, rule.as_str(), decision);
             if !is_met(rule) {
                 refused.get_or_insert(rule);
             }
@@ -231,13 +240,19 @@ impl Asking<'_> {
             return Err(self.no(413, Fault::Client, "body longer than limits.body"));
         }
         let mut head = Vec::with_capacity(1024);
+        let sticky = self.sticky(upstream);
         let host_ends = self.head(&mut head, (route, upstream), (path, client));
         Ok(Way::Forward(Box::new(Forward {
             service: self.service.clone(),
             told: self.visit.told.clone(),
             route: route.clone(),
             upstream: upstream.clone(),
-            key: self.key(upstream),
+            key: match &sticky {
+                Some(sticky) => sticky.held(view.fields.iter().copied()),
+                None => self.key(upstream),
+            },
+            sticky,
+            set_cookie: RefCell::default(),
             client,
             head,
             host_ends,
@@ -247,6 +262,7 @@ impl Asking<'_> {
                 (None, "HEAD") => Asked::Head,
                 (None, _) => Asked::Other,
             },
+            takes_trailers: self.takes_trailers(),
             is_idempotent: matches!(view.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE"),
         })))
     }
@@ -305,6 +321,24 @@ impl Asking<'_> {
         }
         head.extend_from_slice(write::CRLF);
         host_ends
+    }
+
+    /// What holds this client to a server, where its upstream wants that.
+    fn sticky(&self, upstream: &Upstream) -> Option<Sticky> {
+        let signer = self.service.signer.as_ref();
+        let signer = signer.filter(|_| upstream.plan.balance == Balance::StickyCookie)?;
+        Some(Sticky::new(upstream, self.visit.told.scheme(), signer))
+    }
+
+    /// RFC 9110 10.1.4.
+    fn takes_trailers(&self) -> bool {
+        let fields = self
+            .view
+            .fields
+            .iter()
+            .filter(|field| field.name.eq_ignore_ascii_case("te"));
+        let mut words = fields.flat_map(|field| field.value.split(|byte| *byte == b','));
+        words.any(|word| word.trim_ascii().eq_ignore_ascii_case(b"trailers"))
     }
 
     /// What tells this request from others, where its upstream balances by that.

@@ -2,12 +2,12 @@
 //! directions for as long as it is asked for more.
 use super::{
     asking::Forward,
-    exchange::{Broken, too_large, too_late},
+    exchange::{Broken, blame, too_large, too_late},
     h1::lent,
     h2io,
-    origin::{Origin, Sink},
+    lease::Lease,
+    origin::{After, Head, Origin, Sink, fields, mapped},
     patience::{Patience, Wait},
-    pool::Lease,
     record::RequestRecord,
     rules::passes_in_trailers,
     visit::Visit,
@@ -20,7 +20,7 @@ use hyper::{
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use portcullis_tls::failure::Fault;
-use portcullis_wire::http1::{Field, Framing, ResponseHead, write};
+use portcullis_wire::http1::{Field, Framing, ResponseHead};
 use std::{
     collections::VecDeque,
     pin::Pin,
@@ -94,10 +94,8 @@ impl Upload {
                     return Poll::Ready(Err(too_large()));
                 }
                 if self.is_chunked && !data.is_empty() {
-                    let out = origin.next_piece();
-                    write::chunk_size(out, data.len());
-                    out.extend_from_slice(&data);
-                    out.extend_from_slice(write::CRLF);
+                    origin.next_piece();
+                    origin.gather(&data);
                 } else {
                     self.piece = data;
                 }
@@ -111,26 +109,16 @@ impl Upload {
     fn end(&mut self, origin: &mut Origin, trailers: Option<&HeaderMap>) {
         self.is_over = true;
         if self.is_chunked {
-            let each = trailers.into_iter().flatten();
-            let fields = each.map(|(name, value)| Field {
-                name: name.as_str(),
-                value: value.as_bytes(),
-            });
-            let passing = fields.filter(|field| passes_in_trailers(field.name));
-            write::last_chunk(origin.next_piece(), passing);
+            origin.next_piece();
+            origin.gather_end(trailers.into_iter().flat_map(fields));
         }
     }
 }
 
 impl Streamed {
-    pub(super) fn new(
-        visit: &Rc<Visit>,
-        forward: Forward,
-        (lease, head): (Lease, Vec<u8>),
-        upload: Upload,
-    ) -> Streamed {
+    pub(super) fn new(visit: &Rc<Visit>, forward: Forward, (lease, head): (Lease, Head), upload: Upload) -> Streamed {
         Streamed {
-            origin: Origin::new(lease, head, forward.asked),
+            origin: Origin::new(lease, head),
             patience: visit.patience(&forward.upstream),
             visit: visit.clone(),
             forward,
@@ -158,7 +146,12 @@ impl Streamed {
 
     /// What a second try takes: the request's head and body.
     pub(super) fn take_apart(self) -> (Forward, Vec<u8>, Upload) {
-        (self.forward, self.origin.out, self.upload)
+        (self.forward, self.origin.into_head(), self.upload)
+    }
+
+    /// The server said that it did nothing.
+    pub(super) fn is_refused(&self) -> bool {
+        self.origin.is_refused()
     }
 
     /// Another connection may be asked the same: the server cannot have begun, or asking twice is asking once.
@@ -189,7 +182,10 @@ impl Streamed {
             false => Wait::ServerAnswers,
         };
         let late = self.patience.poll(cx, upload.unwrap_or(answer), self.moved);
-        late.map(|late| Err(too_late(late)))
+        late.map(|late| {
+            blame(late, &self.origin);
+            Err(too_late(late))
+        })
     }
 
     /// From the client to the server. Says for whom it waits; None when all of it went.
@@ -244,15 +240,8 @@ impl Sink for ToStream<'_> {
         self.come.frames.push_back(Frame::data(Bytes::copy_from_slice(bytes)));
     }
 
-    fn end(&mut self, framing: &Framing) {
-        let Some(chunks) = framing.trailers() else { return };
-        let mut trailers = HeaderMap::new();
-        for field in chunks.trailers().filter(|field| passes_in_trailers(field.name)) {
-            let name = HeaderName::from_bytes(field.name.as_bytes());
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(field.value)) {
-                trailers.append(name, value);
-            }
-        }
+    fn end<'t>(&mut self, trailers: impl Iterator<Item = Field<'t>>) {
+        let trailers = mapped(trailers.filter(|field| passes_in_trailers(field.name)));
         if !trailers.is_empty() {
             self.come.frames.push_back(Frame::trailers(trailers));
         }
@@ -293,18 +282,24 @@ impl Flowing {
             self.record.bytes_in = streamed.upload.count;
             self.record.bytes_out = streamed.come.body_out;
             self.record.end(Ok(()));
+            let is_told = streamed.has_gone();
             let Streamed { origin, visit, .. } = streamed;
-            if let Some(lease) = origin.reusable() {
-                let rest = lease.rest;
-                visit.core.pool.keep(lease, rest);
+            if let (true, After::Rests(own)) = (is_told, origin.after()) {
+                visit.core.pool.keep(own);
             }
         }
     }
 }
 
 impl Streamed {
+    /// All of the answer came and went; what of the request has not come yet is for nobody.
     fn is_over(&self) -> bool {
-        self.origin.is_over() && self.upload.is_over && self.upload.piece.is_empty() && self.come.frames.is_empty()
+        self.origin.is_over() && self.come.frames.is_empty()
+    }
+
+    /// All of the request went.
+    fn has_gone(&self) -> bool {
+        self.upload.is_over && self.upload.piece.is_empty()
     }
 }
 
@@ -349,9 +344,8 @@ impl Flowing {
                 return Poll::Ready(Some(Ok(frame)));
             }
             self.held = None;
-            if streamed.origin.is_over() {
-                // what of the request has not come yet is for nobody
-                self.finish();
+            if streamed.is_over() {
+                self.settle();
                 return Poll::Ready(None);
             }
             let visit = streamed.visit.clone();
@@ -359,20 +353,14 @@ impl Flowing {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(broken)) => {
+                    let reset = streamed.origin.reset().map(h2::Error::from);
+                    self.record.bytes_in = streamed.upload.count;
+                    self.record.bytes_out = streamed.come.body_out;
                     self.record.end(Err(broken.failure.clone()));
                     self.streamed = None;
-                    return Poll::Ready(Some(Err(h2io::Broken(broken.failure))));
+                    return Poll::Ready(Some(Err(h2io::Broken(broken.failure, reset))));
                 }
             }
-        }
-    }
-
-    /// The answer is over before the request is.
-    fn finish(&mut self) {
-        if let Some(streamed) = self.streamed.take() {
-            self.record.bytes_in = streamed.upload.count;
-            self.record.bytes_out = streamed.come.body_out;
-            self.record.end(Ok(()));
         }
     }
 }

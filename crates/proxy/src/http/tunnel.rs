@@ -39,6 +39,6 @@ pub(crate) async fn run(mut client: Client, switched: Switched, visit: &Visit) -
     (record.bytes_in, record.bytes_out) = (moved.inward + ahead.len() as u64, moved.outward + early.len() as u64);
     record.end(ended.clone());
     // the server counts as busy until here
-    drop(up.pick);
+    drop(up.terms.pick);
     ended
 }

@@ -17,10 +17,8 @@ pub(crate) enum Key<'a> {
     Any,
     /// The client's address.
     Source(IpAddr),
-    #[allow(dead_code, reason = "for requests, which choose by more than an address")]
     /// What the upstream's `hash` names: a header, a cookie, a path.
     Bytes(&'a [u8]),
-    #[allow(dead_code, reason = "for requests, which choose by more than an address")]
     /// The server that served it before, by [`Server::id`].
     Held(&'a str),
 }

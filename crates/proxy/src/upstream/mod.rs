@@ -8,7 +8,7 @@ mod stream;
 pub(crate) use balance::Key;
 pub(crate) use health::attend;
 pub(crate) use opening::Told;
-pub(crate) use server::Server;
+pub(crate) use server::{Alpn, Server};
 pub(crate) use stream::Stream;
 
 use crate::{

@@ -37,8 +37,17 @@ use tokio::{
 /// Who connects: a core, or the control thread for a check; each has timers and a scratch of its own.
 #[derive(Clone, Copy)]
 pub(super) enum Dialler<'a> {
-    Core(&'a Core),
+    Core(&'a Core, Alpn),
     Check(&'a RefCell<Vec<u8>>),
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Alpn {
+    /// Whatever its upstream's plan offers.
+    AsPlanned,
+    /// Something that only HTTP/1.1 can do, where the plan offers both.
+    Http1,
 }
 
 /// A server whose connect failed is tried last for so long: a dead one then costs one connection in a
@@ -132,7 +141,17 @@ impl Server {
     /// A connection to it by the deadline, with its TLS handshake done and judged. A failure makes it rest. What stands
     /// in `opening` goes out first of all, before TLS.
     pub(crate) async fn connect(&self, core: &Core, deadline: Instant, opening: &[u8]) -> Result<Stream, Failure> {
-        match self.dial(Dialler::Core(core), deadline, opening).await {
+        self.connect_for(core, (deadline, Alpn::AsPlanned), opening).await
+    }
+
+    /// The same for something that not every protocol can do.
+    pub(crate) async fn connect_for(
+        &self,
+        core: &Core,
+        (deadline, alpn): (Instant, Alpn),
+        opening: &[u8],
+    ) -> Result<Stream, Failure> {
+        match self.dial(Dialler::Core(core, alpn), deadline, opening).await {
             Ok(stream) => {
                 self.rests_until.store(0, Relaxed);
                 if let Some(facts) = stream.negotiated() {
@@ -169,7 +188,12 @@ impl Server {
     /// Whether a connection that was kept is what a new one would be: its TLS has not been replaced since.
     #[allow(dead_code, reason = "for pools of connections that are kept")]
     pub(crate) fn is_current(&self, stream: &Stream) -> bool {
-        stream.made_as == self.dressed()
+        self.is_dressed_as(stream.made_as)
+    }
+
+    /// Its TLS has not been replaced since.
+    pub(crate) fn is_dressed_as(&self, made_as: u64) -> bool {
+        made_as == self.dressed()
     }
 
     pub(super) fn standing(&self) -> Standing {
@@ -302,8 +326,8 @@ impl Server {
         };
         let made_as = self.dressed();
         let client = match dialler {
-            Dialler::Core(_) => tls.client.load_full(),
-            Dialler::Check(_) => tls.checker.load_full(),
+            Dialler::Core(_, Alpn::AsPlanned) => tls.client.load_full(),
+            Dialler::Core(_, Alpn::Http1) | Dialler::Check(_) => tls.checker.load_full(),
         };
         let client = client.ok_or("tls is not ready")?;
         let stream = tls.handshake(dialler, &client, socket).await?;
@@ -314,14 +338,14 @@ impl Server {
 impl Dialler<'_> {
     async fn within<T>(self, deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
         match self {
-            Dialler::Core(core) => core.wheel.within(Some(deadline), future).await,
+            Dialler::Core(core, _) => core.wheel.within(Some(deadline), future).await,
             Dialler::Check(_) => timeout_at(deadline, future).await.ok(),
         }
     }
 
     fn scratch(self, read: &mut dyn FnMut(&mut [u8])) {
         match self {
-            Dialler::Core(core) => core.scratch(read),
+            Dialler::Core(core, _) => core.scratch(read),
             Dialler::Check(scratch) => read(&mut scratch.borrow_mut()),
         }
     }

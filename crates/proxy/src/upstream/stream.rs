@@ -160,6 +160,11 @@ impl Stream {
         }
     }
 
+    /// Which TLS of its server it was made with.
+    pub(crate) fn made_as(&self) -> u64 {
+        self.made_as
+    }
+
     /// The socket below.
     pub(crate) fn socket(&self) -> &Socket {
         match &self.io {

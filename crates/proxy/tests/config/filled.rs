@@ -90,7 +90,7 @@ fn what_is_not_set_is_told_once_with_everything_else() {
     .bad();
     let expected = "portcullis.toml:1: \"${LEVEL}\": the variable LEVEL is not set\n  \
                     hint: ${LEVEL:-DEFAULT} stands for DEFAULT where it is not\n\
-                    portcullis.toml:1: unknown format \"x\"\n  hint: it takes text, json\n\
+                    portcullis.toml:1: unknown format \"x\"\n  hint: it takes text, json, common, combined\n\
                     portcullis.toml:2: \"${}\": \"\" is no name of a variable\n  hint: a ${ that stands for itself is written $${\n\
                     portcullis.toml:3: \"${A\": a variable has no closing brace\n  hint: a ${ that stands for itself is written $${\n\
                     portcullis.toml:11: \"${HOST}:1\": the variable HOST is not set\n  \

@@ -191,6 +191,21 @@ fn an_upstream_of_the_site_is_one_route_for_everything() {
     assert_eq!((&route.condition.path, route.upstream()), (&PathPlan::Any, Some(1)));
 }
 
+#[test]
+fn what_requests_are_not_sent_with_is_refused_by_name() {
+    let table = [(
+        "send_proxy = 2",
+        "send_proxy is for tcp sites, and an http site leads to it",
+    )];
+    for (line, message) in table {
+        let text = file(("", "", "upstream = 'b'")) + line;
+        let said = errors(&Case::file(&text.replace("upstream = 'b'", "upstream = 'c'")));
+        assert!(said.iter().any(|said| said.contains(message)), "{line}: {said:#?}");
+        // nobody sends requests there
+        assert!(Case::file(&text).good().plan.upstreams.len() == 2);
+    }
+}
+
 /// Lines of listener, site and route, and what is said of them.
 const MISTAKES: &[((&str, &str, &str), &str)] = &[
     (("", "", "path = '/a'"), "a route does nothing"),
@@ -632,4 +647,29 @@ fn the_command_line_serves_requests_too() {
     let told = explained(&loaded.explained);
     assert!(told.contains("mode = \"http\"  # --mode\n"), "{told}");
     assert!(told.contains("limits.idle = \"75s\"  # default\n"), "{told}");
+}
+
+#[test]
+fn http2_towards_an_upstream_is_over_tls_or_in_the_clear_as_it_says() {
+    let with = |lines: &str| file(("", "", "upstream = 'c'")) + lines + "\n";
+    for (lines, said) in [
+        ("http = '2'", "is over TLS, but it has no tls"),
+        ("http = 'h2c'; tls = {}", "is in the clear, but it has tls"),
+        ("http = 'h2c'; health = { path = '/' }", "health.path asks in HTTP/1.1"),
+    ] {
+        let [error] = errors(&Case::file(&with(&lines.replace("; ", "\n"))))
+            .try_into()
+            .expect("one error");
+        assert!(error.contains(said), "{lines}: {error}");
+    }
+    for (lines, offered) in [
+        ("tls = {}", &["h2", "http/1.1"][..]),
+        ("http = '1.1'; tls = {}", &["http/1.1"]),
+        ("http = '2'; tls = {}", &["h2"]),
+    ] {
+        let loaded = Case::file(&with(&lines.replace("; ", "\n"))).good();
+        let tls = loaded.plan.upstreams[1].tls.as_ref().unwrap();
+        let names: Vec<&str> = tls.alpn.iter().map(|name| std::str::from_utf8(name).unwrap()).collect();
+        assert_eq!(names, offered, "{lines}");
+    }
 }

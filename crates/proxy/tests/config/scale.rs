@@ -28,6 +28,22 @@ fn ten_thousand_sites_are_told_in_proportion() {
 }
 
 #[test]
+fn ten_thousand_sites_of_requests_load_with_their_routes() {
+    let mut text =
+        "[[listener]]\nlisten = ['127.0.0.1:1']\nmode = 'http'\n[upstream.b]\nservers = ['h:1']\n".to_owned();
+    for site in 0..10_000 {
+        text += &format!("[[site]]\nnames = ['s{site}.example.com']\ncertificates = [{{ chain = 'a' }}]\n");
+        text += "[[site.route]]\npath = '/api/'\nupstream = 'b'\n[[site.route]]\nrespond = 'health'\n";
+    }
+    let plan = Case::file(&text).good().plan;
+    let routes = plan.sites.iter().map(|site| match &site.service {
+        ServicePlan::Http(http) => http.routes.len(),
+        ServicePlan::Tcp(_) => 0,
+    });
+    assert_eq!(routes.sum::<usize>(), 20_000);
+}
+
+#[test]
 fn ten_thousand_slips_are_all_told_and_only_the_first_are_guessed_at() {
     let problems = sites(10_000, "w").bad();
     let (hints, errors): (Vec<&str>, Vec<&str>) = problems.lines().partition(|line| line.starts_with("  hint"));

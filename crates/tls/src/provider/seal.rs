@@ -1,7 +1,7 @@
 //! What tickets are made of: random secrets, keys derived from them, authenticated encryption, digests.
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
-    digest, hkdf, rand,
+    digest, hkdf, hmac, rand,
 };
 use rustls::Error;
 use zeroize::Zeroizing;
@@ -49,6 +49,34 @@ impl Secret {
     }
 }
 
+/// Signs what clients keep for us, and knows it again (HMAC-SHA-256).
+pub struct Signer(hmac::Key);
+
+impl Signer {
+    /// The one of a secret, for cookies alone.
+    pub(crate) fn of(secret: &Secret) -> Option<Signer> {
+        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, COOKIE_LABEL).extract(secret.0.as_ref());
+        let mut key = Zeroizing::new([0; KEY]);
+        let expanded = extracted.expand(&[b"signer"], Length(KEY)).ok()?;
+        expanded.fill(key.as_mut()).ok()?;
+        Some(Signer(hmac::Key::new(hmac::HMAC_SHA256, key.as_ref())))
+    }
+
+    /// The tag of these words.
+    pub fn sign(&self, words: &[u8]) -> [u8; 32] {
+        let mut tag = [0; 32];
+        tag.copy_from_slice(hmac::sign(&self.0, words).as_ref());
+        tag
+    }
+
+    /// Whether this tag is theirs; it takes as long whatever is wrong.
+    pub fn is_signed(&self, words: &[u8], tag: &[u8]) -> bool {
+        hmac::verify(&self.0, words, tag).is_ok()
+    }
+}
+
+/// Cookies have keys of their own.
+const COOKIE_LABEL: &[u8] = b"portcullis cookie v1";
 /// Changes with the ticket's format, so that old and new keys never meet.
 const LABEL: &[u8] = b"portcullis tls ticket v1";
 /// The same for secrets that several processes share.

@@ -211,8 +211,13 @@ pub(super) struct Gate {
 impl Gate {
     /// `auth` stands between the braces of client_auth.
     pub(super) fn open(auth: &str) -> Gate {
+        Gate::before(Manner::Echo, auth)
+    }
+
+    /// The same before another backend.
+    pub(super) fn before(manner: Manner, auth: &str) -> Gate {
         let mut kept = None;
-        let stage = Stage::set(Manner::Echo, |_, front| {
+        let stage = Stage::set(manner, |_, front| {
             kept = Some(front.clone());
             front.site(&line(auth))
         });

@@ -1,8 +1,11 @@
 //! What was taken back stays out: by lists, by resumption, and on connections that are open already.
 use super::house::{Gate, House, refusal, showing};
-use portcullis_e2e::client::{Client, Conversation, Session, Versions};
+use portcullis_e2e::{
+    client::{Client, Conversation, Session, Versions},
+    upstream::Manner,
+};
 use portcullis_proxy::{ReloadError, StartError};
-use std::io::Read;
+use std::io::{Read, Write};
 use time::{Duration, OffsetDateTime};
 
 const KIND: super::house::Kind = &rcgen::PKCS_ML_DSA_44;
@@ -95,6 +98,39 @@ fn an_open_connection_of_a_client_that_was_taken_back_ends_at_the_reload_and_oth
             kept.echo(b"nothing happened");
             kept.close();
         }
+    }
+}
+
+/// A request, as each protocol has it: RFC 9113 3.4 and 6.2, and RFC 7541 6.1 and 6.2.
+fn requests() -> [(&'static [&'static str], Vec<u8>); 2] {
+    let mut streamed = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    streamed.extend_from_slice(b"\0\0\x0e\x01\x05\0\0\0\x01\x82\x87\x84\x41\x09localhost");
+    [
+        (&["http/1.1"], b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
+        (&["h2"], streamed),
+    ]
+}
+
+#[test]
+fn a_request_of_a_client_that_was_taken_back_ends_at_the_reload() {
+    let house = House::new(KIND);
+    let of_requests = |auth: &str| format!("{auth} }}\nmode = \"http\"\nlimits = {{");
+    let open = of_requests(&format!("mode = \"required\", ca = {:?}", house.ca()));
+    let gate = Gate::before(Manner::Sink, &open);
+    let files = house.client(13);
+    for (count, (protocols, request)) in requests().into_iter().enumerate() {
+        gate.reload(&open);
+        let mut doomed = gate.stage.connect(showing(&files).speaking(protocols));
+        doomed.write_all(&request).expect("it takes a request");
+        let upstream = &gate.stage.upstream;
+        upstream.heard_when(|heard| heard.len() > count && heard[count].bytes.starts_with(b"GET / "));
+        let (auth, _) = &ways(&house)[0];
+        gate.reload(&of_requests(&format!("mode = \"required\", {auth}")));
+        let local = doomed.local();
+        assert!(doomed.read_to_close().is_err(), "{protocols:?}: an orderly end");
+        let record = gate.stage.proxy.record(local);
+        assert_eq!(super::ending(&record), ["refused", "relay", "client"], "{record:#}");
+        upstream.heard_when(|heard| heard[count].ended.is_some());
     }
 }
 
