@@ -69,10 +69,16 @@ pub(super) fn authority(wish: Ca) -> Result<String, Failure> {
     let dual = if several { " --dual" } else { "" };
     let mut text = write(&wish.making.place, &files)?;
     let out = beside(&wish.making.place);
-    let _ = write!(text, "to issue: portcullis cert server{dual}{issuing} --name localhost{out}");
+    let _ = write!(
+        text,
+        "to issue: portcullis cert server{dual}{issuing} --name localhost{out}"
+    );
     if several {
         let roots = roots.display();
-        let _ = write!(text, "\nto trust: {roots} holds both, as in: portcullis selftest localhost:8443 --ca {roots}");
+        let _ = write!(
+            text,
+            "\nto trust: {roots} holds both, as in: portcullis selftest localhost:8443 --ca {roots}"
+        );
     }
     Ok(text)
 }
