@@ -7,7 +7,7 @@ use super::{
     tree::quoted,
     upstream,
 };
-use crate::plan::{Address, Balance, HashOn, ServicePlan, UpstreamHttp, UpstreamPlan};
+use crate::plan::{AccessLog, Address, Balance, HashOn, LogFormat, ServicePlan, UpstreamHttp, UpstreamPlan};
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 /// The drafts of a whole configuration.
@@ -30,6 +30,7 @@ impl Drafts<'_> {
         self.unused_upstreams(report);
         self.requests(report);
         self.keys_of_requests(report);
+        self.lines_of_connections(report);
     }
 
     fn addresses(&self, report: &mut Report) {
@@ -245,6 +246,24 @@ impl Drafts<'_> {
                 );
                 report.notice(&format!("upstream {}", quoted(&upstream.plan.name)), fault);
             }
+        }
+    }
+
+    /// Other servers' formats have no line for a connection.
+    fn lines_of_connections(&self, report: &mut Report) {
+        let word = match self.process.log.format {
+            LogFormat::Common => "common",
+            LogFormat::Combined => "combined",
+            LogFormat::Text | LogFormat::Json => return,
+        };
+        if self.process.log.access == AccessLog::Off {
+            return;
+        }
+        let is_tcp = |site: &&site::Draft| matches!(site.plan.service, ServicePlan::Tcp(_));
+        for site in self.sites.iter().filter(is_tcp) {
+            let message = format!("log.format {word:?} tells of requests, so its connections leave no line");
+            let fault = Fault::whole(site.origin.clone(), message);
+            report.notice(&site.subject(), fault.hint("log = { format = \"json\" } tells of both"));
         }
     }
 

@@ -192,6 +192,28 @@ fn an_upstream_of_the_site_is_one_route_for_everything() {
 }
 
 #[test]
+fn formats_that_have_no_line_for_a_connection_say_so_of_tcp_sites() {
+    let tcp = "[[listener]]\nlisten = ['127.0.0.1:1']\n[[site]]\ncertificates = [{ chain = 'a' }]\nupstream = 'b'\n[upstream.b]\nservers = ['h:1']\n";
+    let http = file(("", "", "upstream = 'b'"));
+    let notices = |log: &str, rest: &str| {
+        let notices = Case::file(&format!("{log}\n{rest}")).good().notices;
+        let told = notices.iter().filter(|notice| notice.message.contains("leave no line"));
+        told.count()
+    };
+    let table = [
+        ("common", "-", 1),
+        ("combined", "a.log", 1),
+        ("combined", "off", 0),
+        ("json", "-", 0),
+    ];
+    for (format, access, expected) in table {
+        let log = format!("log = {{ format = '{format}', access = '{access}' }}");
+        assert_eq!(notices(&log, tcp), expected, "{log}");
+        assert_eq!(notices(&log, &http), 0, "{log}");
+    }
+}
+
+#[test]
 fn what_requests_are_not_sent_with_is_refused_by_name() {
     let table = [(
         "send_proxy = 2",
