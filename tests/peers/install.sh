@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The stacks that crates/e2e/tests/{peers,neighbours}.rs speak to: a Debian trixie root (OpenSSL 3.5, curl 8.14, Python
-# 3.13, PostgreSQL 17, Redis, Mosquitto) for a chroot, Node 24 from PyPI, what the folders of examples/ ask of pip and npm,
-# and Debian's Chromium. Debian bookworm's own OpenSSL 3.0 and curl are the classical world; they come with the machine.
-# Shells and formatters read our completions and manual pages. Needs root. The first run takes some minutes, the next
-# ones seconds. The last line printed is the folder.
+# 3.13, PostgreSQL 17, Redis, Mosquitto; nginx, Apache, HAProxy, Caddy, Go and tshark for the book) for a chroot, Node 24
+# from PyPI, what the folders of examples/ ask of pip and npm, and Debian's Chromium. Debian bookworm's own OpenSSL 3.0
+# and curl are the classical world; they come with the machine. Shells and formatters read our completions and manual
+# pages. Needs root. The first run takes some minutes, the next ones seconds. The last line printed is the folder.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,6 +12,7 @@ peers=${PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/portcullis-peers}
 root=$peers/trixie
 venv=$peers/node
 neighbours=(postgresql-17 redis-server redis-tools mosquitto mosquitto-clients)
+book=(nginx haproxy apache2 caddy golang-go tshark jq)
 
 say() { printf 'peers: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -45,10 +46,13 @@ install_trixie() {
   touch "$root/.complete"
 }
 
-# Servers and clients of examples/, into the same root. Nothing of them is started, and no database cluster made.
-install_neighbours() {
-  [ "$(cat "$root/.neighbours" 2>/dev/null)" != "${neighbours[*]}" ] || return 0
-  say "installing ${neighbours[*]} in $root"
+# Packages into the same root, unless FILE in there says that they are. Nothing of them is started, and no database
+# cluster made.
+install_more() { # FILE PACKAGE...
+  local done=$root/$1
+  shift
+  [ "$(cat "$done" 2>/dev/null)" != "$*" ] || return 0
+  say "installing $* in $root"
   trap unmount EXIT
   mounted proc
   mounted dev
@@ -58,10 +62,17 @@ install_neighbours() {
   echo 'create_main_cluster = false' >"$root/etc/postgresql-common/createcluster.conf"
   quiet chroot "$root" apt-get update
   quiet chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-    -o Dpkg::Options::=--force-confold "${neighbours[@]}"
+    -o Dpkg::Options::=--force-confold "$@"
   quiet chroot "$root" apt-get clean
   unmount
-  echo "${neighbours[*]}" >"$root/.neighbours"
+  echo "$*" >"$done"
+}
+
+# Go's own library, compiled once.
+warm_go() {
+  [ ! -e "$root/var/cache/go/.complete" ] || return 0
+  quiet chroot "$root" env GOROOT=/usr/lib/go-1.24 GOCACHE=/var/cache/go GOTOOLCHAIN=local HOME=/tmp go build crypto/tls fmt log
+  touch "$root/var/cache/go/.complete"
 }
 
 # The web frameworks of examples/, in the versions that stand there.
@@ -129,7 +140,9 @@ exec 9>"$peers/lock"
 flock 9
 install_here
 install_trixie
-install_neighbours
+install_more .neighbours "${neighbours[@]}" # servers and clients of examples/
+install_more .book "${book[@]}"             # what the pages of docs/ set up and look with
+warm_go
 install_node
 install_python
 install_express

@@ -406,7 +406,12 @@ const HELP: &[Help] = &[
         "ADDR",
         "Relay to HOST:PORT or unix:PATH; repeated: in turn, a failed connect tries the next [default: 127.0.0.1:6000]",
     ),
-    help("mode", WHERE, "MODE", "What a connection carries: tcp [default: tcp]"),
+    help(
+        "mode",
+        WHERE,
+        "MODE",
+        "What a connection carries: tcp or http [default: tcp]",
+    ),
     help("plain", WHERE, "", "No TLS on the listener"),
     help(
         "cert",

@@ -36,6 +36,16 @@ pub enum Home {
     Tool,
 }
 
+/// Go finds itself by /proc, which the private root has only while something is installed there, and would compile its
+/// library again in every folder.
+const GO: [&str; 5] = [
+    "env",
+    "GOROOT=/usr/lib/go-1.24",
+    "GOCACHE=/var/cache/go",
+    "GOTELEMETRY=off",
+    "GOTOOLCHAIN=local",
+];
+
 /// A program of a home, ready to be run.
 pub struct Peer {
     home: Home,
@@ -93,7 +103,9 @@ impl Peer {
         if matches!(self.home, Home::Trixie | Home::Postgres) {
             let within = ["sh", "-c", "'cd \"$0\" && HOME=$0 exec \"$@\"'"].map(OsStr::new);
             let program = words.len() - 1;
-            words.splice(program..program, within.into_iter().chain([folder.as_os_str()]));
+            let go: &[&str] = if self.program == "go" { &GO } else { &[] };
+            let within = within.into_iter().chain([folder.as_os_str()]);
+            words.splice(program..program, within.chain(go.iter().map(OsStr::new)));
         }
         let words: Vec<_> = words.into_iter().map(OsStr::to_string_lossy).collect();
         format!("#!/bin/sh\nexec {} \"$@\"\n", words.join(" "))
@@ -155,6 +167,9 @@ impl Peer {
                 }
             }
             Home::Browser | Home::Tool => {
+                if program == "unshare" && !rustix::process::geteuid().is_root() {
+                    return Err("a network of its own needs root".to_owned());
+                }
                 let found = Command::new(program).arg("--version").output();
                 found.map_err(|error| format!("{error}; {install}"))?;
             }

@@ -121,7 +121,12 @@ impl Process {
 
     /// Waits for a line that contains a text.
     pub fn line(&self, text: &str) -> String {
-        self.line_by(text, |line| line.contains(text).then(|| line.to_owned()))
+        self.line_where(text, |line| line.contains(text))
+    }
+
+    /// Waits for a line of this kind.
+    pub fn line_where(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.line_by(what, |line| wanted(line).then(|| line.to_owned()))
     }
 
     /// All lines so far, of both outputs.

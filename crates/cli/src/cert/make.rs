@@ -68,11 +68,27 @@ pub(super) fn authority(wish: Ca) -> Result<String, Failure> {
         .collect();
     let dual = if several { " --dual" } else { "" };
     let mut text = write(&wish.making.place, &files)?;
-    let _ = write!(text, "to issue: portcullis cert server{dual}{issuing} --name localhost");
+    let out = beside(&wish.making.place);
+    let _ = write!(
+        text,
+        "to issue: portcullis cert server{dual}{issuing} --name localhost{out}"
+    );
     if several {
-        let _ = write!(text, "\nto trust: {} holds both", roots.display());
+        let roots = roots.display();
+        let _ = write!(
+            text,
+            "\nto trust: {roots} holds both, as in: portcullis selftest localhost:8443 --ca {roots}"
+        );
     }
     Ok(text)
+}
+
+/// The flag by which what is made next goes to the same folder.
+fn beside(place: &Place) -> String {
+    if place.out.as_os_str() == "." {
+        return String::new();
+    }
+    format!(" --out {}", place.out.display())
 }
 
 /// Makes a server's or client's certificate.

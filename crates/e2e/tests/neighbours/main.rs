@@ -1,12 +1,13 @@
-//! Every folder of `examples/` that has a neighbour, as its page says: the commands are read from there, and run with
-//! the real programs. `tests/peers/install.sh` puts them there; a test whose programs are missing says so on stderr,
-//! and fails under REQUIRE_PEERS=1.
+//! Every folder of `examples/` that has a neighbour, README.md and the book in `docs/`, as their pages say: the commands
+//! are read from there, and run with the real programs. `tests/peers/install.sh` puts them there; a test whose programs
+//! are missing says so on stderr, and fails under REQUIRE_PEERS=1.
 use page::blocks;
 use place::Place;
 use portcullis_e2e::peers::{Home, folder};
 use serde_json::Value;
 use std::{os::unix::fs::symlink, thread, time::Duration};
 
+mod book;
 mod deploy;
 mod library;
 mod page;

@@ -1,6 +1,6 @@
 //! A place of its own for an example: its files as on a fresh clone, its programs by their usual names, and a network
 //! in which every port is free. What runs there ends with it.
-use crate::page::{Block, Kind};
+use crate::page::{Block, Kind, holds};
 use portcullis_e2e::{
     command::{Finished, run},
     peers::{Home, Peer, folder},
@@ -12,6 +12,8 @@ use std::{
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -26,26 +28,42 @@ pub(crate) struct Place {
 impl Place {
     /// A copy of `examples/NAME` with these programs at hand; None, said loudly, where one is not installed.
     pub(crate) fn set(example: &str, programs: &[(Home, &'static str)]) -> Option<Place> {
+        let place = Place::empty(programs)?;
+        copy(&examples().join(example), place.path());
+        Some(place)
+    }
+
+    /// An empty folder with these programs at hand, likewise.
+    pub(crate) fn empty(programs: &[(Home, &'static str)]) -> Option<Place> {
         let peers: Option<Vec<Peer>> = programs.iter().map(|(home, name)| Peer::find(*home, name)).collect();
         let peers = peers?;
-        // seen under the same name from inside and outside the peers' root
-        let folder = TempDir::new_in(folder().join("trixie/tmp")).expect("the peers' root takes a folder");
+        // seen under the same name from inside and outside the peers' root, where there is one
+        let root = folder().join("trixie/tmp");
+        let folder = if peers.is_empty() {
+            TempDir::new()
+        } else {
+            TempDir::new_in(root)
+        };
+        let folder = folder.expect("somewhere takes a folder");
         open_to_all(folder.path());
-        copy(&examples().join(example), folder.path());
-        let programs = folder.path().join(PROGRAMS);
-        fs::create_dir(&programs).expect("the folder takes another");
-        symlink(binary(), programs.join("portcullis")).expect("the folder takes a link");
-        for peer in &peers {
-            let script = peer.script(&inside(folder.path()));
-            let file = programs.join(peer.program());
-            fs::write(&file, script).expect("the folder takes a file");
-            open_to_all(&file);
-        }
-        Some(Place {
+        let place = Place {
             serving: Vec::new(),
             network: Network::open(),
             folder,
-        })
+        };
+        fs::create_dir(place.path().join(PROGRAMS)).expect("the folder takes another");
+        symlink(binary(), place.path().join(PROGRAMS).join("portcullis")).expect("the folder takes a link");
+        for peer in &peers {
+            place.program(peer.program(), &peer.script(&inside(place.path())));
+        }
+        Some(place)
+    }
+
+    /// Puts a script at hand.
+    pub(crate) fn program(&self, name: &str, script: &str) {
+        let file = self.path().join(PROGRAMS).join(name);
+        fs::write(&file, script).expect("the folder takes a file");
+        open_to_all(&file);
     }
 
     /// Where its files are.
@@ -56,15 +74,31 @@ impl Place {
     /// Its page's commands, in order.
     pub(crate) fn follow(&mut self, blocks: &[Block]) {
         for block in blocks {
-            match block.kind {
-                Kind::Runs => {
-                    let finished = self.run(&block.commands);
-                    for line in &block.says {
-                        assert!(finished.all().contains(line), "no {line:?}: {}", finished.all());
-                    }
+            thread::sleep(READER);
+            let commands = &block.commands;
+            match &block.kind {
+                Kind::Runs => says(block, &self.run(commands)),
+                Kind::Fails => {
+                    let finished = run(&mut self.command(commands), b"");
+                    assert!(!finished.status.success(), "{commands}: {}", finished.all());
+                    says(block, &finished);
                 }
-                Kind::Serves => self.serve(&block.commands, &block.says),
+                Kind::Serves => self.serve(commands, &block.says),
+                Kind::Ends => self.end(),
+                Kind::File(name) => {
+                    fs::write(self.path().join(name), format!("{commands}\n")).expect("the folder takes a file");
+                }
+                Kind::Ci => {}
             }
+        }
+    }
+
+    /// Ctrl-C in every terminal; whatever serves ends.
+    pub(crate) fn end(&mut self) {
+        // everybody in this process tree but its first process and the shell itself
+        self.run("kill -s INT -- -1");
+        for (_, process) in self.serving.drain(..) {
+            process.end();
         }
     }
 
@@ -72,7 +106,7 @@ impl Place {
     pub(crate) fn serve(&mut self, commands: &str, says: &[impl AsRef<str>]) {
         let process = Process::spawn(self.command(commands));
         for line in says {
-            process.line(line.as_ref());
+            process.line_where(line.as_ref(), |said| holds(said, line.as_ref()));
         }
         self.serving.push((commands.to_owned(), process));
     }
@@ -100,6 +134,16 @@ impl Place {
             .env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", programs.display()))
             .env("HOME", self.path());
         command
+    }
+}
+
+/// Who types commands is no faster; some servers do not say when they listen, and a record may come after the answer.
+const READER: Duration = Duration::from_millis(500);
+
+fn says(block: &Block, finished: &Finished) {
+    for line in &block.says {
+        let all = finished.all();
+        assert!(holds(&all, line), "{}: no {line:?}: {all}", block.commands);
     }
 }
 

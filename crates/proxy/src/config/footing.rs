@@ -189,7 +189,7 @@ impl<'a> Footing<'a> {
 }
 
 fn no_certificates(origin: &Origin, listener: &listener::Draft) -> Fault {
-    const NOTHING_GIVEN: &str = "give --cert FILE --key FILE, --self-signed (made in memory) or --plain (no TLS); mode passthrough is not in this version";
+    const NOTHING_GIVEN: &str = "give --cert FILE --key FILE (`portcullis cert ca --dual --out pki` begins to make some), --self-signed (made in memory) or --plain (no TLS); mode passthrough is not in this version";
     match origin {
         Origin::Default => Fault::whole(Origin::Default, "there are no certificates to serve with").hint(NOTHING_GIVEN),
         origin => {
