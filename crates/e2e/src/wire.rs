@@ -207,10 +207,11 @@ pub fn in_records(record: &[u8], len: usize) -> Vec<u8> {
 
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = match &mut self.socket {
+        let socket = &mut self.socket;
+        let n = undisturbed(|| match socket {
             Socket::Tcp(socket) => socket.read(buffer),
             Socket::Unix(socket) => socket.read(buffer),
-        }?;
+        })?;
         keep(&mut self.received, &buffer[..n]);
         Ok(n)
     }
@@ -226,7 +227,7 @@ impl Write for Wire {
             self.send_first_flight(bytes)?;
             bytes.len()
         } else {
-            self.socket().write(bytes)?
+            undisturbed(|| self.socket().write(bytes))?
         };
         keep(&mut self.sent, &bytes[..n]);
         Ok(n)
@@ -234,6 +235,17 @@ impl Write for Wire {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A socket with a time-out is woken by a process of ours that stops and goes on (signal(7)), and OpenSSL would take that
+/// for the end.
+fn undisturbed(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }
 
