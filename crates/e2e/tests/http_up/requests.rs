@@ -19,7 +19,14 @@ fn node() -> Option<(Peer, Server)> {
 
 fn what(proxy: &Proxy, arguments: &[&str]) -> Value {
     let told = curl(proxy, "/what?a=b", arguments);
-    serde_json::from_str(&told.stdout).unwrap_or_else(|error| panic!("{error}: {}", told.all()))
+    serde_json::from_str(&told.stdout).unwrap_or_else(|error| {
+        let failed: Vec<Value> = proxy
+            .lines("request")
+            .into_iter()
+            .filter(|line| line["outcome"] != "ok")
+            .collect();
+        panic!("{error}: {}\n{failed:#?}", told.all())
+    })
 }
 
 #[test]

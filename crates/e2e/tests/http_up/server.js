@@ -4,6 +4,8 @@ const files = process.argv.slice(2), mode = files.pop();
 const [chain, key] = files;
 const few = { settings: { maxConcurrentStreams: 5 } };
 const options = chain ? { cert: fs.readFileSync(chain), key: fs.readFileSync(key), allowHTTP1: mode === 'alpn' } : mode === 'few' ? few : {};
+// Node refuses streams beyond 10 MB that wait in a session, and clients that do not read make them wait
+options.maxSessionMemory = 1000;
 const server = chain ? http2.createSecureServer(options) : http2.createServer(options);
 let sessions = 0, refused = 0;
 server.on('session', (session) => { sessions += 1; session.number = sessions; });
