@@ -71,13 +71,7 @@ impl Upstream {
         }
     }
 
-    /// The server whose turn it is for this key.
-    #[allow(dead_code, reason = "for requests, which choose by more than an address")]
-    pub(crate) fn pick(&self, key: Key<'_>) -> Option<Pick> {
-        self.pick_besides(key, &[])
-    }
-
-    /// The same, besides those whose places were tried.
+    /// The server whose turn it is for this key, besides those whose places were tried.
     pub(crate) fn pick_besides(&self, key: Key<'_>, tried: &[usize]) -> Option<Pick> {
         let place = self.turns.choose(&self.servers, key, tried)?;
         let server = Arc::clone(&self.servers[place]);

@@ -186,7 +186,6 @@ impl Server {
     }
 
     /// Whether a connection that was kept is what a new one would be: its TLS has not been replaced since.
-    #[allow(dead_code, reason = "for pools of connections that are kept")]
     pub(crate) fn is_current(&self, stream: &Stream) -> bool {
         self.is_dressed_as(stream.made_as)
     }

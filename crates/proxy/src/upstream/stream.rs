@@ -24,7 +24,6 @@ const MOST_WAITING: usize = 256 * 1024;
 pub(crate) struct Stream {
     io: Io,
     /// Which TLS of its server it was made with.
-    #[allow(dead_code, reason = "for pools of connections that are kept")]
     pub(super) made_as: u64,
     _open: Open,
 }
@@ -104,7 +103,6 @@ impl Stream {
     }
 
     /// Writes what fits of several pieces in one call, and over TLS in as few records as hold them.
-    #[allow(dead_code, reason = "for heads and bodies in one call")]
     pub(crate) fn poll_write_vectored(
         &mut self,
         cx: &mut Context<'_>,
