@@ -78,7 +78,8 @@ impl Upload {
     }
 
     fn resize(&mut self, read: usize) {
-        if read == self.window {
+        // of ciphertext, headers and tags are left out, and a record of which the end is missing
+        if read >= self.window / 2 {
             self.window = (self.window * 2).min(SCRATCH);
         } else if read < self.window / 8 {
             self.window = (self.window / 2).max(FIRST_WINDOW);

@@ -260,7 +260,7 @@ impl Http1 {
     }
 
     fn resize(&mut self, read: usize) {
-        if read == self.window {
+        if read >= self.own.stream.full(self.window) {
             self.window = (self.window * 2).min(SCRATCH);
         } else if read < self.window / 8 {
             self.window = (self.window / 2).max(FIRST_WINDOW);
