@@ -49,6 +49,7 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
     let mut connection = pin!(http.serve_connection(io, service));
     let mut resting = Resting::new(&visit.core.quiet);
     let mut watch = Watch::new(visit);
+    let mut is_parting = false;
     poll_fn(|cx| {
         if resting.poll(cx) && !visit.is_wanted() {
             connection.as_mut().graceful_shutdown();
@@ -58,7 +59,10 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
         }
         match watch.poll(cx) {
             Poll::Pending => Poll::Pending,
+            // it was told good-bye, and takes nothing
+            Poll::Ready(Ok(())) if is_parting => Poll::Ready(Ok(())),
             Poll::Ready(Ok(())) => {
+                is_parting = true;
                 connection.as_mut().graceful_shutdown();
                 connection.as_mut().poll(cx).map_err(ended)
             }

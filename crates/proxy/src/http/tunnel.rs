@@ -1,12 +1,14 @@
 //! After an answer that switched protocols: bytes both ways, as in tcp mode.
-use super::{client::Client, h1::Switched, visit::Visit};
+use super::{client::Client, h1::Switched, limits, visit::Visit};
 use crate::{
     failure::{Failure, Stage},
     record::Bytes,
     relay::{Idle, relay},
+    upstream::Stream,
 };
 use portcullis_tls::failure::Fault;
 use std::{future::poll_fn, io::IoSlice};
+use tokio::time::Instant;
 
 /// Passes on what was read already, and then relays until both are done.
 pub(crate) async fn run(mut client: Client, switched: Switched, visit: &Visit) -> Result<(), Failure> {
@@ -15,14 +17,18 @@ pub(crate) async fn run(mut client: Client, switched: Switched, visit: &Visit) -
     if !early.is_empty() {
         client.put(&[IoSlice::new(&early)]);
     }
-    poll_fn(|cx| client.poll_flush(cx)).await?;
+    // from here on the idle limit watches; before it, whoever does not take what was said is not waited for
+    let deadline = Some(Instant::now() + limits::BODY_RATE_OVER);
+    let flushed = visit
+        .core
+        .wheel
+        .within(deadline, poll_fn(|cx| client.poll_flush(cx)))
+        .await;
+    flushed.ok_or_else(|| slow(Fault::Client))??;
     let mut bytes = client.bytes;
     let ahead = client.inbox.take();
-    let mut rest = &ahead[..];
-    while !rest.is_empty() {
-        let written = poll_fn(|cx| stream.poll_write(cx, rest)).await;
-        rest = &rest[written.map_err(|e| Failure::io(Stage::Relay, Fault::Upstream, &e))?..];
-    }
+    let written = visit.core.wheel.within(deadline, write(&mut stream, &ahead)).await;
+    written.ok_or_else(|| slow(Fault::Upstream))??;
     let idle = visit
         .http
         .limits
@@ -41,4 +47,16 @@ pub(crate) async fn run(mut client: Client, switched: Switched, visit: &Visit) -
     // the server counts as busy until here
     drop(up.terms.pick);
     ended
+}
+
+async fn write(stream: &mut Stream, mut bytes: &[u8]) -> Result<(), Failure> {
+    while !bytes.is_empty() {
+        let written = poll_fn(|cx| stream.poll_write(cx, bytes)).await;
+        bytes = &bytes[written.map_err(|e| Failure::io(Stage::Relay, Fault::Upstream, &e))?..];
+    }
+    Ok(())
+}
+
+fn slow(fault: Fault) -> Failure {
+    Failure::failed(Stage::Relay, fault, "takes what was said before the switch too slowly")
 }

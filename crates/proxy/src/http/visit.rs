@@ -1,6 +1,6 @@
 //! A client's connection as its requests see it: what is the same for all of them.
 use super::{
-    answer::{Pages, Reader},
+    answer::{Pages, Reader, name_of},
     forwarded::{Spoken, Told},
     limits,
     patience::{self, Patience},
@@ -84,7 +84,7 @@ impl Visit {
 
     /// The site that a host leads to: with TLS, the one of the handshake or none.
     pub(crate) fn site(&self, host: &str) -> Result<Arc<Site>, Misdirected> {
-        let name = without_port(host);
+        let name = name_of(host);
         match &self.site {
             Some(site) if self.is_sni(name) => Ok(site.clone()),
             Some(site) => self
@@ -153,13 +153,5 @@ impl Visit {
     /// The same for what is no request.
     pub(crate) fn refusal(&self, status: u16) -> Reply {
         self.error(status, RequestId(self.core.request_id()))
-    }
-}
-
-/// A host without its port: `[::1]:8443`, `shop.example.com:8443`.
-pub(crate) fn without_port(host: &str) -> &str {
-    match host.rfind(':') {
-        Some(colon) if !host[colon..].contains(']') => &host[..colon],
-        _ => host,
     }
 }
