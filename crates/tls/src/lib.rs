@@ -8,6 +8,7 @@ pub mod client_identity;
 pub mod compression;
 pub mod failure;
 pub mod identity;
+pub mod late_alert;
 pub mod negotiated;
 pub mod policy;
 pub mod profile;

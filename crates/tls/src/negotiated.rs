@@ -57,6 +57,10 @@ pub struct ClientCertificate {
     pub issuer: String,
     /// Serial number in lower-case hex.
     pub serial: String,
+    /// DNS names among its alternative names.
+    pub dns_names: Vec<String>,
+    /// URIs among them.
+    pub uris: Vec<String>,
 }
 
 /// What a handshake came to.
@@ -90,6 +94,8 @@ impl From<&Certificate> for ClientCertificate {
             subject: leaf.subject.clone(),
             issuer: leaf.issuer.clone(),
             serial: leaf.serial.clone(),
+            dns_names: leaf.dns_names.clone(),
+            uris: leaf.uris.clone(),
         }
     }
 }
@@ -210,7 +216,7 @@ mod tests {
         for group in [None, Some(GroupId(0xfefe)), Some(GroupId(0x001d))] {
             let facts = Negotiated {
                 group,
-                ..crate::policy::tests::facts()
+                ..crate::policy::facts()
             };
             assert_eq!(facts.key_exchange(), KeyExchange::Classical, "{group:?}");
         }
