@@ -260,6 +260,21 @@ impl Server {
         &self.demands
     }
 
+    /// Its quantum-safe groups, in its order.
+    pub fn quantum_safe_groups(&self) -> impl Iterator<Item = GroupId> {
+        let is_safe = |group: &GroupId| group.key_exchange().is_some_and(|class| class.is_quantum_safe());
+        self.offering.groups.iter().copied().filter(is_safe)
+    }
+
+    /// The ML-DSA signatures that it makes or, with no such certificate, would take.
+    pub fn pq_schemes(&self) -> impl Iterator<Item = SchemeId> {
+        let made = self.offers.iter().flat_map(|offer| &offer.schemes_13);
+        let made: Vec<SchemeId> = made.copied().filter(|scheme| scheme.is_ml_dsa()).collect();
+        let would = self.pq_schemes.iter().copied();
+        let is_made = move |scheme: &SchemeId| made.is_empty() || made.contains(scheme);
+        would.filter(is_made)
+    }
+
     /// What the policy says of a client: before the handshake of what its hello can come to, afterwards of what was
     /// negotiated.
     pub fn decide(&self, hello: &Hello, negotiated: Option<&Negotiated>, asking: &Asking<'_>) -> Decision {

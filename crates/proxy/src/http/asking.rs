@@ -134,13 +134,13 @@ impl Visit {
             site: label,
             requests,
         };
-        let record = RequestRecord::new(origin, view.method, || {
+        let mut record = RequestRecord::new(origin, view.method, || {
             let fields = view.fields.iter().copied();
             view.typed(self.told.client(fields, &self.http.trusted_proxies))
         });
         let way = match known {
             Some(_) if self.redirect.is_some() => Way::Answer(self.to_https(view), None),
-            Some(service) => service.decide(self, view, record.id),
+            Some(service) => service.decide(self, view, &mut record),
             None => {
                 let failure = Failure::refused(Stage::Route, Fault::Client, "no site of that host on this connection");
                 Way::Answer(self.error(421, record.id), Some(failure))

@@ -5,9 +5,12 @@ use crate::{
     failure::{Failure, Outcome, Stage},
     metrics::{Label, Requests},
     plan::{LogFormat, LogQuery},
-    record::{Books, text_line},
+    record::{Books, policy_words, text_line},
 };
-use portcullis_tls::failure::Fault;
+use portcullis_tls::{
+    failure::Fault,
+    policy::{Decision, Policy},
+};
 use portcullis_wire::Escaped;
 use serde::Serialize;
 use std::{
@@ -47,6 +50,8 @@ pub(crate) struct RequestRecord {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     upstream: Option<(Label, Arc<str>)>,
+    /// What a policy says, and decided; None: no route's policy, nor a refused connection.
+    pub(crate) policy: Option<(Policy, Decision)>,
     ending: Ending,
 }
 
@@ -135,6 +140,7 @@ impl RequestRecord {
             bytes_in: 0,
             bytes_out: 0,
             upstream: None,
+            policy: None,
             ending: Ending::Running,
         }
     }
@@ -212,6 +218,10 @@ impl RequestRecord {
             upstream: self.upstream.as_ref().map_or("", |(name, _)| &name.0),
             upstream_server: self.upstream.as_ref().map_or("", |(_, server)| server),
             upstream_status: self.upstream_status,
+            policy: self
+                .policy
+                .map(|(policy, decision)| policy_words(policy, Some(decision)))
+                .unwrap_or_default(),
             duration_us: self.began.elapsed().as_micros() as u64,
             outcome: failure.map_or(Outcome::Ok, |f| f.outcome).as_str(),
             stage: failure.map_or("", |f| f.stage.as_str()),
@@ -267,6 +277,7 @@ struct Line<'a> {
     upstream: &'a str,
     upstream_server: &'a str,
     upstream_status: u16,
+    policy: String,
     duration_us: u64,
     outcome: &'static str,
     stage: &'static str,
