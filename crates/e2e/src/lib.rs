@@ -10,6 +10,7 @@ pub mod client;
 pub mod command;
 pub mod crowd;
 pub mod front;
+pub mod guests;
 pub mod peers;
 pub mod pki;
 pub mod process;
