@@ -26,6 +26,7 @@ mod floods;
 mod h2;
 mod messages;
 mod origin;
+mod policy;
 mod sites;
 mod talk;
 

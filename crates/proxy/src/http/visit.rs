@@ -169,7 +169,7 @@ impl Visit {
 
     /// The proxy runs on, and would still serve this connection as it does.
     pub(crate) fn is_wanted(&self) -> bool {
-        if self.core.quiet.is_ending() || self.refused_by().is_some() {
+        if self.core.quiet.is_ending() {
             return false;
         }
         let Some(site) = &self.site else { return true };
