@@ -44,6 +44,7 @@
 
 pub mod config;
 pub mod failure;
+pub mod ledger;
 pub mod picture;
 pub mod plan;
 

@@ -85,6 +85,12 @@ pub(super) const SECTIONS: &[Section] = &[
                 ("where it is measured", "metrics = { listen = \"127.0.0.1:9100\" }"),
             ),
             key(
+                "ledger",
+                "table",
+                NOTHING,
+                ("who negotiated what", "ledger = { path = \"portcullis.db\" }"),
+            ),
+            key(
                 "shutdown",
                 "table",
                 NOTHING,
@@ -211,6 +217,39 @@ pub(super) const SECTIONS: &[Section] = &[
                 (
                     "sites with a label of their own; further ones are `other`",
                     "metrics = { sites = 50 }",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "ledger",
+        table: "",
+        title: "`ledger`",
+        means: "Who negotiated what, by site, client and time: [the ledger](ledger.md). Left out, it is kept in memory.",
+        beside: &[],
+        keys: &[
+            key(
+                "path",
+                FILE,
+                Says("in memory"),
+                (
+                    "an SQLite file, made for its owner alone; its folder must be writable; where it cannot be written, memory, with a warning",
+                    "ledger = { path = \"portcullis.db\" }",
+                ),
+            ),
+            key(
+                "keep",
+                LIMIT,
+                Is("\"90d\""),
+                ("how long hours and days of it are kept", "ledger = { keep = \"30d\" }"),
+            ),
+            key(
+                "addresses",
+                "`prefix`, `hash`, `full` or `none`",
+                Is("\"prefix\""),
+                (
+                    "what is kept of clients' addresses: their network (/24, /48), a keyed hash, all, or nothing",
+                    "ledger = { addresses = \"hash\" }",
                 ),
             ),
         ],
@@ -466,6 +505,15 @@ pub(super) const SECTIONS: &[Section] = &[
                 (
                     "what clients ask for (SNI): exact, then the longest wildcard (`*.` for one label), then the site without names",
                     "names = [\"shop.example.com\", \"*.shop.example.com\"]",
+                ),
+            ),
+            key(
+                "label",
+                "text",
+                NOTHING,
+                (
+                    "what its data is, for the ledger and its report",
+                    "label = \"personal data\"",
                 ),
             ),
             key(

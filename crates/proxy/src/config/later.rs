@@ -29,11 +29,6 @@ const fn hinted(section: &'static str, key: &'static str, hint: &'static str) ->
 
 /// Keys by section; a section that is refused as a whole names only itself.
 const LATER: &[Later] = &[
-    hinted(
-        "",
-        "ledger",
-        "leave it out: metrics and the access log count every connection",
-    ),
     key("", "acme"),
     key("listener", "http3"),
     key("site", "acme"),

@@ -6,7 +6,10 @@ use super::{
     tree::{Kind, Table, Value},
     values::{self, Word, duration},
 };
-use crate::plan::{AccessLog, Address, AdminPlan, LogFormat, LogLevel, LogPlan, LogQuery, MetricsPlan, ShutdownPlan};
+use crate::plan::{
+    AccessLog, Address, AdminPlan, LedgerAddresses, LedgerPlan, LogFormat, LogLevel, LogPlan, LogQuery, MetricsPlan,
+    ShutdownPlan,
+};
 
 /// More event loops than any machine has cores.
 const MOST_WORKERS: usize = 1024;
@@ -32,6 +35,13 @@ const QUERIES: &[(&str, Word<LogQuery>)] = &[
     ("drop", Word::Is(LogQuery::Drop)),
 ];
 
+const ADDRESSES: &[(&str, Word<LedgerAddresses>)] = &[
+    ("prefix", Word::Is(LedgerAddresses::Prefix)),
+    ("hash", Word::Is(LedgerAddresses::Hash)),
+    ("full", Word::Is(LedgerAddresses::Full)),
+    ("none", Word::Is(LedgerAddresses::None)),
+];
+
 /// What concerns the process as a whole, and where its own sockets are written down.
 pub(super) struct Process {
     pub(super) workers: Option<usize>,
@@ -39,6 +49,7 @@ pub(super) struct Process {
     pub(super) admin: Option<Found<AdminPlan>>,
     pub(super) metrics: MetricsPlan,
     pub(super) metrics_origin: Origin,
+    pub(super) ledger: LedgerPlan,
     pub(super) shutdown: ShutdownPlan,
     pub(super) watch: bool,
 }
@@ -56,6 +67,7 @@ pub(super) fn read(root: &mut Reader<'_>, environment: &[(String, String)]) -> P
         check_admin(root, admin);
     }
     let (metrics, metrics_origin) = metrics(root);
+    let ledger = ledger(root);
     let shutdown = shutdown(root);
     let watch = root.value_or("watch", Kind::Bool(false), values::switch).value;
     Process {
@@ -64,6 +76,7 @@ pub(super) fn read(root: &mut Reader<'_>, environment: &[(String, String)]) -> P
         admin,
         metrics,
         metrics_origin,
+        ledger,
         shutdown,
         watch,
     }
@@ -202,6 +215,19 @@ fn metrics(root: &mut Reader<'_>) -> (MetricsPlan, Origin) {
         },
         listen.origin,
     )
+}
+
+fn ledger(root: &mut Reader<'_>) -> LedgerPlan {
+    let mut ledger = root.table("ledger", "ledger");
+    let path = ledger.value("path", values::path).map(|found| found.value);
+    let keep = ledger.value_or("keep", text("90d"), values::time_limit).value;
+    let addresses = ledger
+        .value_or("addresses", text("prefix"), |value| {
+            values::word("addresses", ADDRESSES, value)
+        })
+        .value;
+    ledger.finish();
+    LedgerPlan { path, keep, addresses }
 }
 
 fn shutdown(root: &mut Reader<'_>) -> ShutdownPlan {

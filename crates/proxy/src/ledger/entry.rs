@@ -2,6 +2,7 @@
 use super::extract::{Offer, Sums, Terms};
 use crate::metrics::Label;
 use portcullis_tls::{
+    fingerprint::Ja4,
     negotiated::{Authentication, ClientAuthentication, Negotiated, Safety, Version},
     policy::RuleName,
     reason::{AuthenticationReason, Reason},
@@ -64,7 +65,9 @@ pub(crate) struct Judgement {
 /// What clients offer, kept once for all that offer the same.
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Offered {
-    pub(crate) ja4: String,
+    /// Of all it says, under the key of its ledger.
+    pub(super) digest: u64,
+    pub(crate) ja4: Ja4,
     pub(crate) offer: Offer,
 }
 
@@ -164,22 +167,35 @@ impl Facts {
 }
 
 impl Offered {
-    pub(crate) fn of(hello: &Hello, ja4: String) -> Offered {
-        let versions = hello.versions.iter().filter(|version| !is_grease(**version));
-        let groups = hello.groups.iter().filter(|group| !group.is_grease());
-        let shares = hello.key_shares.iter().map(|(group, _)| group);
-        let shares = shares.filter(|group| !group.is_grease());
+    pub(super) fn of(hello: &Hello, ja4: Ja4, digest: u64) -> Offered {
+        let (versions, groups, shares) = lists(hello);
         let schemes = hello.schemes.iter().filter(|scheme| !scheme.is_grease());
         Offered {
+            digest,
             ja4,
             offer: Offer {
-                versions: versions.take(LISTED).map(|version| version_name(*version)).collect(),
-                groups: groups.take(LISTED).map(ToString::to_string).collect(),
-                shares: shares.take(LISTED).map(ToString::to_string).collect(),
+                versions: versions.map(version_name).collect(),
+                groups: groups.map(|group| group.to_string()).collect(),
+                shares: shares.map(|group| group.to_string()).collect(),
                 schemes: schemes.take(LISTED).map(ToString::to_string).collect(),
             },
         }
     }
+}
+
+/// Versions, groups, and groups of shares, as far as they are kept. GREASE is another each time.
+pub(super) fn lists(
+    hello: &Hello,
+) -> (
+    impl Iterator<Item = u16>,
+    impl Iterator<Item = GroupId>,
+    impl Iterator<Item = GroupId>,
+) {
+    let versions = hello.versions.iter().copied().filter(|version| !is_grease(*version));
+    let groups = hello.groups.iter().copied().filter(|group| !group.is_grease());
+    let shares = hello.key_shares.iter().map(|(group, _)| *group);
+    let shares = shares.filter(|group| !group.is_grease());
+    (versions.take(LISTED), groups.take(LISTED), shares.take(LISTED))
 }
 
 fn version_name(version: u16) -> String {

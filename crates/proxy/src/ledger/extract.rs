@@ -224,7 +224,7 @@ pub(super) fn of(connection: &mut Connection, span: Span) -> rusqlite::Result<Ex
     (extract.instance, extract.folded) = reading.query_row(
         "SELECT (SELECT value FROM meta WHERE key = 'instance'), (SELECT value FROM meta WHERE key = 'folded')",
         [],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok((row.get(0)?, count(row, 1)?)),
     )?;
     let overlap: [&dyn ToSql; 2] = [&span.from, &span.to];
     (extract.from, extract.to) = reading.query_row(
@@ -274,7 +274,7 @@ fn upstreams(reading: &Connection, overlap: &[&dyn ToSql], places: &mut Places) 
             upstream: row.get(0)?,
             server: row.get(1)?,
             terms: places.terms.of(row.get(2)?),
-            connections: row.get(3)?,
+            connections: count(row, 3)?,
             first_seen: row.get(4)?,
             last_seen: row.get(5)?,
         })
@@ -283,13 +283,18 @@ fn upstreams(reading: &Connection, overlap: &[&dyn ToSql], places: &mut Places) 
 
 fn sums(row: &SqlRow<'_>, from: usize) -> rusqlite::Result<Sums> {
     Ok(Sums {
-        connections: row.get(from)?,
-        requests: row.get(from + 1)?,
-        bytes_in: row.get(from + 2)?,
-        bytes_out: row.get(from + 3)?,
-        requests_refused: row.get(from + 4)?,
-        requests_would_refuse: row.get(from + 5)?,
+        connections: count(row, from)?,
+        requests: count(row, from + 1)?,
+        bytes_in: count(row, from + 2)?,
+        bytes_out: count(row, from + 3)?,
+        requests_refused: count(row, from + 4)?,
+        requests_would_refuse: count(row, from + 5)?,
     })
+}
+
+/// Nothing here is ever negative, whatever stands in a file.
+fn count(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(at)?).unwrap_or(0))
 }
 
 fn all<T>(

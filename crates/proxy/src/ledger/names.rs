@@ -33,6 +33,15 @@ impl Names {
         }
         admitted
     }
+
+    /// What was admitted was not written, and will be asked for again.
+    pub(super) fn give_back(&mut self, networks: Vec<Option<IpAddr>>) {
+        for network in networks {
+            if let Some(whole_at) = self.whole_at.get_mut(&network) {
+                *whole_at -= PAUSE;
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -21,10 +21,10 @@ pub(super) struct Table {
     named: Digests<Entry>,
     unnamed: Digests<Entry>,
     origins: Digests<Origin>,
-    /// Connections whose names were not kept, since the table was taken.
-    pub(super) nameless: u64,
-    /// Connections and origins that were not kept at all.
-    pub(super) lost: u64,
+    /// Connections whose names were not kept.
+    nameless: u64,
+    /// Connections that were not kept at all.
+    lost: u64,
 }
 
 type Digests<T> = HashMap<u64, T, BuildHasherDefault<AsItIs>>;
@@ -116,6 +116,16 @@ impl Table {
         for (digest, origin) in other.origins {
             self.add_origin(digest, origin);
         }
+    }
+
+    /// Connections in it.
+    pub(super) fn connections(&self) -> u64 {
+        self.entries().map(|entry| entry.sums.connections).sum()
+    }
+
+    /// Connections without their names, and those that are lost, since this was last asked.
+    pub(super) fn drops(&mut self) -> (u64, u64) {
+        (std::mem::take(&mut self.nameless), std::mem::take(&mut self.lost))
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
