@@ -46,6 +46,7 @@ pub(crate) struct Control {
     pub(crate) rejected: Arc<Seen>,
     pub(crate) self_signed: Option<SelfSigned>,
     pub(crate) cores: Vec<JoinHandle<()>>,
+    pub(crate) keeper: JoinHandle<()>,
     pub(crate) writer: JoinHandle<()>,
     pub(crate) shutdown: Shutdown,
 }
@@ -231,6 +232,9 @@ impl Control {
             // a core that panicked has said so, and its connections were counted as they fell
             let _ = core.join();
         }
+        // after the cores: their last connections are in it
+        self.shared.books.ledger.end();
+        let _ = self.keeper.join();
         tracing::info!(cut = left as u64, "ended");
         self.shared.books.log.end();
         let _ = self.writer.join();

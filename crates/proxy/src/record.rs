@@ -3,6 +3,7 @@
 use crate::{
     clock,
     failure::{Failure, Outcome, Stage},
+    ledger::{Agent, Judgement, Ledger, Offered, note},
     log::{Log, needs_quotes},
     metrics::{Label, Metrics},
     plan::LogFormat,
@@ -26,10 +27,13 @@ use std::{
     time::Instant,
 };
 
+mod entered;
+
 /// What records report to, the same for all of one proxy.
 pub(crate) struct Books {
     pub(crate) log: Log,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) ledger: Arc<Ledger>,
     /// The site of what never found one.
     pub(crate) nowhere: Label,
     /// On the way out: readiness fails.
@@ -45,9 +49,32 @@ pub(crate) struct Bytes {
     pub(crate) outward: u64,
 }
 
+/// Requests of a connection.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Requested {
+    pub(crate) count: u64,
+    /// By a route's policy.
+    pub(crate) refused: u64,
+    /// By one that only reports.
+    pub(crate) would_refuse: u64,
+    /// What they call their program.
+    pub(crate) agents: Vec<Agent>,
+}
+
+impl Requested {
+    /// One more, of this program.
+    pub(crate) fn add(&mut self, agent: &[u8]) {
+        self.count += 1;
+        if !agent.is_empty() {
+            note(&mut self.agents, agent, 1);
+        }
+    }
+}
+
 /// What is known of one connection.
 pub(crate) struct Record {
     books: Arc<Books>,
+    core: usize,
     id: u64,
     began: Instant,
     pub(crate) listener: Label,
@@ -64,6 +91,9 @@ pub(crate) struct Record {
     handshake_us: u64,
     pub(crate) handshake_bytes: Bytes,
     pub(crate) bytes: Bytes,
+    pub(crate) requests: Requested,
+    /// What the ledger is told of it besides.
+    pub(crate) judgement: Judgement,
     upstream: Option<Upstream>,
     ending: Ending,
 }
@@ -88,6 +118,8 @@ struct Offer {
     sni: Option<String>,
     groups: Vec<GroupId>,
     ja4: Ja4,
+    transport: Transport,
+    offered: Arc<Offered>,
 }
 
 struct Upstream {
@@ -125,8 +157,9 @@ impl fmt::Display for Peer {
 }
 
 impl Record {
-    pub(crate) fn new(books: Arc<Books>, id: u64, listener: Label, peer: Peer) -> Record {
+    pub(crate) fn new((books, core): (Arc<Books>, usize), id: u64, listener: Label, peer: Peer) -> Record {
         Record {
+            core,
             id,
             began: Instant::now(),
             listener,
@@ -141,6 +174,8 @@ impl Record {
             handshake_us: 0,
             handshake_bytes: Bytes::default(),
             bytes: Bytes::default(),
+            requests: Requested::default(),
+            judgement: Judgement::default(),
             upstream: None,
             ending: Ending::Running(Stage::Accept),
             books,
@@ -179,11 +214,14 @@ impl Record {
     }
 
     pub(crate) fn offered(&mut self, hello: &Hello, transport: Transport) {
+        // here, since it wants lists of the hello that nothing else does, and nobody keeps them
+        let ja4 = Ja4::of(hello, transport);
         self.offer = Some(Box::new(Offer {
             sni: hello.sni.clone(),
             groups: hello.groups.clone(),
-            // here, since it wants lists of the hello that nothing else does, and nobody keeps them
-            ja4: Ja4::of(hello, transport),
+            ja4,
+            transport,
+            offered: self.books.ledger.offered(self.core, (hello, ja4)),
         }));
     }
 
@@ -191,6 +229,13 @@ impl Record {
         self.site = site.name.clone();
         self.site_label = site.label.clone();
         self.policy = Some(site.policy);
+    }
+
+    /// Its requests led to this site, where no handshake said so before.
+    pub(crate) fn belongs_to(&mut self, site: Label) {
+        if self.site == self.books.nowhere {
+            self.site = site;
+        }
     }
 
     pub(crate) fn negotiated_as(&mut self, facts: Negotiated) {
@@ -361,6 +406,7 @@ impl Drop for Record {
         if silent {
             return;
         }
+        self.enter();
         if let Some(line) = self
             .books
             .log
@@ -500,13 +546,14 @@ mod tests {
         let books = Books {
             log,
             metrics,
+            ledger: Arc::new(Ledger::alone()),
             nowhere,
             draining: flags(),
             cutting: flags(),
         };
         let books = Arc::new(books);
         let peer = Peer::Ip("192.0.2.7:40000".parse().unwrap());
-        let mut record = Record::new(books.clone(), 1, "web".into(), peer);
+        let mut record = Record::new((books.clone(), 0), 1, "web".into(), peer);
         end(&mut record);
         drop(record);
         books.log.end();
@@ -585,6 +632,7 @@ mod tests {
             metrics.certificates([(site.clone(), "ML-DSA-65", 0, 1)].into_iter());
             metrics.lists([(site, 0, 1)].into_iter());
             metrics.reloaded(crate::metrics::ReloadResult::Applied, 1);
+            metrics.ledger_flushed(crate::metrics::FlushResult::Written, 0);
             let failure = Failure::failed(Stage::Relay, Fault::Client, "as a test");
             record.end(Err(Failure {
                 alert_in: Some(portcullis_wire::alert::Alert(46)),
@@ -611,7 +659,7 @@ mod tests {
     fn a_panic_is_counted_and_logged() {
         let (line, _) = told(LogFormat::Json, |record| {
             let books = record.books.clone();
-            let mut doomed = Record::new(books, 2, "web".into(), Peer::Unix);
+            let mut doomed = Record::new((books, 0), 2, "web".into(), Peer::Unix);
             doomed.reach(Stage::Handshake);
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
                 let _held = doomed;

@@ -57,6 +57,18 @@ pub struct ClientCertificate {
     pub issuer: String,
     /// Serial number in lower-case hex.
     pub serial: String,
+    /// Its first URI, else its first DNS name: whose subject is empty is known by that (SPIFFE, RFC 5280 4.1.2.6).
+    pub alternative: String,
+}
+
+impl ClientCertificate {
+    /// What it is called: its subject, else its alternative name.
+    pub fn identity(&self) -> Option<&str> {
+        [&self.subject, &self.alternative]
+            .into_iter()
+            .map(String::as_str)
+            .find(|name| !name.is_empty())
+    }
 }
 
 /// What a handshake came to.
@@ -90,6 +102,13 @@ impl From<&Certificate> for ClientCertificate {
             subject: leaf.subject.clone(),
             issuer: leaf.issuer.clone(),
             serial: leaf.serial.clone(),
+            alternative: leaf
+                .uris
+                .iter()
+                .chain(&leaf.dns_names)
+                .next()
+                .cloned()
+                .unwrap_or_default(),
         }
     }
 }

@@ -173,8 +173,14 @@ mod tests {
     #[test]
     fn a_classical_key_exchange_has_its_reason() {
         let off = Ours { retry: false, ..OURS };
-        let classical = Ours { groups: &[X25519], ..OURS };
-        let old = Ours { versions: &[Version::Tls12], ..OURS };
+        let classical = Ours {
+            groups: &[X25519],
+            ..OURS
+        };
+        let old = Ours {
+            versions: &[Version::Tls12],
+            ..OURS
+        };
         let (new, both) = (&[0x0304_u16][..], &[0x0304_u16, 0x0303][..]);
         let table: [(&[u16], &[GroupId], &[GroupId], &Ours<'_>, Reason); 11] = [
             (&[0x0303], &[X25519], &[], &OURS, Reason::Tls12),
@@ -193,7 +199,11 @@ mod tests {
         ];
         for (versions, groups, shares, ours, reason) in table {
             let hello = hello(versions, groups, shares, &[]);
-            assert_eq!(Reason::of(&hello, KeyExchange::Classical, ours), Some(reason), "{groups:?}");
+            assert_eq!(
+                Reason::of(&hello, KeyExchange::Classical, ours),
+                Some(reason),
+                "{groups:?}"
+            );
             assert_eq!(Reason::of(&hello, KeyExchange::Hybrid, ours), None);
         }
     }
@@ -201,7 +211,10 @@ mod tests {
     #[test]
     fn classical_authentication_has_its_reason() {
         use AuthenticationReason::{NoCommonScheme, NoMlDsa, SiteClassical, SiteOrder, Tls12};
-        let none = Ours { pq_schemes: &[], ..OURS };
+        let none = Ours {
+            pq_schemes: &[],
+            ..OURS
+        };
         let table: [(&[u16], &[SchemeId], &Ours<'_>, AuthenticationReason); 5] = [
             (&[0x0303], &[ECDSA, ML_DSA_65], &OURS, Tls12),
             (&[0x0304], &[ECDSA], &OURS, NoMlDsa),

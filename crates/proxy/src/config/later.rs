@@ -19,14 +19,6 @@ const fn key(section: &'static str, key: &'static str) -> Later {
     }
 }
 
-const fn hinted(section: &'static str, key: &'static str, hint: &'static str) -> Later {
-    Later {
-        section,
-        key,
-        hint: Some(hint),
-    }
-}
-
 /// Keys by section; a section that is refused as a whole names only itself.
 const LATER: &[Later] = &[
     key("", "acme"),

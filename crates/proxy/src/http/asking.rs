@@ -127,6 +127,10 @@ impl Visit {
             Some(service) => (&service.name, &service.requests),
             None => (&books.nowhere, &self.core.shared.nowhere_requests),
         };
+        self.requests.borrow_mut().add(view.field("user-agent"));
+        if let (None, Some(service), true) = (&self.site, known, self.led_to.borrow().is_none()) {
+            *self.led_to.borrow_mut() = Some(service.name.clone());
+        }
         let origin = RecordOrigin {
             books,
             id: RequestId(self.core.request_id()),
@@ -184,12 +188,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The first field of a name; empty where there is none.
+    fn field(&self, name: &str) -> &'a [u8] {
+        let found = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        found.map_or(&b""[..], |field| field.value)
+    }
+
     /// For the access line.
     fn typed(&self, client: Option<IpAddr>) -> Typed {
-        let field = |name: &str| {
-            let found = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-            found.map_or(&b""[..], |field| field.value).into()
-        };
         let path = match self.query {
             Some(query) => format!("{}?{query}", self.path).into(),
             None => self.path.into(),
@@ -200,8 +206,8 @@ impl<'a> View<'a> {
             method: self.method.into(),
             host: self.host.into(),
             path,
-            user_agent: field("user-agent"),
-            referer: field("referer"),
+            user_agent: self.field("user-agent").into(),
+            referer: self.field("referer").into(),
         }
     }
 }

@@ -261,12 +261,18 @@ impl From<&Facts> for Terms {
             cipher: text(facts.cipher),
             signature: text(facts.signature),
             authentication: facts.authentication.map_or("", Authentication::as_str).into(),
-            client_authentication: facts.client_authentication.map_or("", ClientAuthentication::as_str).into(),
+            client_authentication: facts
+                .client_authentication
+                .map_or("", ClientAuthentication::as_str)
+                .into(),
             safety: facts.safety.map_or("", Safety::as_str).into(),
             resumed: facts.resumed,
             retry: facts.retry,
             reason: said.reason.map_or("", Reason::as_str).into(),
-            authentication_reason: said.authentication_reason.map_or("", AuthenticationReason::as_str).into(),
+            authentication_reason: said
+                .authentication_reason
+                .map_or("", AuthenticationReason::as_str)
+                .into(),
             whatif_key_exchange: said.whatif_key_exchange,
             whatif_authentication: said.whatif_authentication,
             refused_by: said.refused_by.map_or("", RuleName::as_str).into(),

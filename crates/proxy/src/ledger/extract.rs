@@ -342,12 +342,14 @@ impl Place {
 
 impl Extract {
     fn dictionaries(&mut self, reading: &Connection, places: &Places) -> rusqlite::Result<()> {
-        self.sites = places.sites.read(reading, "SELECT name, label FROM site WHERE id = ?1", |row| {
-            Ok(Site {
-                name: row.get(0)?,
-                label: row.get(1)?,
-            })
-        })?;
+        self.sites = places
+            .sites
+            .read(reading, "SELECT name, label FROM site WHERE id = ?1", |row| {
+                Ok(Site {
+                    name: row.get(0)?,
+                    label: row.get(1)?,
+                })
+            })?;
         let sql = "SELECT identity, ja4, network, completed_ml_dsa FROM client WHERE id = ?1";
         self.clients = places.clients.read(reading, sql, |row| {
             Ok(Client {
@@ -359,7 +361,12 @@ impl Extract {
             })
         })?;
         let sql = "SELECT agent FROM user_agent WHERE client = ?1 ORDER BY requests DESC, agent";
-        for (client, id) in self.clients.iter_mut().zip(&places.clients.ids).filter(|(_, id)| **id != OTHERS) {
+        for (client, id) in self
+            .clients
+            .iter_mut()
+            .zip(&places.clients.ids)
+            .filter(|(_, id)| **id != OTHERS)
+        {
             client.user_agents = all(reading, sql, &[id], |row| row.get(0))?;
         }
         let sql = "SELECT versions, groups, shares, schemes FROM offer WHERE id = ?1";
@@ -377,7 +384,10 @@ impl Extract {
 }
 
 fn list(text: String) -> Vec<String> {
-    text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    text.split(',')
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn terms(row: &SqlRow<'_>) -> rusqlite::Result<Terms> {

@@ -37,7 +37,10 @@ pub(super) fn age(connection: &mut Connection, now: i64, keep: Option<i64>) -> r
         [yesterday],
     )?;
     for table in ["tally", "upstream"] {
-        aging.execute(&format!("DELETE FROM {table} WHERE width = 3600 AND bucket < ?1"), [yesterday])?;
+        aging.execute(
+            &format!("DELETE FROM {table} WHERE width = 3600 AND bucket < ?1"),
+            [yesterday],
+        )?;
     }
     forget(&aging)?;
     aging.commit()?;
@@ -61,9 +64,14 @@ pub(super) fn fold(connection: &mut Connection, capacity: usize) -> rusqlite::Re
     // half for the heaviest, half for the most recent; who is both leaves room, which the next fold fills
     let each = i64::try_from(capacity * KEPT_QUARTERS / 4 / 2).unwrap_or(i64::MAX);
     let folding = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    folding.execute_batch("CREATE TEMP TABLE spared AS SELECT bucket, width, site, client, offer, terms FROM tally LIMIT 0")?;
+    folding.execute_batch(
+        "CREATE TEMP TABLE spared AS SELECT bucket, width, site, client, offer, terms FROM tally LIMIT 0",
+    )?;
     let weight = "connections + requests + (bytes_in + bytes_out) / 1048576";
-    for order in [format!("{weight} DESC"), format!("bucket DESC, {weight} DESC, last_seen DESC")] {
+    for order in [
+        format!("{weight} DESC"),
+        format!("bucket DESC, {weight} DESC, last_seen DESC"),
+    ] {
         let sql = format!(
             "INSERT INTO spared SELECT bucket, width, site, client, offer, terms FROM tally WHERE client <> 0
              ORDER BY {order} LIMIT ?1"
@@ -81,7 +89,10 @@ pub(super) fn fold(connection: &mut Connection, capacity: usize) -> rusqlite::Re
     folding.execute(&format!("DELETE FROM tally WHERE {folded}"), [])?;
     folding.execute_batch("DROP TABLE spared")?;
     let gone = forget(&folding)?;
-    folding.execute("UPDATE meta SET value = value + ?1 WHERE key = 'folded'", params![gone as i64])?;
+    folding.execute(
+        "UPDATE meta SET value = value + ?1 WHERE key = 'folded'",
+        params![gone as i64],
+    )?;
     folding.commit()?;
     give_back(connection)?;
     Ok(gone)
@@ -89,9 +100,15 @@ pub(super) fn fold(connection: &mut Connection, capacity: usize) -> rusqlite::Re
 
 /// Dictionary entries that no row names any more; returns how many clients.
 fn forget(connection: &Connection) -> rusqlite::Result<usize> {
-    let gone = connection.execute("DELETE FROM client WHERE id <> 0 AND id NOT IN (SELECT client FROM tally)", [])?;
+    let gone = connection.execute(
+        "DELETE FROM client WHERE id <> 0 AND id NOT IN (SELECT client FROM tally)",
+        [],
+    )?;
     connection.execute("DELETE FROM user_agent WHERE client NOT IN (SELECT id FROM client)", [])?;
-    connection.execute("DELETE FROM offer WHERE id <> 0 AND id NOT IN (SELECT offer FROM tally)", [])?;
+    connection.execute(
+        "DELETE FROM offer WHERE id <> 0 AND id NOT IN (SELECT offer FROM tally)",
+        [],
+    )?;
     connection.execute(
         "DELETE FROM terms WHERE id NOT IN (SELECT terms FROM tally UNION SELECT terms FROM upstream)",
         [],

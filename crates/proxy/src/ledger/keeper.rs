@@ -147,7 +147,10 @@ impl Keeper {
             self.keep = keep;
             self.aged = 0;
         }
-        let stays = self.store.as_ref().is_some_and(|store| store.path() == plan.path.as_deref());
+        let stays = self
+            .store
+            .as_ref()
+            .is_some_and(|store| store.path() == plan.path.as_deref());
         self.path = plan.path;
         if stays {
             return;
@@ -205,7 +208,11 @@ impl Keeper {
             self.trouble(&error.to_string());
             return;
         }
-        let dropped: u64 = tables.iter_mut().map(|table| table.drops()).map(|(nameless, lost)| nameless + lost).sum();
+        let dropped: u64 = tables
+            .iter_mut()
+            .map(|table| table.drops())
+            .map(|(nameless, lost)| nameless + lost)
+            .sum();
         self.metrics.ledger_dropped.inc_by(dropped);
         if let Err(error) = self.tidy(now) {
             self.trouble(&error.to_string());
@@ -255,8 +262,10 @@ impl Keeper {
             self.grown = usize::MAX;
         }
         if self.grown >= store.capacity() / GROWTH {
-            fold::fold(&mut store.connection, store.capacity()).map_err(failed)?;
-            self.metrics.ledger_rows(fold::named_rows(&store.connection).map_err(failed)?);
+            let capacity = store.capacity();
+            fold::fold(&mut store.connection, capacity).map_err(failed)?;
+            self.metrics
+                .ledger_rows(fold::named_rows(&store.connection).map_err(failed)?);
             self.grown = 0;
         }
         Ok(())

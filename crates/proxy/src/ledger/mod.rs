@@ -27,16 +27,18 @@ mod network;
 mod schema;
 mod store;
 mod table;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use error::LedgerError;
 pub use extract::{Client, Extract, Moment, Offer, Row, Site, Span, Sums, Terms, UpstreamRow, read};
 
+use crate::plan::LedgerAddresses;
 pub(crate) use entry::{Admission, Agent, Facts, Judgement, Offered, note};
 use entry::{Entry, Origin, Who};
-pub(crate) use keeper::start;
 use keeper::Order;
-use crate::plan::LedgerAddresses;
+pub(crate) use keeper::start;
 use table::{ENTRIES, Table};
 
 /// Offers that a core keeps at hand: its clients stand on some hundred libraries.
@@ -66,7 +68,7 @@ pub(crate) struct Told<'a> {
     pub(crate) offered: Option<&'a Arc<Offered>>,
     pub(crate) facts: Facts,
     pub(crate) sums: Sums,
-    pub(crate) agents: Vec<Agent>,
+    pub(crate) agents: &'a [Agent],
 }
 
 impl Ledger {
@@ -87,6 +89,12 @@ impl Ledger {
             called: AtomicBool::new(false),
         };
         (ledger, inbox)
+    }
+
+    /// Tables that nobody empties.
+    #[cfg(test)]
+    pub(crate) fn alone() -> Ledger {
+        Ledger::new(1).0
     }
 
     /// What this client offers, kept once for all alike.
@@ -150,7 +158,7 @@ impl Ledger {
             sums: told.sums,
             first_seen: now,
             last_seen: now,
-            agents: told.agents,
+            agents: told.agents.to_vec(),
         };
         let unnamed = self.unnamed(&entry);
         shard.table.add((digest, unnamed), entry);
@@ -166,7 +174,11 @@ impl Ledger {
     pub(crate) fn origin(&self, core: usize, (upstream, server): (&Label, &Arc<str>), facts: Option<&Negotiated>) {
         let facts = match facts {
             Some(facts) => Facts::of(facts, "tcp"),
-            None => Facts::without(Admission::Admitted, Some(portcullis_tls::negotiated::Safety::Plain), "tcp"),
+            None => Facts::without(
+                Admission::Admitted,
+                Some(portcullis_tls::negotiated::Safety::Plain),
+                "tcp",
+            ),
         };
         let now = clock::unix_now();
         let hour = now.div_euclid(3600);

@@ -61,7 +61,11 @@ mod tests {
         assert_eq!(admitted(&mut names, 60), 1);
         assert_eq!(admitted(&mut names, 600), 9);
         assert!(names.admits(network(2), 600), "another network has its own");
-        assert_eq!(admitted(&mut names, 1_000_000), 64, "and no more than a burst is saved up");
+        assert_eq!(
+            admitted(&mut names, 1_000_000),
+            64,
+            "and no more than a burst is saved up"
+        );
     }
 
     #[test]

@@ -113,7 +113,11 @@ fn immutable(path: &Path) -> Option<PathBuf> {
     if Path::new(&log).exists() {
         return None;
     }
-    let escaped = path.to_str()?.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let escaped = path
+        .to_str()?
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
     Some(format!("file:{escaped}?immutable=1").into())
 }
 

@@ -34,7 +34,9 @@ pub(super) fn write(
     now: i64,
 ) -> rusqlite::Result<()> {
     let secret = store.secret;
-    let writing = store.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let writing = store
+        .connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)?;
     let count = |sql: &str| writing.query_row(sql, [], |row| row.get::<_, i64>(0));
     let mut batch = Batch {
         offers: count("SELECT count(*) FROM offer")?,
@@ -79,7 +81,12 @@ struct Known {
 
 impl Batch<'_> {
     fn all(&mut self, tables: &[Table]) -> rusqlite::Result<()> {
-        for entry in tables.iter().flat_map(Table::entries) {
+        let entries = || tables.iter().flat_map(Table::entries);
+        // names first: who completed a handshake is refused under that name
+        for entry in entries().filter(|entry| entry.facts.makes_a_name()) {
+            self.entry(entry)?;
+        }
+        for entry in entries().filter(|entry| !entry.facts.makes_a_name()) {
             self.entry(entry)?;
         }
         for origin in tables.iter().flat_map(Table::origins) {
@@ -149,11 +156,13 @@ impl Batch<'_> {
             return Ok(());
         }
         // beyond its share the one that was seen longest ago makes room
-        let oldest = "DELETE FROM user_agent WHERE client = ?1 AND agent IN (SELECT agent FROM user_agent WHERE client = ?1
+        let oldest =
+            "DELETE FROM user_agent WHERE client = ?1 AND agent IN (SELECT agent FROM user_agent WHERE client = ?1
             ORDER BY last_seen DESC, requests DESC LIMIT -1 OFFSET 7)";
         let gone = self.sql(oldest)?.execute([client])?;
         self.agents += 1 - i64::try_from(gone).unwrap_or(0);
-        self.sql("INSERT INTO user_agent VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(seen)?;
+        self.sql("INSERT INTO user_agent VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(seen)?;
         Ok(())
     }
 
@@ -292,7 +301,10 @@ fn terms(connection: &Connection, terms: &Terms) -> rusqlite::Result<i64> {
         whatif_authentication, refused_by, would_refuse, exempt, ml_dsa_refused";
     let marks = "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20";
     let known = format!("SELECT id FROM terms WHERE ({COLUMNS}) = ({marks})");
-    let known = connection.prepare_cached(&known)?.query_row(values, |row| row.get(0)).optional()?;
+    let known = connection
+        .prepare_cached(&known)?
+        .query_row(values, |row| row.get(0))
+        .optional()?;
     match known {
         Some(id) => Ok(id),
         None => {

@@ -65,6 +65,7 @@ fn shortened(leaf: &Certificate) -> ClientCertificate {
         subject: short(&leaf.subject),
         issuer: short(&leaf.issuer),
         serial: short(&leaf.serial),
+        alternative: String::new(),
     }
 }
 
