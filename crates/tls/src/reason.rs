@@ -170,6 +170,9 @@ mod tests {
         }
     }
 
+    /// Versions, groups, shares, what we offer, and the reason.
+    type Row<'a> = (&'a [u16], &'a [GroupId], &'a [GroupId], &'a Ours<'a>, Reason);
+
     #[test]
     fn a_classical_key_exchange_has_its_reason() {
         let off = Ours { retry: false, ..OURS };
@@ -182,7 +185,7 @@ mod tests {
             ..OURS
         };
         let (new, both) = (&[0x0304_u16][..], &[0x0304_u16, 0x0303][..]);
-        let table: [(&[u16], &[GroupId], &[GroupId], &Ours<'_>, Reason); 11] = [
+        let table: [Row<'_>; 11] = [
             (&[0x0303], &[X25519], &[], &OURS, Reason::Tls12),
             // groups of TLS 1.3 in a hello of 1.2 are no use
             (&[0x0303], &[HYBRID, X25519], &[], &OURS, Reason::Tls12),
