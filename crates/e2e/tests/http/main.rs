@@ -23,9 +23,11 @@ mod corpus;
 mod http1_corpus;
 
 mod floods;
+mod frames;
 mod h2;
 mod messages;
 mod origin;
+mod refused;
 mod sites;
 mod talk;
 

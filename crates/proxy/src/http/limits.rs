@@ -21,6 +21,12 @@ pub(crate) const STREAMS: u32 = 100;
 pub(crate) const MOST_STREAMS: u32 = 10_000;
 /// A connection between requests: longer than browsers keep theirs busy, and what nginx waits (SPEC 4).
 pub(crate) const IDLE: Duration = Duration::from_secs(75);
+/// What a client that came to a full listener may take to ask, and to hear so: a round trip or two, and no more.
+pub(crate) const TURNED_AWAY: Duration = Duration::from_secs(5);
+/// When it may come again: most connections of a busy listener end within seconds.
+pub(crate) const COME_AGAIN: Duration = Duration::from_secs(2);
+/// Connections that may be told so at once, besides those that the listener has; the next wait in accept.
+pub(crate) const TOLD_AT_ONCE: usize = 256;
 /// A WebSocket or another upgrade without a byte either way (SPEC 4).
 pub(crate) const UPGRADE_IDLE: Duration = Duration::from_secs(3600);
 /// Streams that a peer may reset before we have answered: beyond it the connection ends (CVE-2023-44487).

@@ -1,5 +1,5 @@
 //! What is shared between cores about a listener: permits, counts per address, rates. It outlives reloads.
-use crate::plan::Limits;
+use crate::{http::limits::TOLD_AT_ONCE, plan::Limits};
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
@@ -19,6 +19,8 @@ const SHARDS: usize = 64;
 /// A listener's shared counts.
 pub(crate) struct Gate {
     pub(crate) permits: Arc<Permits>,
+    /// Of connections that are only told that there are no more of those.
+    pub(crate) told: Arc<Permits>,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) handshakes: Rate,
 }
@@ -27,6 +29,7 @@ impl Gate {
     pub(crate) fn new() -> Gate {
         Gate {
             permits: Arc::new(Permits::new(usize::MAX)),
+            told: Arc::new(Permits::new(TOLD_AT_ONCE)),
             addresses: Arc::new(Addresses::new()),
             handshakes: Rate::new(),
         }
@@ -53,6 +56,14 @@ pub(crate) struct Permits {
 /// One connection's leave to be; returned when dropped.
 pub(crate) struct Permit(Arc<Permits>);
 
+/// What a connection may do.
+pub(crate) enum Leave {
+    /// Whatever it came for.
+    Stay(Permit),
+    /// Hear that there are too many.
+    BeTold(Permit),
+}
+
 impl Permits {
     pub(crate) fn new(limit: usize) -> Permits {
         Permits {
@@ -72,6 +83,25 @@ impl Permits {
                 return permit;
             }
             freed.await;
+        }
+    }
+
+    /// Waits for a free permit, or for one to be told that there is none.
+    pub(crate) async fn acquire_or(self: &Arc<Permits>, told: &Arc<Permits>) -> Leave {
+        loop {
+            let (mut freed, mut told_freed) = (pin!(self.freed.notified()), pin!(told.freed.notified()));
+            freed.as_mut().enable();
+            told_freed.as_mut().enable();
+            if let Some(permit) = self.try_acquire() {
+                return Leave::Stay(permit);
+            }
+            if let Some(permit) = told.try_acquire() {
+                return Leave::BeTold(permit);
+            }
+            tokio::select! {
+                () = freed => {}
+                () = told_freed => {}
+            }
         }
     }
 
