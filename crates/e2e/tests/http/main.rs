@@ -30,6 +30,7 @@ mod origin;
 mod refused;
 mod sites;
 mod talk;
+mod upgrades;
 
 /// Certificates, a server, and the proxy between.
 struct Stage {

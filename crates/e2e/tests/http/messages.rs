@@ -231,7 +231,10 @@ fn what_a_route_does_to_answers_it_does_not_to_interim_ones() {
     );
     let answer = talk.answer(Body::Expected).expect("the answer");
     let fields = ["link", "server", "x-a", "x-content-type-options"].map(|name| answer.field(name));
-    assert_eq!(fields, [Some("<l>".into()), None, Some("b".into()), Some("nosniff".into())]);
+    assert_eq!(
+        fields,
+        [Some("<l>".into()), None, Some("b".into()), Some("nosniff".into())]
+    );
 }
 
 #[test]

@@ -157,12 +157,7 @@ impl Visit {
         (reply, record)
     }
 
-    fn record(
-        &self,
-        site: Option<&Arc<Service>>,
-        method: &str,
-        asked: impl FnOnce() -> Typed,
-    ) -> RequestRecord {
+    fn record(&self, site: Option<&Arc<Service>>, method: &str, asked: impl FnOnce() -> Typed) -> RequestRecord {
         let books = &self.core.shared.books;
         let (label, requests) = match site {
             Some(service) => (&service.name, &service.requests),
@@ -199,7 +194,10 @@ impl Visit {
 
     /// The listener has all the connections that it may.
     fn too_many(&self, site: Option<&Arc<Service>>, view: &View<'_>, id: RequestId) -> Way {
-        let accept = view.fields.iter().find(|field| field.name.eq_ignore_ascii_case("accept"));
+        let accept = view
+            .fields
+            .iter()
+            .find(|field| field.name.eq_ignore_ascii_case("accept"));
         let request_id = id.to_string();
         let reader = answer::Reader {
             accept: accept.map_or(b"", |field| field.value),
@@ -210,7 +208,10 @@ impl Visit {
             None => Pages::default().error(503, reader),
         };
         let wait = limits::COME_AGAIN.as_secs().to_string();
-        Way::Answer(answer.with("retry-after", wait).into(), Some(Failure::too_many_connections()))
+        Way::Answer(
+            answer.with("retry-after", wait).into(),
+            Some(Failure::too_many_connections()),
+        )
     }
 }
 

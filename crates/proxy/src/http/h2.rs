@@ -5,8 +5,8 @@ use super::{
     exchange::Broken,
     h2io::{self, Io},
     limits,
-    quiet::Resting,
     origin::fields,
+    quiet::Resting,
     record::{Asked as Typed, RequestRecord},
     reply::Reply,
     streamed::{Answered, Flowing, Streamed, Upload},
@@ -242,7 +242,10 @@ fn view<'a>(
         .filter(|(name, _)| *name != header::HOST && *name != header::COOKIE);
     let others = others.map(|(name, value)| (name.as_str(), value.as_bytes()));
     for (name, value) in others.chain(cookie.map(|cookie| ("cookie", cookie))) {
-        *room.get_mut(count).filter(|_| count < most_fields).ok_or(misfit(431, "more fields than limits.fields"))? = Field { name, value };
+        *room
+            .get_mut(count)
+            .filter(|_| count < most_fields)
+            .ok_or(misfit(431, "more fields than limits.fields"))? = Field { name, value };
         count += 1;
     }
     let (path, query) = (parts.uri.path(), parts.uri.query());
@@ -272,7 +275,9 @@ fn host(parts: &Parts) -> Result<&str, Misfit> {
         .map(|value| value.to_str().map_err(|_| misfit(400, NO_HOST)))
         .transpose()?;
     let host = match (authority, field) {
-        (Some(authority), Some(field)) if !authority.eq_ignore_ascii_case(field) => return Err(misfit(400, "its authority and its Host differ")),
+        (Some(authority), Some(field)) if !authority.eq_ignore_ascii_case(field) => {
+            return Err(misfit(400, "its authority and its Host differ"));
+        }
         (Some(host), _) | (None, Some(host)) => host,
         (None, None) => return Err(misfit(400, NO_HOST)),
     };
