@@ -94,17 +94,8 @@ impl<S: Read + Write> H2<S> {
         self.send(&frame((HEADERS, END_HEADERS | END_STREAM), stream, &block(fields)));
     }
 
-    /// The head of a request whose body follows.
-    pub(crate) fn open(&mut self, stream: u32, fields: &[(impl AsRef<str>, impl AsRef<str>)]) {
-        self.send(&frame((HEADERS, END_HEADERS), stream, &block(fields)));
-    }
-
     pub(crate) fn get(&mut self, stream: u32, path: &str) {
         self.send(&frame((HEADERS, END_HEADERS | END_STREAM), stream, &get(path)));
-    }
-
-    pub(crate) fn data(&mut self, stream: u32, bytes: &[u8], flags: u8) {
-        self.send(&frame((DATA, flags), stream, bytes));
     }
 
     /// The first frame of this kind on this stream that nobody took yet.
@@ -136,20 +127,6 @@ impl<S: Read + Write> H2<S> {
     pub(crate) fn goaway(&mut self) -> Option<u32> {
         let frame = self.wait(GOAWAY, 0).ok()?;
         Some(number(&frame.payload[4..]))
-    }
-
-    /// Why a stream was reset.
-    pub(crate) fn reset(&mut self, stream: u32) -> u32 {
-        number(&self.wait(RST_STREAM, stream).expect("a reset").payload)
-    }
-
-    /// Bytes of a stream, until there are so many.
-    pub(crate) fn bytes(&mut self, stream: u32, count: usize) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        while bytes.len() < count {
-            bytes.extend(self.wait(DATA, stream).expect("more data").payload);
-        }
-        bytes
     }
 
     /// The next frame; settings and pings are answered.

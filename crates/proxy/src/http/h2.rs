@@ -3,7 +3,7 @@ use super::{
     asking::{Forward, View, Way},
     client::Client,
     exchange::Broken,
-    h2io::{self, Io},
+    h2io::{Io, Told},
     limits,
     origin::fields,
     quiet::Resting,
@@ -39,13 +39,37 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
         .max_pending_accept_reset_streams(limits::PENDING_RESETS)
         .max_local_error_reset_streams(limits::OUR_RESETS)
         .auto_date_header(false);
-    let io = Io {
-        client,
-        visit: visit.clone(),
+    let mut io = Io::new(client, visit);
+    let (failure, told) = match drive(http, &mut io, visit).await {
+        Ok(()) => return Ok(()),
+        Err(Ended::Watched(failure)) => (failure, Told::No),
+        // the library forgets what it was told by the connection
+        Err(Ended::Library(error)) => match io.failure.take() {
+            Some(failure) => (failure, Told::No),
+            None => (said(&error), Told::Yes),
+        },
     };
+    io.cut(told).await;
+    Err(failure)
+}
+
+/// How a connection ended badly.
+enum Ended {
+    /// Its client was idle for too long, or took too little.
+    Watched(Failure),
+    /// hyper says so.
+    Library(hyper::Error),
+}
+
+/// Lets hyper serve, and watches over it.
+async fn drive(http: Builder<Here>, io: &mut Io, visit: &Rc<Visit>) -> Result<(), Ended> {
     let service = service_fn(|request| {
         let visit = visit.clone();
-        async move { Ok::<_, Infallible>(answer(request, &visit).await) }
+        async move {
+            let response = answer(request, &visit).await;
+            visit.answered.set(visit.answered.get() + 1);
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection = pin!(http.serve_connection(io, service));
     let mut resting = Resting::new(&visit.core.quiet);
@@ -56,7 +80,7 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
             connection.as_mut().graceful_shutdown();
         }
         if let Poll::Ready(over) = connection.as_mut().poll(cx) {
-            return Poll::Ready(over.map_err(ended));
+            return Poll::Ready(over.map_err(Ended::Library));
         }
         if visit.is_turned_away && visit.answered.get() > 0 && !is_parting {
             is_parting = true;
@@ -70,9 +94,9 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
             Poll::Ready(Ok(())) => {
                 is_parting = true;
                 connection.as_mut().graceful_shutdown();
-                connection.as_mut().poll(cx).map_err(ended)
+                connection.as_mut().poll(cx).map_err(Ended::Library)
             }
-            Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
+            Poll::Ready(Err(failure)) => Poll::Ready(Err(Ended::Watched(failure))),
         }
     })
     .await
@@ -100,7 +124,6 @@ async fn answer(request: Request<Incoming>, visit: &Rc<Visit>) -> Response<Answe
         Method::HEAD => Asked::Head,
         _ => Asked::Other,
     };
-    visit.answered.set(visit.answered.get() + 1);
     let (way, mut record) = match view(
         (&parts, visit.http.limits.fields),
         (&mut room, cookie.as_deref()),
@@ -307,14 +330,11 @@ fn framing(headers: &HeaderMap, body: &Incoming) -> Framing {
     }
 }
 
-/// What hyper says of a connection's end, in our words.
-fn ended(error: hyper::Error) -> Failure {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(h2io::Broken(failure, _)) = inner.downcast_ref() {
-            return failure.clone();
-        }
-        source = inner.source();
+/// What hyper says of a connection's end: the innermost of its errors names the reason.
+fn said(error: &hyper::Error) -> Failure {
+    let mut innermost: &dyn Error = error;
+    while let Some(inner) = innermost.source() {
+        innermost = inner;
     }
-    Failure::failed(Stage::Request, Fault::Client, error.to_string())
+    Failure::failed(Stage::Request, Fault::Client, format!("HTTP/2: {innermost}"))
 }

@@ -33,6 +33,16 @@ pub(crate) const UPGRADE_IDLE: Duration = Duration::from_secs(3600);
 pub(crate) const PENDING_RESETS: usize = 20;
 /// Streams that we had to reset for a peer's mistakes: beyond it the connection ends (CVE-2025-8671).
 pub(crate) const OUR_RESETS: usize = 1024;
+/// Frames of HTTP/2 that ask nothing (PING, SETTINGS, WINDOW_UPDATE, PRIORITY, unknown ones) which a client may send at
+/// once: 70 kB of them cost less than ten requests. SETTINGS count 4 times, RST_STREAM 16 times.
+pub(crate) const CALM: u32 = 4096;
+/// And every second: two for each of 500 small messages, from clients that acknowledge each twice.
+pub(crate) const CALM_PER_SECOND: u32 = 1000;
+/// And for every request that was answered: of three streams two may be given up.
+pub(crate) const CALM_PER_ANSWER: u32 = 32;
+/// And one for so many bytes that it was sent: clients acknowledge each 4 to 16 KiB twice. What answers PING and SETTINGS is 9
+/// to 17 bytes.
+pub(crate) const GIVEN: u64 = 256;
 /// Bytes of an HTTP/2 stream that may come before they are asked for: one window, so a slow upstream holds no more.
 pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same for all streams of a connection together.
