@@ -131,7 +131,7 @@ install_autobahn() {
   cat >"$folder/wstest" <<END
 #!/bin/sh
 export LD_LIBRARY_PATH=$folder/root/usr/lib/x86_64-linux-gnu PYTHONPATH=$folder/site PYTHONDONTWRITEBYTECODE=1
-exec $folder/root/usr/bin/python2.7 -c 'from autobahntestsuite.wstest import run; run()' "\$@"
+exec $folder/root/usr/bin/python2.7 -c 'import txaio; txaio.use_twisted(); from autobahntestsuite.wstest import run; run()' "\$@"
 END
   chmod 755 "$folder/wstest"
   quiet "$folder/wstest" --version

@@ -12,6 +12,7 @@ use std::{
 };
 
 mod nghttp;
+mod websocket;
 
 /// Certificates, and the proxy before a server: `front` over TLS, `side` in the clear.
 struct Stage {
