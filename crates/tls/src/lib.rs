@@ -7,6 +7,7 @@ pub mod client;
 pub mod client_identity;
 pub mod compression;
 pub mod failure;
+pub mod fingerprint;
 pub mod identity;
 pub mod negotiated;
 pub mod policy;
