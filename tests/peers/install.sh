@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The stacks that the tests of crates/e2e speak to: a Debian trixie root (OpenSSL 3.5, curl 8.14, Python 3.13, PostgreSQL
-# 17, Redis, Mosquitto, nghttp2's clients; nginx, Apache, HAProxy, Caddy, Go and tshark for the book) for a chroot, Node 24
-# from PyPI, what the folders of examples/ and this one ask of pip and npm, Autobahn's WebSocket suite on Debian bullseye's
+# 17, Redis, Mosquitto, nghttp2's clients; nginx, Apache, HAProxy, Caddy, Go and tshark for the book; Prometheus) for
+# a chroot, Node 24 from PyPI, what the folders of examples/ and this one ask of pip and npm, Autobahn's WebSocket suite on Debian bullseye's
 # Python 2.7, and Debian's Chromium. Debian bookworm's own OpenSSL 3.0 and curl are the classical world; they come with
 # the machine. Shells and formatters read our completions and manual pages. Needs root. The first run takes some minutes,
 # the next ones seconds. The last line printed is the folder.
@@ -14,6 +14,7 @@ root=$peers/trixie
 venv=$peers/node
 neighbours=(postgresql-17 redis-server redis-tools mosquitto mosquitto-clients)
 web=(nghttp2-client)
+monitoring=(prometheus)
 book=(nginx haproxy apache2 caddy golang-go tshark jq)
 
 say() { printf 'peers: %s\n' "$*" >&2; }
@@ -177,6 +178,7 @@ install_trixie
 install_more .neighbours "${neighbours[@]}" # servers and clients of examples/
 install_more .book "${book[@]}"             # what the pages of docs/ set up and look with
 install_more .web "${web[@]}"               # clients of HTTP/2
+install_more .monitoring "${monitoring[@]}" # whom examples/monitoring is for: promtool and the server
 warm_go
 install_node
 install_python
