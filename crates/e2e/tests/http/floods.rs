@@ -45,8 +45,10 @@ fn streams() -> impl Iterator<Item = u32> {
     (0..200_000_u32).map(|n| 2 * n + 1)
 }
 
+type Frames = Box<dyn Iterator<Item = Vec<u8>> + Send>;
+
 /// A flood, and what the record says of it; ours, and what the library says of those that it ends.
-fn floods() -> Vec<(&'static str, &'static str, Box<dyn Iterator<Item = Vec<u8>> + Send>)> {
+fn floods() -> Vec<(&'static str, &'static str, Frames)> {
     let again = |frame: Vec<u8>| (0..400_000).map(move |_| frame.clone());
     let opened = |flags, follows: Vec<u8>| {
         let first = frame((HEADERS, flags), 1, &get("/never"));
