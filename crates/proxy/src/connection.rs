@@ -5,7 +5,7 @@ use crate::{
     downstream::{TlsStream, tls_failure},
     failure::{Failure, Outcome, Stage},
     farewell,
-    http::{self, visit::Visit},
+    http::{self, limits, visit::Visit},
     listener::{
         Listener,
         accept::{Accepted, Attachable, Handshaking},
@@ -283,6 +283,7 @@ fn told_by(choice: &Choice, failure: Failure, (core, site, record): (&Core, &Sit
 async fn serve(core: &Rc<Core>, admitted: Admitted, record: &mut Record) -> Result<(), Failure> {
     let Admitted { down, site, idle, http } = admitted;
     match &site.service {
+        Service::Tcp(_) if record.is_turned_away() => Err(Failure::too_many_connections()),
         Service::Tcp(upstream) => tcp(core, (down, idle), (&site, upstream), record).await,
         Service::Http(_) => {
             let recall = Recall::of(core, &down, &site, record);
@@ -318,18 +319,23 @@ async fn requests(
     record: &mut Record,
 ) -> Result<(), Failure> {
     record.reach(Stage::Request);
+    let limit = record.is_turned_away().then(|| Instant::now() + limits::TURNED_AWAY);
     let visit = Rc::new(visit);
     let _told = Telling {
         visit: visit.clone(),
         record,
     };
-    let mut serving = pin!(http::serve(down, visit));
+    let mut serving = pin!(http::serve(down, visit.clone()));
     let ended = poll_fn(|cx| match recall.as_ref().map_or(Ok(()), |recall| recall.poll(cx)) {
         Ok(()) => serving.as_mut().poll(cx),
         // what is under way is cut with it, and must not look complete
         Err(failure) => Poll::Ready(Err(failure)),
     });
-    ended.await
+    let ended = visit.core.wheel.within(limit, ended).await;
+    match limit {
+        Some(_) => Err(Failure::too_many_connections()),
+        None => ended.unwrap_or(Ok(())),
+    }
 }
 
 /// Tells a record of its requests, however they end.
