@@ -62,9 +62,8 @@ pub(crate) struct Requested {
 }
 
 impl Requested {
-    /// One more, of this program.
-    pub(crate) fn add(&mut self, agent: &[u8]) {
-        self.count += 1;
+    /// What one more of them calls its program; empty: nothing.
+    pub(crate) fn call(&mut self, agent: &[u8]) {
         if !agent.is_empty() {
             note(&mut self.agents, agent, 1);
         }

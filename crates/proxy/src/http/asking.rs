@@ -129,6 +129,7 @@ impl Visit {
     pub(crate) fn decide(&self, view: &View<'_>) -> (Way, RequestRecord) {
         let site = self.site(view.host);
         let known = site.as_ref().ok().and_then(|site| site.service.http());
+        self.requests.borrow_mut().call(view.field("user-agent"));
         let record = self.record(known, view.method, || {
             let fields = view.fields.iter().copied();
             view.typed(self.told.client(fields, &self.http.trusted_proxies))
@@ -163,8 +164,8 @@ impl Visit {
             Some(service) => (&service.name, &service.requests),
             None => (&books.nowhere, &self.core.shared.nowhere_requests),
         };
-        self.requests.borrow_mut().add(view.field("user-agent"));
-        if let (None, Some(service), true) = (&self.site, known, self.led_to.borrow().is_none()) {
+        self.requests.borrow_mut().count += 1;
+        if let (None, Some(service), true) = (&self.site, site, self.led_to.borrow().is_none()) {
             *self.led_to.borrow_mut() = Some(service.name.clone());
         }
         let origin = RecordOrigin {
