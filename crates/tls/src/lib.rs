@@ -12,6 +12,7 @@ pub mod identity;
 pub mod negotiated;
 pub mod policy;
 pub mod profile;
+pub mod quic;
 pub mod server;
 pub mod tickets;
 
