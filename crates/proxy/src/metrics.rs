@@ -57,6 +57,7 @@ pub(crate) struct Metrics {
     reload_good: Gauge,
     reload_time: Gauge<i64>,
     pub(crate) log_dropped: Counter,
+    pub(crate) traces_dropped: Counter,
 }
 
 /// A configured name that many connections share.
@@ -163,6 +164,7 @@ impl Metrics {
             reload_good: Gauge::default(),
             reload_time: Gauge::default(),
             log_dropped: Counter::default(),
+            traces_dropped: Counter::default(),
         };
         metrics.register();
         metrics
@@ -502,6 +504,11 @@ impl Metrics {
             "portcullis_log_dropped",
             "Log lines lost because the writer was behind",
             self.log_dropped.clone(),
+        );
+        r.register(
+            "portcullis_traces_dropped",
+            "Spans lost because the collector took none, or not fast enough",
+            self.traces_dropped.clone(),
         );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         r.register("portcullis_build", "This build", build);

@@ -13,6 +13,7 @@ use crate::{
     plan::Address,
     record::Books,
     snapshot::{Ground, Live, Snapshot},
+    traces::Traces,
 };
 use portcullis_tls::{negotiated::Negotiated, tickets::Tickets};
 use std::{
@@ -186,6 +187,7 @@ fn assemble(
     metrics.loaded(ReloadResult::Applied, clock::unix_now());
     let books = Books {
         log,
+        traces: Traces::new(metrics.traces_dropped.clone()),
         metrics,
         nowhere: Label::from("none"),
         draining: AtomicBool::new(false),

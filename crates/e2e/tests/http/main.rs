@@ -28,6 +28,7 @@ mod messages;
 mod origin;
 mod sites;
 mod talk;
+mod traces;
 
 /// Certificates, a server, and the proxy between.
 struct Stage {

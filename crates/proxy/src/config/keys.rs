@@ -85,6 +85,15 @@ pub(super) const SECTIONS: &[Section] = &[
                 ("where it is measured", "metrics = { listen = \"127.0.0.1:9100\" }"),
             ),
             key(
+                "traces",
+                "table",
+                NOTHING,
+                (
+                    "where spans for OpenTelemetry go",
+                    "traces = { endpoint = \"http://127.0.0.1:4318\" }",
+                ),
+            ),
+            key(
                 "shutdown",
                 "table",
                 NOTHING,

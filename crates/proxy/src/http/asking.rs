@@ -133,14 +133,16 @@ impl Visit {
             connection: self.connection,
             site: label,
             requests,
+            facts: self.facts.as_deref(),
         };
-        let record = RequestRecord::new(origin, view.method, || {
+        let trace = books.traces.begin(origin.id.0, || self.told.trace(view.fields));
+        let record = RequestRecord::new(origin, view.method, trace, || {
             let fields = view.fields.iter().copied();
             view.typed(self.told.client(fields, &self.http.trusted_proxies))
         });
         let way = match known {
             Some(_) if self.redirect.is_some() => Way::Answer(self.to_https(view), None),
-            Some(service) => service.decide(self, view, record.id),
+            Some(service) => service.decide(self, view, (record.id, record.place())),
             None => {
                 let failure = Failure::refused(Stage::Route, Fault::Client, "no site of that host on this connection");
                 Way::Answer(self.error(421, record.id), Some(failure))

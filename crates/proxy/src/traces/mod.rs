@@ -7,8 +7,9 @@ mod span;
 pub(crate) use context::Context;
 pub(crate) use span::{Attribute, Fact};
 
-use crate::plan::TracesPlan;
+use crate::{failure::Failure, plan::TracesPlan};
 use arc_swap::ArcSwapOption;
+use portcullis_tls::negotiated::Negotiated;
 use prometheus_client::metrics::counter::Counter;
 use span::Span;
 use std::{
@@ -20,6 +21,10 @@ use tokio::{
     sync::mpsc::{Sender, channel},
     task::JoinHandle,
 };
+
+/// The fields of W3C Trace Context.
+pub(crate) const PARENT: &str = "traceparent";
+const STATE: &str = "tracestate";
 
 /// What every record asks.
 pub(crate) struct Traces {
@@ -41,6 +46,21 @@ pub(crate) struct Trace {
     /// Its own place; what a server is told.
     pub(crate) context: Context,
     parent: Option<u64>,
+}
+
+/// What a server is told of a request's trace.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) context: Context,
+    /// It began before us.
+    is_continued: bool,
+}
+
+impl Place {
+    /// Whether a client's field gives way: we say who asks, and a state belongs to the trace that it was said of.
+    pub(crate) fn replaces(self, name: &str) -> bool {
+        name.eq_ignore_ascii_case(PARENT) || (!self.is_continued && name.eq_ignore_ascii_case(STATE))
+    }
 }
 
 /// What a span says in the end.
@@ -81,7 +101,7 @@ impl Traces {
     }
 
     /// A span begins, by a number of its own, and by who asked where they are believed. None: traces are off.
-    pub(crate) fn begin(&self, number: u64, parent: Option<Context>) -> Option<Trace> {
+    pub(crate) fn begin(&self, number: u64, parent: impl FnOnce() -> Option<Context>) -> Option<Trace> {
         let on = self.on.load();
         let tracer = on.as_ref()?;
         let [trace, more, span, chance] = tracer.keys.each_ref().map(|key| key.hash_one(number));
@@ -91,6 +111,7 @@ impl Traces {
             span: span.max(1),
             is_sampled: chance % 1_000_000 < u64::from(tracer.plan.per_million),
         };
+        let parent = parent();
         let context = match parent {
             Some(parent) => Context {
                 span: own.span,
@@ -107,8 +128,16 @@ impl Traces {
 }
 
 impl Trace {
+    /// What a server is told.
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            context: self.context,
+            is_continued: self.parent.is_some(),
+        }
+    }
+
     /// It is over; asked only if somebody records it.
-    pub(crate) fn end(self, said: impl FnOnce() -> Said, dropped: &Traces) {
+    pub(crate) fn end(self, traces: &Traces, said: impl FnOnce() -> Said) {
         if !self.context.is_sampled {
             return;
         }
@@ -123,7 +152,28 @@ impl Trace {
             error: said.error,
         };
         if self.tracer.queue.try_send(span).is_err() {
-            dropped.dropped.inc();
+            traces.dropped.inc();
         }
     }
+}
+
+/// What TLS came to, in OpenTelemetry's words where it has some.
+pub(crate) fn of_tls(facts: &Negotiated) -> [Attribute; 6] {
+    [
+        ("tls.protocol.version", facts.version.as_str().into()),
+        (
+            "tls.curve",
+            facts.group.map(|group| group.to_string()).unwrap_or_default().into(),
+        ),
+        ("tls.resumed", facts.resumed.into()),
+        ("portcullis.key_exchange", facts.key_exchange().as_str().into()),
+        ("portcullis.authentication", facts.authentication.as_str().into()),
+        ("portcullis.safety", facts.safety().as_str().into()),
+    ]
+}
+
+/// Why something failed, as a span's status says it.
+pub(crate) fn why(failure: &Failure) -> String {
+    let (stage, fault) = (failure.stage.as_str(), failure.fault.as_str());
+    format!("{stage}: {} ({fault})", failure.error)
 }
