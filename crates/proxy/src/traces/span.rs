@@ -99,10 +99,10 @@ fn told(span: &Span) -> Told<'_> {
 fn key_value((key, fact): &Attribute) -> Option<KeyValue<'_>> {
     let value = match fact {
         Fact::Text(text) if text.is_empty() => return None,
-        Fact::Text(text) => Value::StringValue(text),
+        Fact::Text(text) => AnyValue::Text(text),
         // 64 bits are strings in proto3's JSON
-        Fact::Number(number) => Value::IntValue(number.to_string()),
-        Fact::Is(is) => Value::BoolValue(*is),
+        Fact::Number(number) => AnyValue::Number(number.to_string()),
+        Fact::Is(is) => AnyValue::Is(*is),
     };
     Some(KeyValue { key, value })
 }
@@ -162,21 +162,23 @@ struct Status<'a> {
 #[derive(Serialize)]
 struct KeyValue<'a> {
     key: &'a str,
-    value: Value<'a>,
+    value: AnyValue<'a>,
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-enum Value<'a> {
-    StringValue(&'a str),
-    IntValue(String),
-    BoolValue(bool),
+enum AnyValue<'a> {
+    #[serde(rename = "stringValue")]
+    Text(&'a str),
+    #[serde(rename = "intValue")]
+    Number(String),
+    #[serde(rename = "boolValue")]
+    Is(bool),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value as Json, json};
+    use serde_json::{Value, json};
 
     #[test]
     fn a_span_has_the_form_of_otlp() {
@@ -198,7 +200,7 @@ mod tests {
             ],
             error: Some("connect: refused".into()),
         };
-        let body: Json = serde_json::from_slice(&export("edge", &[span])).unwrap();
+        let body: Value = serde_json::from_slice(&export("edge", &[span])).unwrap();
         let resource = &body["resourceSpans"][0]["resource"]["attributes"][0];
         assert_eq!(
             resource,
