@@ -23,6 +23,7 @@ mod corpus;
 mod http1_corpus;
 
 mod floods;
+mod frames;
 mod h2;
 mod messages;
 mod origin;
