@@ -23,10 +23,10 @@ mod corpus;
 mod http1_corpus;
 
 mod floods;
-mod frames;
 mod h2;
 mod messages;
 mod origin;
+mod protocol;
 mod sites;
 mod talk;
 
