@@ -1,6 +1,7 @@
 //! `tests/corpus/http2/frames.txt`: frames as they stand there, sent over TLS, and what comes back.
 use crate::{
     Lines, Stage,
+    frames::{PING, SETTINGS, block, frame},
     origin::{Origin, said},
 };
 use portcullis_e2e::client::{Conversation, Offer};
@@ -8,7 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::{Read, Write},
-    iter, thread,
+    thread,
     time::Duration,
 };
 
@@ -129,7 +130,7 @@ fn played(stage: &Stage, case: &Case) -> Result<(), String> {
     let mut client = Client::connect(stage);
     let is_bare = case.lines.iter().any(|(kind, _)| *kind == 'b');
     if !is_bare {
-        client.send(&[PREFACE, &frame(4, 0, 0, &[])].concat());
+        client.send(&[PREFACE, &frame((SETTINGS, 0), 0, &[])].concat());
     }
     for (kind, line) in &case.lines {
         match kind {
@@ -219,7 +220,7 @@ impl Client {
     }
 
     fn is_alive(&mut self) -> Result<(), String> {
-        self.send(&frame(6, 0, 0, b"is alive"));
+        self.send(&frame((PING, 0), 0, b"is alive"));
         self.until(|client| client.pongs.iter().any(|pong| pong == b"is alive"))?;
         self.pongs.retain(|pong| pong != b"is alive");
         match self.resets.is_empty() && self.goaway.is_none() {
@@ -340,7 +341,7 @@ fn one(kind: &str, stream: u32, words: &[&str]) -> Vec<u8> {
         .iter()
         .map(|flag| number_of(&flag[1..]))
         .fold(0, |all, flag| all | flag);
-    frame(kind, flags, stream, &pieces(words))
+    frame((kind, flags), stream, &pieces(words))
 }
 
 fn number_of(name: &str) -> u8 {
@@ -348,12 +349,6 @@ fn number_of(name: &str) -> u8 {
         Some(digits) => u8::from_str_radix(digits, 16).expect("two digits"),
         None => FLAGS.iter().find(|flag| flag.0 == name).expect("a flag of the table").1,
     }
-}
-
-/// RFC 9113 4.1.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a short payload").to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 fn pieces(words: &[&str]) -> Vec<u8> {
@@ -368,7 +363,7 @@ fn piece(word: &str) -> Vec<u8> {
             (":path", path),
             (":authority", "localhost"),
         ];
-        return fields.iter().flat_map(|(name, value)| literal(name, value)).collect();
+        return block(&fields);
     }
     if let Some(digits) = word
         .strip_prefix('x')
@@ -391,7 +386,7 @@ fn piece(word: &str) -> Vec<u8> {
         return what.repeat(count.parse().expect("a number"));
     }
     let (name, value) = word.split_once('=').unwrap_or_else(|| panic!("no piece: {word}"));
-    literal(name, value)
+    block(&[(name, value)])
 }
 
 fn head_of(word: &str) -> Option<(&'static str, &'static str)> {
@@ -402,13 +397,4 @@ fn head_of(word: &str) -> Option<(&'static str, &'static str)> {
         "SLOW" => Some(("GET", "/slow")),
         _ => None,
     }
-}
-
-/// RFC 7541 6.2.2.
-fn literal(name: &str, value: &str) -> Vec<u8> {
-    let text = |text: &str| {
-        let length = u8::try_from(text.len()).expect("a short text");
-        iter::once(length).chain(text.bytes()).collect::<Vec<u8>>()
-    };
-    [vec![0], text(name), text(value)].concat()
 }
