@@ -27,6 +27,7 @@ mod frames;
 mod h2;
 mod messages;
 mod origin;
+mod protocol;
 mod refused;
 mod sites;
 mod talk;
