@@ -71,6 +71,7 @@ mod site;
 mod snapshot;
 mod socket;
 mod start;
+mod traces;
 mod upstream;
 mod watch;
 mod wheel;

@@ -62,6 +62,7 @@ pub(crate) struct Metrics {
     ledger_flush_time: Gauge<i64>,
     ledger_waiting: Gauge,
     ledger_rows: Gauge,
+    pub(crate) traces_dropped: Counter,
 }
 
 /// A configured name that many connections share.
@@ -180,6 +181,7 @@ impl Metrics {
             ledger_flush_time: Gauge::default(),
             ledger_waiting: Gauge::default(),
             ledger_rows: Gauge::default(),
+            traces_dropped: Counter::default(),
         };
         metrics.register();
         metrics
@@ -563,6 +565,11 @@ impl Metrics {
             "portcullis_ledger_rows",
             "Rows of the ledger that bear a client's name",
             self.ledger_rows.clone(),
+        );
+        r.register(
+            "portcullis_traces_dropped",
+            "Spans lost because the collector took none, or not fast enough",
+            self.traces_dropped.clone(),
         );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         r.register("portcullis_build", "This build", build);

@@ -6,7 +6,7 @@ use portcullis_tls::{
     profile::{Profile, Settings},
     server::{ClientAuthMode, ExpiredLists},
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 mod http;
 
@@ -31,6 +31,8 @@ pub struct Plan {
     pub metrics: MetricsPlan,
     /// Who negotiated what.
     pub ledger: LedgerPlan,
+    /// Traces for OpenTelemetry; None: off.
+    pub traces: Option<TracesPlan>,
     /// How it ends.
     pub shutdown: ShutdownPlan,
     /// Reload when the configuration's file changes; what it names is always watched.
@@ -168,6 +170,25 @@ impl LedgerAddresses {
         LedgerAddresses::Full,
         LedgerAddresses::None,
     ];
+}
+
+/// Traces: where spans go, and of how many requests.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TracesPlan {
+    /// Host and port of the collector, which speaks OTLP over plain HTTP.
+    pub authority: String,
+    /// Where on it.
+    pub path: String,
+    /// Of a million requests that belong to no trace yet, so many begin one.
+    pub per_million: u32,
+    /// `service.name`
+    pub service: String,
+}
+
+impl fmt::Display for TracesPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.path)
+    }
 }
 
 /// How it ends.

@@ -8,6 +8,7 @@ use crate::{
     metrics::{Label, Metrics},
     plan::LogFormat,
     site::Site,
+    traces::{self, Fact, Said, Traces},
     upstream::Told,
 };
 use portcullis_tls::{
@@ -32,6 +33,7 @@ mod entered;
 /// What records report to, the same for all of one proxy.
 pub(crate) struct Books {
     pub(crate) log: Log,
+    pub(crate) traces: Traces,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) ledger: Arc<Ledger>,
     /// The site of what never found one.
@@ -399,6 +401,52 @@ impl Record {
         }
     }
 
+    /// A span, where it is for a collector: requests tell of their connections, so what is left is tcp, and what failed.
+    fn trace(&self) {
+        if self.upstream.is_none() && self.failure().is_none() {
+            return;
+        }
+        let Some(trace) = self.books.traces.begin(self.id, || None) else {
+            return;
+        };
+        trace.end(&self.books.traces, || self.span());
+    }
+
+    fn span(&self) -> Said {
+        let text = |text: &str| Fact::from(text);
+        let mut attributes = vec![
+            ("portcullis.connection_id", Fact::from(format!("{:016x}", self.id))),
+            ("portcullis.listener", text(&self.listener.0)),
+            ("portcullis.site", text(&self.site.0)),
+            (
+                "client.address",
+                self.peer.address().map(|ip| ip.to_string()).unwrap_or_default().into(),
+            ),
+            ("server.address", text(self.sni().unwrap_or_default())),
+            (
+                "tls.client.ja4",
+                text(self.offer.as_ref().map_or("", |o| o.ja4.as_str())),
+            ),
+            ("portcullis.bytes_in", self.bytes.inward.into()),
+            ("portcullis.bytes_out", self.bytes.outward.into()),
+            (
+                "portcullis.upstream",
+                text(self.upstream.as_ref().map_or("", |u| &u.name.0)),
+            ),
+            (
+                "portcullis.upstream_server",
+                text(self.upstream.as_ref().map_or("", |u| &u.server)),
+            ),
+        ];
+        attributes.extend(self.negotiated().into_iter().flat_map(traces::of_tls));
+        Said {
+            name: "connection".to_owned(),
+            took: self.began.elapsed(),
+            attributes,
+            error: self.failure().map(traces::why),
+        }
+    }
+
     fn safety(&self) -> &'static str {
         match (&self.negotiated, &self.offer) {
             (Some(facts), _) => facts.safety().as_str(),
@@ -418,6 +466,7 @@ impl Drop for Record {
             return;
         }
         self.enter();
+        self.trace();
         if let Some(line) = self
             .books
             .log
@@ -556,6 +605,7 @@ mod tests {
         let nowhere = Label::from("none");
         let books = Books {
             log,
+            traces: Traces::new(metrics.traces_dropped.clone()),
             metrics,
             ledger: Arc::new(Ledger::alone()),
             nowhere,

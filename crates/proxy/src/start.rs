@@ -14,6 +14,7 @@ use crate::{
     plan::Address,
     record::Books,
     snapshot::{Ground, Live, Snapshot},
+    traces::Traces,
 };
 use portcullis_tls::{negotiated::Negotiated, tickets::Tickets};
 use std::{
@@ -190,6 +191,7 @@ fn assemble(
     let (ledger, keeper) = ledger::start(&loaded.plan, cores, (&log, &metrics))?;
     let books = Books {
         log,
+        traces: Traces::new(metrics.traces_dropped.clone()),
         metrics,
         ledger,
         nowhere: Label::from("none"),

@@ -91,6 +91,15 @@ pub(super) const SECTIONS: &[Section] = &[
                 ("who negotiated what", "ledger = { path = \"portcullis.db\" }"),
             ),
             key(
+                "traces",
+                "table",
+                NOTHING,
+                (
+                    "where spans for OpenTelemetry go",
+                    "traces = { endpoint = \"http://127.0.0.1:4318\" }",
+                ),
+            ),
+            key(
                 "shutdown",
                 "table",
                 NOTHING,
@@ -250,6 +259,42 @@ pub(super) const SECTIONS: &[Section] = &[
                 (
                     "what is kept of clients' addresses: their network (/24, /48), a keyed hash, all, or nothing",
                     "ledger = { addresses = \"hash\" }",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "traces",
+        table: "",
+        title: "`traces`",
+        means: "Spans for OpenTelemetry, by OTLP over HTTP in JSON: one for each request of an http site, and one for each connection of a tcp site.",
+        beside: &[],
+        keys: &[
+            key(
+                "endpoint",
+                "`http://HOST`, with `:PORT` and `/PATH`",
+                NOTHING,
+                (
+                    "the collector; the port is 4318 and the path `/v1/traces` unless it says otherwise",
+                    "traces = { endpoint = \"http://127.0.0.1:4318\" }",
+                ),
+            ),
+            key(
+                "ratio",
+                "a share from 0 to 1",
+                Is("0.01"),
+                (
+                    "of the requests that belong to no trace yet; one whose `traceparent` comes from a trusted proxy follows it",
+                    "traces = { endpoint = \"http://127.0.0.1:4318\", ratio = 0.1 }",
+                ),
+            ),
+            key(
+                "service",
+                "text",
+                Is("\"portcullis\""),
+                (
+                    "`service.name` of every span",
+                    "traces = { endpoint = \"http://127.0.0.1:4318\", service = \"edge\" }",
                 ),
             ),
         ],

@@ -130,14 +130,14 @@ impl Visit {
         let site = self.site(view.host);
         let known = site.as_ref().ok().and_then(|site| site.service.http());
         self.requests.borrow_mut().call(view.field("user-agent"));
-        let record = self.record(known, view.method, || {
+        let record = self.record(known, (view.method, view.fields), || {
             let fields = view.fields.iter().copied();
             view.typed(self.told.client(fields, &self.http.trusted_proxies))
         });
         let way = match known {
             _ if self.is_turned_away => self.too_many(known, view, record.id),
             Some(_) if self.redirect.is_some() => Way::Answer(self.to_https(view), None),
-            Some(service) => service.decide(self, view, record.id),
+            Some(service) => service.decide(self, view, (record.id, record.place())),
             None => {
                 let failure = Failure::refused(Stage::Route, Fault::Client, "no site of that host on this connection");
                 Way::Answer(self.error(421, record.id), Some(failure))
@@ -150,7 +150,7 @@ impl Visit {
     pub(crate) fn misfit(&self, (status, failure): (u16, Failure), asked: Typed) -> (Reply, RequestRecord) {
         let site = self.site.as_ref().and_then(|site| site.service.http());
         let method = asked.method.clone();
-        let mut record = self.record(site, &method, || asked);
+        let mut record = self.record(site, (&method, &[]), || asked);
         let reply = self.error(status, record.id);
         record.status = status;
         record.bytes_out = reply.body.len() as u64;
@@ -158,7 +158,12 @@ impl Visit {
         (reply, record)
     }
 
-    fn record(&self, site: Option<&Arc<Service>>, method: &str, asked: impl FnOnce() -> Typed) -> RequestRecord {
+    fn record(
+        &self,
+        site: Option<&Arc<Service>>,
+        (method, fields): (&str, &[Field<'_>]),
+        asked: impl FnOnce() -> Typed,
+    ) -> RequestRecord {
         let books = &self.core.shared.books;
         let (label, requests) = match site {
             Some(service) => (&service.name, &service.requests),
@@ -174,8 +179,10 @@ impl Visit {
             connection: self.connection,
             site: label,
             requests,
+            facts: self.facts.as_deref(),
         };
-        RequestRecord::new(origin, method, asked)
+        let trace = books.traces.begin(origin.id.0, || self.told.trace(fields));
+        RequestRecord::new(origin, method, trace, asked)
     }
 
     /// As much of a request line as can be told of what is none.
