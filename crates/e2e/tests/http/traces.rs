@@ -54,8 +54,15 @@ fn a_request_becomes_a_span_and_its_server_is_told_of_it() {
     let export = export(&collector);
     assert_eq!(export.line(), "POST /v1/traces");
     assert_eq!(export.field("content-type").as_deref(), Some("application/json"));
+    assert_eq!(spans(&export).len(), 2);
     let spans = spans(&export);
-    let span = spans.iter().find(|span| span["name"] == "GET").expect("the request's");
+    let of = |status: &str| {
+        spans
+            .iter()
+            .find(|span| fact(span, "http.response.status_code").is_some_and(|s| s == status))
+    };
+    assert!(of("400").is_some(), "what is no request is told of too: {spans:#?}");
+    let span = of("200").expect("the request's");
     let [_, trace, own, flags] = told.split('-').collect::<Vec<_>>()[..] else {
         panic!("{told}")
     };
