@@ -5,7 +5,7 @@ use crate::{
     downstream::{TlsStream, tls_failure},
     failure::{Failure, Outcome, Stage},
     farewell,
-    http::{self, visit::Visit},
+    http::{self, limits, visit::Visit},
     listener::{
         Listener,
         accept::{Accepted, Attachable, Handshaking},
@@ -22,12 +22,12 @@ use crate::{
 };
 use portcullis_tls::{
     failure::Fault,
-    negotiated::Authentication,
+    negotiated::{Authentication, Negotiated},
     policy::{Decision, Refuse, RuleName, Stance},
     rustls::ServerConnection,
     server::{Asking, Choice, Refusal, Server, Unfit},
 };
-use portcullis_wire::{Hello, alert::Alert};
+use portcullis_wire::{Hello, alert::Alert, ja4::Transport};
 use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
 use tokio::time::Instant;
 
@@ -100,7 +100,7 @@ async fn admit(
         .await;
     let Peeked { hello, bytes, asked_in } = hello.ok_or_else(|| NoHello::Failed(slow(Stage::Hello)))??;
     record.reach(Stage::Route);
-    record.offered(&hello);
+    record.offered(&hello, Transport::Tcp);
     let found = listener.sites.find(hello.sni.as_deref());
     let speaks = |site: &&Arc<Site>| site.tls.is_some() && (asked_in == Protocol::Any || asked_in == site.protocol);
     let Some(site) = found.filter(speaks) else {
@@ -150,7 +150,10 @@ async fn handshake(
     let choice = match server.choose_for(&hello, &asking) {
         Ok(choice) => choice,
         Err(refusal) => {
-            record.decided(server.decide(&hello, None, &asking), asked(server));
+            if let Refusal::Policy(_) = refusal {
+                reason(server, (&hello, None), record);
+                record.decided(server.decide(&hello, None, &asking), asked(server));
+            }
             return Err(refuse(&mut socket, (core, site), &hello, refusal).await);
         }
     };
@@ -165,7 +168,7 @@ async fn handshake(
     match shaken {
         None => return Err(slow(Stage::Handshake)),
         Some(Err(failure)) => {
-            let failure = noted(&choice, failure);
+            let failure = noted(&choice, failure, record);
             let words = stream.last_words();
             farewell::say(&core.wheel, &mut stream.socket, &words).await;
             let decision = server.decide(&hello, None, &asking);
@@ -177,6 +180,7 @@ async fn handshake(
         .negotiated(&hello, &choice, &stream.tls)
         .map_err(|unfit| unfitting(unfit, record));
     let decision = facts.map(|facts| {
+        reason(server, (&hello, Some(&facts)), record);
         let decision = server.decide(&hello, Some(&facts), &asking);
         record.negotiated_as(facts);
         decision
@@ -199,9 +203,10 @@ fn asked(server: &Server) -> AskedForClients {
 }
 
 /// A client that offers ML-DSA need not trust the root of our chain: who refused what must be told (SPEC 5.3).
-fn noted(choice: &Choice, failure: Failure) -> Failure {
+fn noted(choice: &Choice, failure: Failure, record: &mut Record) -> Failure {
     let refused = failure.alert_in.is_some_and(is_about_certificates);
-    match refused && choice.authentication == Authentication::Pq {
+    record.judgement.ml_dsa_refused = refused && choice.authentication == Authentication::Pq;
+    match record.judgement.ml_dsa_refused {
         true => Failure {
             error: format!("the client refused the ML-DSA chain: {}", failure.error).into(),
             ..failure
@@ -228,6 +233,13 @@ fn judge(site: &Site, decision: Decision, record: &mut Record) -> Result<(), Fai
             Err(failure.answering(Alert::ACCESS_DENIED))
         }
     }
+}
+
+/// Why it is not quantum-safe, for the ledger.
+fn reason(server: &Server, (hello, facts): (&Hello, Option<&Negotiated>), record: &mut Record) {
+    let (key_exchange, authentication) = server.reasons(hello, facts);
+    record.judgement.reason = key_exchange;
+    record.judgement.authentication_reason = authentication;
 }
 
 /// A difference between rustls' facts and our reading is our fault; a client whose certificate has run out is not.
@@ -273,6 +285,7 @@ fn told_by(choice: &Choice, failure: Failure, (decision, record): (Decision, &mu
 async fn serve(core: &Rc<Core>, admitted: Admitted, record: &mut Record) -> Result<(), Failure> {
     let Admitted { down, site, idle, http } = admitted;
     match &site.service {
+        Service::Tcp(_) if record.is_turned_away() => Err(Failure::too_many_connections()),
         Service::Tcp(upstream) => tcp(core, (down, idle), (&site, upstream), record).await,
         Service::Http(_) => {
             let recall = Recall::of(core, &down, &site, record);
@@ -308,16 +321,39 @@ async fn requests(
     record: &mut Record,
 ) -> Result<(), Failure> {
     record.reach(Stage::Request);
+    let limit = record.is_turned_away().then(|| Instant::now() + limits::TURNED_AWAY);
     let visit = Rc::new(visit);
+    let _told = Telling {
+        visit: visit.clone(),
+        record,
+    };
     let mut serving = pin!(http::serve(down, visit.clone()));
     let ended = poll_fn(|cx| match recall.as_ref().map_or(Ok(()), |recall| recall.poll(cx)) {
         Ok(()) => serving.as_mut().poll(cx),
         // what is under way is cut with it, and must not look complete
         Err(failure) => Poll::Ready(Err(failure)),
     });
-    let ended = ended.await;
-    record.bytes = visit.bytes.get();
-    visit.refused_connection().map_or(ended, Err)
+    let ended = visit.core.wheel.within(limit, ended).await;
+    match limit {
+        Some(_) => Err(Failure::too_many_connections()),
+        None => visit.refused_connection().map_or(ended.unwrap_or(Ok(())), Err),
+    }
+}
+
+/// Tells a record of its requests, however they end.
+struct Telling<'a> {
+    visit: Rc<Visit>,
+    record: &'a mut Record,
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        self.record.bytes = self.visit.bytes.get();
+        self.record.requests = self.visit.requests.take();
+        if let Some(site) = self.visit.led_to.take() {
+            self.record.belongs_to(site);
+        }
+    }
 }
 
 /// A listener without TLS: its one site at once, or requests by their hosts.

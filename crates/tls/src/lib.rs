@@ -7,11 +7,14 @@ pub mod client;
 pub mod client_identity;
 pub mod compression;
 pub mod failure;
+pub mod fingerprint;
 pub mod identity;
 pub mod late_alert;
 pub mod negotiated;
 pub mod policy;
 pub mod profile;
+pub mod quic;
+pub mod reason;
 pub mod server;
 pub mod tickets;
 

@@ -56,11 +56,20 @@ pub struct ClientCertificate {
     /// Issuer, likewise.
     pub issuer: String,
     /// Serial number in lower-case hex.
-    pub serial: String,
+    pub serial: Box<str>,
     /// DNS names among its alternative names.
     pub dns_names: Vec<String>,
     /// URIs among them.
     pub uris: Vec<String>,
+}
+
+impl ClientCertificate {
+    /// What it is called: its subject, else its first URI or DNS name (SPIFFE, RFC 5280 4.1.2.6).
+    pub fn identity(&self) -> Option<&str> {
+        let alternatives = self.uris.iter().chain(&self.dns_names);
+        let mut names = std::iter::once(&self.subject).chain(alternatives);
+        names.find(|name| !name.is_empty()).map(String::as_str)
+    }
 }
 
 /// What a handshake came to.
@@ -93,7 +102,7 @@ impl From<&Certificate> for ClientCertificate {
         ClientCertificate {
             subject: leaf.subject.clone(),
             issuer: leaf.issuer.clone(),
-            serial: leaf.serial.clone(),
+            serial: leaf.serial.as_str().into(),
             dns_names: leaf.dns_names.clone(),
             uris: leaf.uris.clone(),
         }

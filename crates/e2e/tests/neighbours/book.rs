@@ -27,8 +27,10 @@ const PAGES: [&str; 11] = [
 ];
 
 /// Pages of reference, whose tables and examples have tests of their own.
-const REFERENCE: [&str; 4] = [
+const REFERENCE: [&str; 6] = [
+    "docs/metrics.md",
     "docs/configuration.md",
+    "docs/ledger.md",
     "docs/http.md",
     "docs/client-certificates.md",
     "docs/coming-from.md",
@@ -56,7 +58,7 @@ case "$*" in
 esac
 "#;
 
-fn text(page: &str) -> String {
+pub(crate) fn text(page: &str) -> String {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(page);
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }

@@ -16,11 +16,12 @@ use crate::{
     failure::{Failure, Stage},
     metrics::{Label, Metrics, Requests},
     plan::{ActionPlan, Balance, ForwardPlan, HashOn, HostPlan, HttpPlan, RespondPlan, RewritePlan, RoutePlan},
+    traces::{self, Place},
     upstream::Upstream,
 };
 use portcullis_tls::{
     failure::Fault,
-    policy::{Decision, Policy, RuleName, Scope, Stance},
+    policy::{Decision, Policy, RuleName, Scope, Stance, Verdict},
     tickets::Signer,
 };
 use portcullis_wire::http1::{Asked, Field, Framing, write};
@@ -88,6 +89,7 @@ impl Service {
             visit,
             view,
             id: record.id,
+            trace: record.place(),
             decided: Cell::new(None),
         };
         let way = asking.way();
@@ -114,6 +116,7 @@ struct Asking<'a> {
     id: RequestId,
     /// What a policy made of it.
     decided: Cell<Option<(Policy, Decision)>>,
+    trace: Option<Place>,
 }
 
 impl Asking<'_> {
@@ -193,6 +196,14 @@ impl Asking<'_> {
         let metrics = &self.visit.core.books().metrics;
         for (rule, verdict) in decision.rules().into_iter().filter(|(rule, _)| required(rule)) {
             metrics.policy(&self.service.label, Scope::Request, (rule, verdict));
+        }
+        {
+            let mut requests = self.visit.requests.borrow_mut();
+            match decision.heaviest() {
+                Verdict::Refused => requests.refused += 1,
+                Verdict::WouldRefuse => requests.would_refuse += 1,
+                Verdict::Admitted | Verdict::Exempt => {}
+            }
         }
         match decision.refused_by() {
             None => Ok(()),
@@ -325,10 +336,17 @@ impl Asking<'_> {
             client,
         };
         let mut text = Vec::new();
-        let put = |name: &str, value: &[u8]| write::field(head, name, value);
+        let put = |name: &str, value: &[u8]| {
+            if !self.trace.is_some_and(|trace| trace.replaces(name)) {
+                write::field(head, name, value);
+            }
+        };
         route
             .rules
             .request((&request, &view.hop), &self.visit.told, &mut text, put);
+        if let Some(trace) = self.trace {
+            write::field(head, traces::PARENT, trace.context.to_string().as_bytes());
+        }
         match view.framing {
             Framing::Chunked(_) => write::field(head, "transfer-encoding", b"chunked"),
             Framing::Length(length) => {

@@ -13,7 +13,7 @@ use crate::{
     failure::{Failure, Stage},
     metrics::Label,
     plan::{ForwardPlan, HttpListenerPlan},
-    record::{Bytes, Record},
+    record::{Bytes, Record, Requested},
     relay::Downstream,
     site::Site,
     upstream::Upstream,
@@ -23,7 +23,12 @@ use portcullis_tls::{
     negotiated::{Authentication, Negotiated},
     policy::{Able, Case, Client, Decision, Demand, Policy, RuleName, Scope, decide},
 };
-use std::{cell::Cell, net::IpAddr, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    net::IpAddr,
+    rc::Rc,
+    sync::Arc,
+};
 
 /// One connection.
 pub(crate) struct Visit {
@@ -43,13 +48,20 @@ pub(crate) struct Visit {
     peer: Option<IpAddr>,
     /// What upstreams are told of it.
     pub(crate) told: Rc<Told>,
+    /// Its listener was full when it came: it is told so, and ends.
+    pub(crate) is_turned_away: bool,
     /// The id of its record.
     pub(crate) connection: u64,
     pub(crate) bytes: Cell<Bytes>,
+    pub(crate) requests: RefCell<Requested>,
+    /// The site of its first request, where no handshake said it.
+    pub(crate) led_to: RefCell<Option<Label>>,
     /// Requests under way.
     pub(crate) under_way: Cell<usize>,
     /// Answers of which something waits for the client.
     pub(crate) held: Cell<usize>,
+    /// Requests that were answered, or are being.
+    pub(crate) answered: Cell<u64>,
 }
 
 /// Why a request has no site here: 421.
@@ -78,6 +90,7 @@ impl Visit {
         });
         Visit {
             redirect: None,
+            is_turned_away: record.is_turned_away(),
             facts: facts.map(|facts| Box::new(facts.clone())),
             decision: record.decision(),
             peer: record.peer().address(),
@@ -89,8 +102,11 @@ impl Visit {
             sni: record.sni().map(Box::from),
             connection: record.id(),
             bytes: Cell::default(),
+            requests: RefCell::default(),
+            led_to: RefCell::default(),
             under_way: Cell::default(),
             held: Cell::default(),
+            answered: Cell::default(),
         }
     }
 
@@ -169,7 +185,7 @@ impl Visit {
 
     /// The proxy runs on, and would still serve this connection as it does.
     pub(crate) fn is_wanted(&self) -> bool {
-        if self.core.quiet.is_ending() {
+        if self.core.quiet.is_ending() || (self.is_turned_away && self.answered.get() > 0) {
             return false;
         }
         let Some(site) = &self.site else { return true };
@@ -205,10 +221,5 @@ impl Visit {
             request_id: &request_id,
         };
         Pages::default().error(status, reader).into()
-    }
-
-    /// The same for what is no request.
-    pub(crate) fn refusal(&self, status: u16) -> Reply {
-        self.error(status, RequestId(self.core.request_id()))
     }
 }

@@ -53,7 +53,8 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
     Ok(Server {
         demands: spec.policy.clone(),
         offering: offering(spec),
-        pq_schemes: pq_schemes(spec),
+        pq_schemes: pq_schemes(&offers),
+        pq_schemes_wanted: pq_schemes_wanted(spec),
         identities: offers.iter().map(|offer| Arc::clone(&offer.identity)).collect(),
         offers,
         ciphers: spec.settings.ciphers.clone(),
@@ -256,7 +257,13 @@ fn offering(spec: &ServerSpec) -> Offering {
     }
 }
 
-fn pq_schemes(spec: &ServerSpec) -> Vec<SchemeId> {
+fn pq_schemes(offers: &[Offer]) -> Vec<SchemeId> {
+    let is_pq = |offer: &&Offer| offer.authentication == Authentication::Pq;
+    let schemes = offers.iter().filter(is_pq).flat_map(|offer| &offer.schemes_13);
+    schemes.copied().collect()
+}
+
+fn pq_schemes_wanted(spec: &ServerSpec) -> Vec<SchemeId> {
     let schemes = spec.settings.signatures.iter().copied();
     schemes.filter(|scheme| scheme.is_ml_dsa()).collect()
 }
