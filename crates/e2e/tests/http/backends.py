@@ -89,7 +89,7 @@ def uvicorn():
 
     listener, port = listening()
     print(port, flush=True)
-    uvicorn.Server(uvicorn.Config(asgi, log_level="error", lifespan="off", timeout_keep_alive=60)).run(sockets=[listener])
+    uvicorn.Server(uvicorn.Config(asgi, log_level="error", lifespan="off", timeout_keep_alive=60, proxy_headers=False)).run(sockets=[listener])
 
 
 def gunicorn():
