@@ -44,6 +44,7 @@
 
 pub mod config;
 pub mod failure;
+pub mod ledger;
 pub mod picture;
 pub mod plan;
 
@@ -70,6 +71,7 @@ mod site;
 mod snapshot;
 mod socket;
 mod start;
+mod traces;
 mod upstream;
 mod watch;
 mod wheel;

@@ -32,6 +32,7 @@ mod protocol;
 mod refused;
 mod sites;
 mod talk;
+mod traces;
 mod upgrades;
 
 /// Certificates, a server, and the proxy between.
