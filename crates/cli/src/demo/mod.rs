@@ -190,9 +190,28 @@ mod tests {
             log.lines().filter(fits).count()
         };
         let table: [(&[&str], usize); 7] = [
-            (&["info connection ", "listener=page", "group=X25519MLKEM768", "retry=false"], 7),
-            (&["info connection ", "listener=page", "group=X25519MLKEM768", "retry=true"], 2),
-            (&["info connection ", "listener=page", "group=X25519 ", "safety=none"], 2),
+            (
+                &[
+                    "info connection ",
+                    "listener=page",
+                    "group=X25519MLKEM768",
+                    "retry=false",
+                ],
+                7,
+            ),
+            (
+                &[
+                    "info connection ",
+                    "listener=page",
+                    "group=X25519MLKEM768",
+                    "retry=true",
+                ],
+                2,
+            ),
+            (
+                &["info connection ", "listener=page", "group=X25519 ", "safety=none"],
+                2,
+            ),
             (&["info connection ", "listener=echo", "version=1.3", "safety=full"], 3),
             (&["info connection ", "listener=echo", "version=1.2", "safety=none"], 1),
             (&["info connection ", "outcome=ok"], 15),
