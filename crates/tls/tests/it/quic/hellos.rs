@@ -1,9 +1,11 @@
 //! Hellos over QUIC, whole, cut and wrong.
 use super::{Door, h3, meet, over_quic};
-use crate::lab::{ML_DSA_65, P256, groups, identity, offer, spec};
+use crate::lab::{ML_DSA_65, P256, connect, groups, identity, offer, outgoing, spec};
 use portcullis_tls::{
     client::{Client, ClientSpec},
+    negotiated::Version,
     quic::{Acceptor, End, Handshake, VERSION},
+    server::Refusal,
 };
 use portcullis_wire::{alert::Alert, client_hello::HelloError};
 use quinn::crypto::Session;
@@ -157,4 +159,19 @@ fn a_handshake_whose_outcome_was_taken_cannot_begin_or_finish() {
         let error = session.read_handshake(&bytes[so_far..]).unwrap_err();
         assert_eq!(u64::from(error.code), 0x100 + u64::from(Alert::INTERNAL_ERROR.0));
     }
+}
+
+#[test]
+fn a_hello_of_tls_12_is_turned_away() {
+    let site = over_quic(spec(&[&identity(&P256)]));
+    let mut old = connect(ClientSpec {
+        versions: vec![Version::Tls12],
+        ..offer()
+    });
+    let record = outgoing(&mut old.tls);
+    let (mut session, handshake) = alone(Door::of(&site));
+    let error = session.read_handshake(&record[5..]).unwrap_err();
+    assert_eq!(u64::from(error.code), 0x100 + u64::from(Alert::PROTOCOL_VERSION.0));
+    let outcome = handshake.take().unwrap();
+    assert_eq!(outcome.gate.refusal, Some(Refusal::NoCommonVersion));
 }
