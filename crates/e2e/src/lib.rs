@@ -14,6 +14,7 @@ pub mod peers;
 pub mod pki;
 pub mod process;
 pub mod proxy;
+pub mod script;
 pub mod server;
 pub mod straight;
 pub mod upstream;
