@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
+pub mod browser;
 pub mod client;
 pub mod command;
 pub mod crowd;
 pub mod front;
+pub mod guests;
 pub mod peers;
 pub mod pki;
 pub mod process;

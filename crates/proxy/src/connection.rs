@@ -5,7 +5,7 @@ use crate::{
     downstream::{TlsStream, tls_failure},
     failure::{Failure, Outcome, Stage},
     farewell,
-    http::{self, visit::Visit},
+    http::{self, limits, visit::Visit},
     listener::{
         Listener,
         accept::{Accepted, Attachable, Handshaking},
@@ -14,7 +14,7 @@ use crate::{
     peek::{self, NoHello, Peeked},
     plan::{HttpListenerPlan, Protocol},
     recall::Recall,
-    record::Record,
+    record::{AskedForClients, Record},
     relay::{Downstream, Idle, relay},
     site::{Service, Site},
     socket::Socket,
@@ -22,8 +22,8 @@ use crate::{
 };
 use portcullis_tls::{
     failure::Fault,
-    negotiated::Authentication,
-    policy::{RuleName, Stance, Verdict, decide},
+    negotiated::{Authentication, Negotiated},
+    policy::{Decision, Refuse, RuleName, Stance},
     rustls::ServerConnection,
     server::{Asking, Choice, Refusal, Server, Unfit},
 };
@@ -141,13 +141,21 @@ async fn handshake(
         .tls
         .as_ref()
         .ok_or_else(|| Failure::failed(Stage::Route, Fault::Ours, "a site without tls"))?;
+    let peer = record.peer().clone();
     let asking = Asking {
-        may_see: &|place| site.shows(place, record.peer()),
+        may_see: &|place| site.shows(place, &peer),
+        address: peer.address(),
         now: clock::unix_now(),
     };
     let choice = match server.choose_for(&hello, &asking) {
         Ok(choice) => choice,
-        Err(refusal) => return Err(refuse(&mut socket, (core, site), &hello, refusal).await),
+        Err(refusal) => {
+            if let Refusal::Policy(_) = refusal {
+                reason(server, (&hello, None), record);
+                record.decided(server.decide(&hello, None, &asking), asked(server));
+            }
+            return Err(refuse(&mut socket, (core, site), &hello, refusal).await);
+        }
     };
     let mut tls = ServerConnection::new(choice.config.clone()).map_err(|e| tls_failure(Stage::Handshake, &e))?;
     tls.set_buffer_limit(None);
@@ -160,26 +168,45 @@ async fn handshake(
     match shaken {
         None => return Err(slow(Stage::Handshake)),
         Some(Err(failure)) => {
-            let failure = noted(&choice, failure);
+            let failure = noted(&choice, failure, record);
             let words = stream.last_words();
             farewell::say(&core.wheel, &mut stream.socket, &words).await;
-            return Err(told_by(&choice, failure, (core, site, record)));
+            let decision = server.decide(&hello, None, &asking);
+            return Err(told_by(&choice, failure, (decision, record)));
         }
         Some(Ok(())) => {}
     }
-    match judge(core, site, server, (&hello, &choice, &stream), record) {
+    let facts = server
+        .negotiated(&hello, &choice, &stream.tls)
+        .map_err(|unfit| unfitting(unfit, record));
+    let decision = facts.map(|facts| {
+        reason(server, (&hello, Some(&facts)), record);
+        let decision = server.decide(&hello, Some(&facts), &asking);
+        record.negotiated_as(facts);
+        decision
+    });
+    match decision.and_then(|decision| judge(site, decision, record)) {
         Ok(()) => Ok(stream),
         Err(failure) => {
-            farewell::say(&core.wheel, &mut stream.socket, &[]).await;
+            let (mut socket, words) = stream.parting(failure.alert_out);
+            farewell::say(&core.wheel, &mut socket, &words).await;
             Err(failure)
         }
     }
 }
 
+fn asked(server: &Server) -> AskedForClients {
+    match server.clients() {
+        Some(_) => AskedForClients::Yes,
+        None => AskedForClients::No,
+    }
+}
+
 /// A client that offers ML-DSA need not trust the root of our chain: who refused what must be told (SPEC 5.3).
-fn noted(choice: &Choice, failure: Failure) -> Failure {
+fn noted(choice: &Choice, failure: Failure, record: &mut Record) -> Failure {
     let refused = failure.alert_in.is_some_and(is_about_certificates);
-    match refused && choice.authentication == Authentication::Pq {
+    record.judgement.ml_dsa_refused = refused && choice.authentication == Authentication::Pq;
+    match record.judgement.ml_dsa_refused {
         true => Failure {
             error: format!("the client refused the ML-DSA chain: {}", failure.error).into(),
             ..failure
@@ -193,34 +220,26 @@ fn is_about_certificates(alert: Alert) -> bool {
     matches!(alert.0, 42..=46 | 48)
 }
 
-/// What was negotiated is compared with our own reading, noted, and judged.
-fn judge(
-    core: &Core,
-    site: &Site,
-    server: &Server,
-    (hello, choice, stream): (&Hello, &Choice, &TlsStream),
-    record: &mut Record,
-) -> Result<(), Failure> {
-    let facts = server
-        .negotiated(hello, choice, &stream.tls)
-        .map_err(|unfit| unfitting(unfit, record))?;
-    let decision = decide(hello, Some(&facts), server.rule());
-    record.negotiated_as(facts);
+/// What the policy makes of what was negotiated. A page is for the requests to tell.
+fn judge(site: &Site, decision: Decision, record: &mut Record) -> Result<(), Failure> {
     record.reach(Stage::Policy);
-    let asked = |rule: RuleName| rule != RuleName::ClientAuthentication || server.clients().is_some();
-    for (rule, verdict) in decision.rules().into_iter().filter(|(rule, _)| asked(*rule)) {
-        core.books()
-            .metrics
-            .policy(&site.label, rule.as_str(), verdict.as_str());
-    }
-    match decision.refused_by() {
+    record.decided(decision, site.tls.as_ref().map_or(AskedForClients::No, asked));
+    let is_told_later = decision.refuse == Refuse::Page && site.service.http().is_some();
+    match decision.refused_by().filter(|_| !is_told_later) {
         None => Ok(()),
-        Some(rule) => Err(Failure::refused(
-            Stage::Policy,
-            Fault::Client,
-            format!("policy requires {} to be quantum-safe", words(rule)),
-        )),
+        Some(rule) => {
+            let error = format!("policy requires {} to be quantum-safe", words(rule));
+            let failure = Failure::refused(Stage::Policy, Fault::Client, error);
+            Err(failure.answering(Alert::ACCESS_DENIED))
+        }
     }
+}
+
+/// Why it is not quantum-safe, for the ledger.
+fn reason(server: &Server, (hello, facts): (&Hello, Option<&Negotiated>), record: &mut Record) {
+    let (key_exchange, authentication) = server.reasons(hello, facts);
+    record.judgement.reason = key_exchange;
+    record.judgement.authentication_reason = authentication;
 }
 
 /// A difference between rustls' facts and our reading is our fault; a client whose certificate has run out is not.
@@ -237,7 +256,7 @@ fn unfitting(unfit: Unfit, record: &mut Record) -> Failure {
 }
 
 /// A handshake that failed by its client's certificate, or for want of one, was refused, and the record says whose.
-fn told_by(choice: &Choice, failure: Failure, (core, site, record): (&Core, &Site, &mut Record)) -> Failure {
+fn told_by(choice: &Choice, failure: Failure, (decision, record): (Decision, &mut Record)) -> Failure {
     let alert_out = failure.alert_out;
     let Some(refusal) = choice.client_refusal() else {
         return match alert_out {
@@ -251,9 +270,8 @@ fn told_by(choice: &Choice, failure: Failure, (core, site, record): (&Core, &Sit
     record.refused_client(refusal.certificate.clone());
     let stage = match refusal.rule {
         None => Stage::Handshake,
-        Some(rule) => {
-            let metrics = &core.books().metrics;
-            metrics.policy(&site.label, rule.as_str(), Verdict::Refused.as_str());
+        Some(_) => {
+            record.refused_by_policy(decision);
             Stage::Policy
         }
     };
@@ -267,6 +285,7 @@ fn told_by(choice: &Choice, failure: Failure, (core, site, record): (&Core, &Sit
 async fn serve(core: &Rc<Core>, admitted: Admitted, record: &mut Record) -> Result<(), Failure> {
     let Admitted { down, site, idle, http } = admitted;
     match &site.service {
+        Service::Tcp(_) if record.is_turned_away() => Err(Failure::too_many_connections()),
         Service::Tcp(upstream) => tcp(core, (down, idle), (&site, upstream), record).await,
         Service::Http(_) => {
             let recall = Recall::of(core, &down, &site, record);
@@ -302,16 +321,39 @@ async fn requests(
     record: &mut Record,
 ) -> Result<(), Failure> {
     record.reach(Stage::Request);
+    let limit = record.is_turned_away().then(|| Instant::now() + limits::TURNED_AWAY);
     let visit = Rc::new(visit);
+    let _told = Telling {
+        visit: visit.clone(),
+        record,
+    };
     let mut serving = pin!(http::serve(down, visit.clone()));
     let ended = poll_fn(|cx| match recall.as_ref().map_or(Ok(()), |recall| recall.poll(cx)) {
         Ok(()) => serving.as_mut().poll(cx),
         // what is under way is cut with it, and must not look complete
         Err(failure) => Poll::Ready(Err(failure)),
     });
-    let ended = ended.await;
-    record.bytes = visit.bytes.get();
-    ended
+    let ended = visit.core.wheel.within(limit, ended).await;
+    match limit {
+        Some(_) => Err(Failure::too_many_connections()),
+        None => visit.refused_connection().map_or(ended.unwrap_or(Ok(())), Err),
+    }
+}
+
+/// Tells a record of its requests, however they end.
+struct Telling<'a> {
+    visit: Rc<Visit>,
+    record: &'a mut Record,
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        self.record.bytes = self.visit.bytes.get();
+        self.record.requests = self.visit.requests.take();
+        if let Some(site) = self.visit.led_to.take() {
+            self.record.belongs_to(site);
+        }
+    }
 }
 
 /// A listener without TLS: its one site at once, or requests by their hosts.
@@ -339,9 +381,6 @@ async fn refuse(socket: &mut Socket, (core, site): (&Core, &Site), hello: &Hello
     farewell::say(&core.wheel, socket, &alert.fatal_record()).await;
     let failure = match refusal {
         Refusal::Policy(rule) => {
-            core.books()
-                .metrics
-                .policy(&site.label, rule.as_str(), Verdict::Refused.as_str());
             let error = format!(
                 "policy requires {} to be quantum-safe, {}",
                 words(rule),

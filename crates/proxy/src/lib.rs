@@ -44,6 +44,7 @@
 
 pub mod config;
 pub mod failure;
+pub mod ledger;
 pub mod picture;
 pub mod plan;
 
@@ -61,6 +62,7 @@ mod listener;
 mod log;
 mod material;
 mod metrics;
+mod opened;
 mod peek;
 mod recall;
 mod record;
@@ -70,6 +72,7 @@ mod site;
 mod snapshot;
 mod socket;
 mod start;
+mod traces;
 mod upstream;
 mod watch;
 mod wheel;

@@ -16,6 +16,7 @@ use std::{
 };
 use talk::Talk;
 
+mod backends;
 mod bodies;
 mod broken;
 mod corpus;
@@ -23,11 +24,17 @@ mod corpus;
 mod http1_corpus;
 
 mod floods;
+mod frames;
 mod h2;
 mod messages;
 mod origin;
+mod policy;
+mod protocol;
+mod refused;
 mod sites;
 mod talk;
+mod traces;
+mod upgrades;
 
 /// Certificates, a server, and the proxy between.
 struct Stage {

@@ -3,10 +3,11 @@ use super::{
     asking::{Forward, View, Way},
     client::Client,
     exchange::Broken,
-    h2io::{self, Io},
+    h2io::{Io, Told},
     limits,
+    origin::fields,
     quiet::Resting,
-    record::RequestRecord,
+    record::{Asked as Typed, RequestRecord},
     reply::Reply,
     streamed::{Answered, Flowing, Streamed, Upload},
     visit::Visit,
@@ -24,7 +25,14 @@ use hyper::{
 };
 use portcullis_tls::failure::Fault;
 use portcullis_wire::http1::{Asked, Chunks, Field, Fields, Framing, Hop, MAX_FIELDS, NO_FIELD, is_host};
-use std::{convert::Infallible, error::Error, future::poll_fn, pin::pin, rc::Rc, task::Poll};
+use std::{
+    convert::Infallible,
+    error::Error,
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::Poll,
+};
 
 /// Serves streams until the connection ends.
 pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failure> {
@@ -38,16 +46,44 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
         .max_pending_accept_reset_streams(limits::PENDING_RESETS)
         .max_local_error_reset_streams(limits::OUR_RESETS)
         .auto_date_header(false);
-    let io = Io {
-        client,
-        visit: visit.clone(),
+    let mut io = Io::new(client, visit);
+    let (failure, told) = match drive(http, &mut io, visit).await {
+        Ok(()) => return Ok(()),
+        Err(Ended::Watched(failure)) => (failure, Told::No),
+        // the library forgets what it was told by the connection
+        Err(Ended::Library(error)) => match io.failure.take() {
+            Some(failure) => (failure, Told::No),
+            None => (said(&error), Told::Yes),
+        },
     };
+    io.cut(told).await;
+    Err(failure)
+}
+
+/// How a connection ended badly.
+enum Ended {
+    /// Its client was idle for too long, or took too little.
+    Watched(Failure),
+    /// hyper says so.
+    Library(hyper::Error),
+}
+
+/// Lets hyper serve, and watches over it.
+async fn drive(http: Builder<Here>, io: &mut Io, visit: &Rc<Visit>) -> Result<(), Ended> {
     let service = service_fn(|request| {
+        let begun = begin(request, visit);
         let visit = visit.clone();
-        async move { Ok::<_, Infallible>(answer(request, &visit).await) }
+        async move {
+            let response = match begun {
+                Begun::Answered(response) => response,
+                Begun::Forwarded(forwarded) => forwarded.await,
+            };
+            visit.answered.set(visit.answered.get() + 1);
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection = pin!(http.serve_connection(io, service));
-    let mut resting = Resting::new(&visit.core.quiet);
+    let mut resting = Resting::new(&visit.core);
     let mut watch = Watch::new(visit);
     let mut is_parting = false;
     poll_fn(|cx| {
@@ -55,7 +91,12 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
             connection.as_mut().graceful_shutdown();
         }
         if let Poll::Ready(over) = connection.as_mut().poll(cx) {
-            return Poll::Ready(over.map_err(ended));
+            return Poll::Ready(over.map_err(Ended::Library));
+        }
+        if visit.is_turned_away && visit.answered.get() > 0 && !is_parting {
+            is_parting = true;
+            connection.as_mut().graceful_shutdown();
+            cx.waker().wake_by_ref();
         }
         match watch.poll(cx) {
             Poll::Pending => Poll::Pending,
@@ -64,9 +105,9 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
             Poll::Ready(Ok(())) => {
                 is_parting = true;
                 connection.as_mut().graceful_shutdown();
-                connection.as_mut().poll(cx).map_err(ended)
+                connection.as_mut().poll(cx).map_err(Ended::Library)
             }
-            Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
+            Poll::Ready(Err(failure)) => Poll::Ready(Err(Ended::Watched(failure))),
         }
     })
     .await
@@ -83,13 +124,19 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Here {
     }
 }
 
-/// Answers one request.
-async fn answer(request: Request<Incoming>, visit: &Rc<Visit>) -> Response<Answered> {
+/// A request that was decided about. hyper moves what stands for a request several times, so that is small.
+enum Begun {
+    Answered(Response<Answered>),
+    Forwarded(Pin<Box<dyn Future<Output = Response<Answered>>>>),
+}
+
+/// Decides about one request.
+fn begin(request: Request<Incoming>, visit: &Rc<Visit>) -> Begun {
+    let under_way = UnderWay::new(visit);
     let (parts, body) = request.into_parts();
     let cookie = cookie(&parts.headers);
     let mut room = [NO_FIELD; MAX_FIELDS];
     let framing = framing(&parts.headers, &body);
-    let _under_way = UnderWay::new(visit);
     let asked = match parts.method {
         Method::HEAD => Asked::Head,
         _ => Asked::Other,
@@ -100,26 +147,37 @@ async fn answer(request: Request<Incoming>, visit: &Rc<Visit>) -> Response<Answe
         &framing,
     ) {
         Ok(view) => visit.decide(&view),
-        Err(status) => return whole(&visit.refusal(status), asked),
+        Err(misfit) => {
+            let failure = Failure::failed(Stage::Request, Fault::Client, misfit.why);
+            let (reply, record) = visit.misfit((misfit.status, failure), typed(&parts, visit));
+            return Begun::Answered(told(&reply, asked, record));
+        }
     };
     match way {
-        Way::Forward(forward) => Box::pin(forward_to(visit, *forward, (body, framing), record)).await,
+        Way::Forward(forward) => {
+            let upload = Upload::new(body, &framing, forward.most_body());
+            Begun::Forwarded(Box::pin(forward_to(
+                (visit.clone(), under_way),
+                forward,
+                upload,
+                record,
+            )))
+        }
         Way::Answer(reply, failure) => {
             record.end(failure.map_or(Ok(()), Err));
-            told(&reply, asked, record)
+            Begun::Answered(told(&reply, asked, record))
         }
     }
 }
 
 /// Asks servers until one answers, as far as that is safe.
 async fn forward_to(
-    visit: &Rc<Visit>,
-    mut forward: Forward,
-    (body, framing): (Incoming, Framing),
+    (visit, _under_way): (Rc<Visit>, UnderWay),
+    mut forward: Box<Forward>,
+    mut upload: Upload,
     mut record: RequestRecord,
 ) -> Response<Answered> {
     let (mut tried, mut repeats) = (Vec::new(), 0);
-    let mut upload = Upload::new(body, &framing, forward.most_body());
     loop {
         let lease = match forward.lease(&visit.core, &mut tried).await {
             Ok(lease) => lease,
@@ -128,7 +186,7 @@ async fn forward_to(
         let (server, is_used) = (lease.terms().pick.server.clone(), lease.terms().is_used);
         record.sent_to(&forward.upstream.name, &server.name);
         let head = forward.head_for(&server.name);
-        let mut streamed = Streamed::new(visit, forward, (lease, head), upload);
+        let mut streamed = Box::new(Streamed::new(&visit, forward, (lease, head), upload));
         match streamed.head().await {
             Ok(head) => return flowing(head, streamed, record),
             Err(broken) if streamed.may_repeat(&broken) && repeats < streamed.forward.upstream.plan.repeats() => {
@@ -146,7 +204,7 @@ async fn forward_to(
     }
 }
 
-fn flowing(head: Response<()>, streamed: Streamed, mut record: RequestRecord) -> Response<Answered> {
+fn flowing(head: Response<()>, streamed: Box<Streamed>, mut record: RequestRecord) -> Response<Answered> {
     record.status = head.status().as_u16();
     record.upstream_status = record.status;
     head.map(|()| Answered::Flowing(Box::new(Flowing::new(streamed, record))))
@@ -186,14 +244,43 @@ fn whole(reply: &Reply, asked: Asked) -> Response<Answered> {
     response
 }
 
-/// A request as its rules see it, or the status that refuses it.
+/// As logs call it.
+const PROTOCOL: &str = "HTTP/2.0";
+const NO_HOST: &str = "it has not one good host";
+
+/// What is no request: the status that it is answered with, and why.
+struct Misfit {
+    status: u16,
+    why: &'static str,
+}
+
+fn misfit(status: u16, why: &'static str) -> Misfit {
+    Misfit { status, why }
+}
+
+/// What the line tells of it.
+fn typed(parts: &Parts, visit: &Visit) -> Typed {
+    let field = |name: HeaderName| parts.headers.get(name).map_or(&b""[..], |value| value.as_bytes());
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    Typed {
+        client: visit.told.client(fields(&parts.headers), &visit.http.trusted_proxies),
+        protocol: PROTOCOL,
+        method: parts.method.as_str().into(),
+        host: String::from_utf8_lossy(authority.unwrap_or(field(header::HOST))).into(),
+        path: parts.uri.path_and_query().map_or("", |path| path.as_str()).into(),
+        user_agent: field(header::USER_AGENT).into(),
+        referer: field(header::REFERER).into(),
+    }
+}
+
+/// A request as its rules see it, or why it is none.
 fn view<'a>(
     (parts, most_fields): (&'a Parts, usize),
     (room, cookie): (&'a mut Fields<'a>, Option<&'a [u8]>),
     framing: &'a Framing,
-) -> Result<View<'a>, u16> {
+) -> Result<View<'a>, Misfit> {
     if parts.method == Method::CONNECT {
-        return Err(501);
+        return Err(misfit(501, "CONNECT is for other proxies"));
     }
     let mut count = 0;
     let others = parts
@@ -202,17 +289,20 @@ fn view<'a>(
         .filter(|(name, _)| *name != header::HOST && *name != header::COOKIE);
     let others = others.map(|(name, value)| (name.as_str(), value.as_bytes()));
     for (name, value) in others.chain(cookie.map(|cookie| ("cookie", cookie))) {
-        *room.get_mut(count).filter(|_| count < most_fields).ok_or(431_u16)? = Field { name, value };
+        *room
+            .get_mut(count)
+            .filter(|_| count < most_fields)
+            .ok_or(misfit(431, "more fields than limits.fields"))? = Field { name, value };
         count += 1;
     }
     let (path, query) = (parts.uri.path(), parts.uri.query());
     // the library lets bytes through that an HTTP/1.1 request line must not hold
     if query.is_some_and(|query| !query.bytes().all(|byte| matches!(byte, 0x21..=0x7e) && byte != b'#')) {
-        return Err(400);
+        return Err(misfit(400, "bytes that no query may hold"));
     }
     Ok(View {
         method: parts.method.as_str(),
-        protocol: "HTTP/2.0",
+        protocol: PROTOCOL,
         path,
         query,
         host: host(parts)?,
@@ -224,21 +314,23 @@ fn view<'a>(
 }
 
 /// RFC 9113 8.3.1: `:authority` or `Host`, and where both stand, the same.
-fn host(parts: &Parts) -> Result<&str, u16> {
+fn host(parts: &Parts) -> Result<&str, Misfit> {
     let authority = parts.uri.authority().map(|authority| authority.as_str());
     let mut fields = parts.headers.get_all(header::HOST).iter();
     let field = fields
         .next()
-        .map(|value| value.to_str().map_err(|_| 400_u16))
+        .map(|value| value.to_str().map_err(|_| misfit(400, NO_HOST)))
         .transpose()?;
     let host = match (authority, field) {
-        (Some(authority), Some(field)) if !authority.eq_ignore_ascii_case(field) => return Err(400),
+        (Some(authority), Some(field)) if !authority.eq_ignore_ascii_case(field) => {
+            return Err(misfit(400, "its authority and its Host differ"));
+        }
         (Some(host), _) | (None, Some(host)) => host,
-        (None, None) => return Err(400),
+        (None, None) => return Err(misfit(400, NO_HOST)),
     };
     match is_host(host.as_bytes()) && fields.next().is_none() {
         true => Ok(host),
-        false => Err(400),
+        false => Err(misfit(400, NO_HOST)),
     }
 }
 
@@ -262,14 +354,11 @@ fn framing(headers: &HeaderMap, body: &Incoming) -> Framing {
     }
 }
 
-/// What hyper says of a connection's end, in our words.
-fn ended(error: hyper::Error) -> Failure {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(h2io::Broken(failure, _)) = inner.downcast_ref() {
-            return failure.clone();
-        }
-        source = inner.source();
+/// What hyper says of a connection's end: the innermost of its errors names the reason.
+fn said(error: &hyper::Error) -> Failure {
+    let mut innermost: &dyn Error = error;
+    while let Some(inner) = innermost.source() {
+        innermost = inner;
     }
-    Failure::failed(Stage::Request, Fault::Client, error.to_string())
+    Failure::failed(Stage::Request, Fault::Client, format!("HTTP/2: {innermost}"))
 }

@@ -75,7 +75,7 @@ async fn a_refused_client_certificate_is_named_too() {
         assert_eq!(blame(error).alert_out, Some(Alert(number)));
         let choice = met.outcome.choice.as_ref().unwrap();
         let refusal = choice.client_refusal().unwrap();
-        assert_eq!(refusal.certificate.serial, identity.leaf().serial);
+        assert_eq!(*refusal.certificate.serial, *identity.leaf().serial);
     }
     // none at all
     meet(Door::of(&site), &h3(offer()), "localhost").await.facts();
@@ -93,7 +93,7 @@ async fn only_post_quantum_clients_enter_where_they_are_required() {
     };
     let ca = Ca::new(&P256, "clients");
     let site = over_quic(ServerSpec {
-        policy: required,
+        policy: required.into(),
         ..asking_for_clients(ClientAuthMode::Required, &ca)
     });
     let classical = ca.issue(&P256, client_params()).identity();
