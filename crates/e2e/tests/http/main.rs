@@ -30,6 +30,7 @@ mod messages;
 mod origin;
 mod protocol;
 mod refused;
+mod restarts;
 mod sites;
 mod talk;
 mod traces;
