@@ -11,6 +11,7 @@ use crate::{
         accept::{Accepted, Attachable, Handshaking},
         introduction::introduce,
     },
+    passthrough::{self, Greeted},
     peek::{self, NoHello, Peeked},
     plan::{HttpListenerPlan, Protocol},
     recall::Recall,
@@ -55,10 +56,18 @@ pub(crate) async fn run(core: Rc<Core>, socket: Attachable, accepted: Accepted) 
 
 /// A client that was let in, and what it needs of its listener from here on.
 struct Admitted {
-    down: Downstream,
+    arrived: Arrived,
     site: Arc<Site>,
     idle: Option<Duration>,
     http: Arc<HttpListenerPlan>,
+}
+
+/// How far its TLS is.
+enum Arrived {
+    /// Over, or there is none.
+    Spoken(Downstream),
+    /// It is not ours: until when the server must have spoken.
+    Passing(Greeted, Option<Instant>),
 }
 
 /// From the first byte to the last.
@@ -102,7 +111,7 @@ async fn admit(
     record.reach(Stage::Route);
     record.offered(&hello, Transport::Tcp);
     let found = listener.sites.find(hello.sni.as_deref());
-    let speaks = |site: &&Arc<Site>| site.tls.is_some() && (asked_in == Protocol::Any || asked_in == site.protocol);
+    let speaks = |site: &&Arc<Site>| site.speaks_tls() && (asked_in == Protocol::Any || asked_in == site.protocol);
     let Some(site) = found.filter(speaks) else {
         let what = match found {
             Some(_) => "the site of that name does not speak the protocol in which TLS was asked for",
@@ -123,11 +132,25 @@ async fn admit(
     }
     // only the site outlives the hello, never the listener with all its sites
     drop(listener);
+    if let Service::Passthrough(_) = site.service {
+        let arrived = Arrived::Passing(Greeted { socket, hello, bytes }, for_all);
+        return Ok(Admitted {
+            arrived,
+            site,
+            idle,
+            http,
+        });
+    }
     let stream = handshake(core, (socket, hello, bytes), &site, (for_all, record))
         .await
         .map_err(NoHello::Failed)?;
-    let down = Downstream::Tls(stream);
-    Ok(Admitted { down, site, idle, http })
+    let arrived = Arrived::Spoken(Downstream::Tls(stream));
+    Ok(Admitted {
+        arrived,
+        site,
+        idle,
+        http,
+    })
 }
 
 /// The handshake under a deadline, its facts in the record, and the policy's word on them.
@@ -283,8 +306,33 @@ fn told_by(choice: &Choice, failure: Failure, (decision, record): (Decision, &mu
 
 /// After admission: what the site does.
 async fn serve(core: &Rc<Core>, admitted: Admitted, record: &mut Record) -> Result<(), Failure> {
-    let Admitted { down, site, idle, http } = admitted;
+    let Admitted {
+        arrived,
+        site,
+        idle,
+        http,
+    } = admitted;
+    let down = match (arrived, &site.service) {
+        (Arrived::Spoken(down), _) => down,
+        (Arrived::Passing(..), _) if record.is_turned_away() => return Err(Failure::too_many_connections()),
+        (Arrived::Passing(greeted, deadline), Service::Passthrough(through)) => {
+            return passthrough::pass(core, greeted, through, (record, deadline, idle)).await;
+        }
+        (Arrived::Passing(..), _) => {
+            return Err(Failure::failed(
+                Stage::Route,
+                Fault::Ours,
+                "a site that passes nothing through",
+            ));
+        }
+    };
     match &site.service {
+        // only what was read as a hello passes through
+        Service::Passthrough(_) => Err(Failure::refused(
+            Stage::Route,
+            Fault::Operator,
+            "no TLS to pass through",
+        )),
         Service::Tcp(_) if record.is_turned_away() => Err(Failure::too_many_connections()),
         Service::Tcp(upstream) => tcp(core, (down, idle), (&site, upstream), record).await,
         Service::Http(_) => {
@@ -372,7 +420,14 @@ async fn plain(core: &Rc<Core>, socket: Socket, listener: Arc<Listener>, record:
     record.routed(&site);
     drop(listener);
     let down = Downstream::Plain(socket);
-    serve(core, Admitted { down, site, idle, http }, record).await
+    let arrived = Arrived::Spoken(down);
+    let admitted = Admitted {
+        arrived,
+        site,
+        idle,
+        http,
+    };
+    serve(core, admitted, record).await
 }
 
 /// A hello that no configuration fits: the right alert, and the reason in metrics and record.

@@ -63,6 +63,7 @@ mod log;
 mod material;
 mod metrics;
 mod opened;
+mod passthrough;
 mod peek;
 mod recall;
 mod record;

@@ -207,6 +207,8 @@ pub enum Mode {
     Tcp,
     /// Terminates TLS and serves requests.
     Http,
+    /// Terminates nothing: looks at both hellos and relays bytes.
+    Passthrough,
 }
 
 impl Mode {
@@ -215,6 +217,7 @@ impl Mode {
         match self {
             Mode::Tcp => "tcp",
             Mode::Http => "http",
+            Mode::Passthrough => "passthrough",
         }
     }
 }

@@ -1,5 +1,5 @@
 //! A site as it runs, and how a name leads to it.
-use crate::{http, metrics::Label, plan::Protocol, record::Peer, upstream::Upstream};
+use crate::{http, metrics::Label, passthrough::Through, plan::Protocol, record::Peer, upstream::Upstream};
 use ipnet::IpNet;
 use portcullis_tls::{policy::Policy, server::Server};
 use std::{collections::HashMap, sync::Arc};
@@ -29,6 +29,8 @@ pub(crate) enum Service {
     Tcp(Arc<Upstream>),
     /// Requests go by routes.
     Http(Arc<http::service::Service>),
+    /// TLS is passed through.
+    Passthrough(Through),
 }
 
 impl Service {
@@ -36,12 +38,17 @@ impl Service {
     pub(crate) fn http(&self) -> Option<&Arc<http::service::Service>> {
         match self {
             Service::Http(service) => Some(service),
-            Service::Tcp(_) => None,
+            Service::Tcp(_) | Service::Passthrough(_) => None,
         }
     }
 }
 
 impl Site {
+    /// It has something to do with a hello.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.tls.is_some() || matches!(self.service, Service::Passthrough(_))
+    }
+
     /// Whether a certificate, by its place in the list, is offered to this peer.
     pub(crate) fn shows(&self, place: usize, peer: &Peer) -> bool {
         let Some(networks) = self.audiences.get(place).filter(|networks| !networks.is_empty()) else {

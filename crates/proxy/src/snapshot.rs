@@ -7,6 +7,7 @@ use crate::{
     listener::{Listener, gate::Gate},
     material::{Broken, Kept, Materials, Outfit, SelfSigned},
     metrics::{Label, Metrics},
+    passthrough::Through,
     plan::{Address, ForwardPlan, ListenerPlan, Plan, ResumptionPlan, ServicePlan, SitePlan, UpstreamPlan},
     site::{Service, Site, Sites},
     upstream::Upstream,
@@ -277,7 +278,14 @@ impl SiteBuild<'_> {
         {
             return Ok(site.clone());
         }
-        let tls = if listener.plain {
+        let service = match &self.service {
+            Service::Passthrough(through) => Service::Passthrough(Through {
+                upstream: through.upstream.clone(),
+                demands: demands.each.clone().into(),
+            }),
+            other => other.clone(),
+        };
+        let tls = if listener.plain || matches!(service, Service::Passthrough(_)) {
             None
         } else {
             Some(self.server(demands.clone(), tickets)?)
@@ -289,7 +297,7 @@ impl SiteBuild<'_> {
             tls,
             audiences: self.plan.audiences.clone(),
             protocol: self.plan.protocol,
-            service: self.service.clone(),
+            service,
         });
         self.made.push((demands, listener.plain, site.clone()));
         Ok(site)
@@ -397,6 +405,11 @@ impl Ground<'_> {
     ) -> Service {
         match &plan.sites[index].service {
             ServicePlan::Tcp(upstream) => Service::Tcp(upstreams[*upstream].clone()),
+            // what its listeners demand is added on each
+            ServicePlan::Passthrough(upstream) => Service::Passthrough(Through {
+                upstream: upstreams[*upstream].clone(),
+                demands: [].into(),
+            }),
             ServicePlan::Http(http) => {
                 let site = &plan.sites[index];
                 let ground = http::service::Ground {

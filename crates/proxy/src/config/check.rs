@@ -30,6 +30,7 @@ impl Drafts<'_> {
         self.unused_upstreams(report);
         self.requests(report);
         self.keys_of_requests(report);
+        self.passed_through(report);
         self.lines_of_connections(report);
     }
 
@@ -175,7 +176,7 @@ impl Drafts<'_> {
     /// Bytes have no headers, cookies or paths to choose a server by.
     fn keys_of_requests(&self, report: &mut Report) {
         for site in self.sites {
-            let ServicePlan::Tcp(upstream) = site.plan.service else {
+            let (ServicePlan::Tcp(upstream) | ServicePlan::Passthrough(upstream)) = site.plan.service else {
                 continue;
             };
             let Some(upstream) = self.upstreams.get(upstream) else {
@@ -193,6 +194,28 @@ impl Drafts<'_> {
             let message = format!("upstream {name} balances by {what}, which a tcp site has not");
             let fault = Fault::whole(site.origin.clone(), message);
             report.error(&site.subject(), fault.hint("balance = { hash = \"source\" }"));
+        }
+    }
+
+    /// TLS within TLS would be for nobody.
+    fn passed_through(&self, report: &mut Report) {
+        for site in self.sites {
+            let ServicePlan::Passthrough(upstream) = site.plan.service else {
+                continue;
+            };
+            if let Some(upstream) = self
+                .upstreams
+                .get(upstream)
+                .filter(|upstream| upstream.plan.tls.is_some())
+            {
+                let name = quoted(&upstream.plan.name);
+                let message = format!("upstream {name} has tls, but this site passes its clients' TLS through");
+                let fault = Fault::whole(site.origin.clone(), message);
+                report.error(
+                    &site.subject(),
+                    fault.hint("leave tls out of the upstream, or terminate TLS here"),
+                );
+            }
         }
     }
 
@@ -259,7 +282,7 @@ impl Drafts<'_> {
         if self.process.log.access == AccessLog::Off {
             return;
         }
-        let is_tcp = |site: &&site::Draft| matches!(site.plan.service, ServicePlan::Tcp(_));
+        let is_tcp = |site: &&site::Draft| !matches!(site.plan.service, ServicePlan::Http(_));
         for site in self.sites.iter().filter(is_tcp) {
             let message = format!("log.format {word:?} tells of requests, so its connections leave no line");
             let fault = Fault::whole(site.origin.clone(), message);

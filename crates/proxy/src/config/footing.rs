@@ -163,6 +163,15 @@ impl<'a> Footing<'a> {
         }
     }
 
+    /// What passes through must be TLS.
+    pub(super) fn check_passing(&self, site: &mut Reader<'_>, origin: &Origin) {
+        if let Some(plain) = self.plain() {
+            let message = format!("passes TLS through, and there is none on the plain {}", plain.subject());
+            let hint = "mode = \"tcp\", or a listener without plain";
+            site.error(Fault::whole(origin.clone(), message).hint(hint));
+        }
+    }
+
     /// Without TLS nobody names a site.
     pub(super) fn check_names(&self, site: &mut Reader<'_>, names: &[Found<String>]) {
         if let (Some(first), Some(plain)) = (names.first(), self.plain()) {
@@ -207,7 +216,7 @@ impl<'a> Footing<'a> {
 }
 
 fn no_certificates(origin: &Origin, listener: &listener::Draft) -> Fault {
-    const NOTHING_GIVEN: &str = "give --cert FILE --key FILE (`portcullis cert ca --dual --out pki` begins to make some), --self-signed (made in memory) or --plain (no TLS); mode passthrough is not in this version";
+    const NOTHING_GIVEN: &str = "give --cert FILE --key FILE (`portcullis cert ca --dual --out pki` begins to make some), --self-signed (made in memory) or --plain (no TLS) or --mode passthrough (the service has them)";
     match origin {
         Origin::Default => Fault::whole(Origin::Default, "there are no certificates to serve with").hint(NOTHING_GIVEN),
         origin => {

@@ -17,7 +17,7 @@ use portcullis_tls::policy::{Policy, Refuse};
 pub(super) const MODES: &[(&str, Word<Mode>)] = &[
     ("tcp", Word::Is(Mode::Tcp)),
     ("http", Word::Is(Mode::Http)),
-    ("passthrough", Word::Later),
+    ("passthrough", Word::Is(Mode::Passthrough)),
 ];
 
 /// More connections than a machine has ports to give; past it a number is a slip.
@@ -82,7 +82,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Draft {
         policy.explain(&mut listener);
         policy.check(&mut listener, &policy.demand(Policy::OBSERVE), &[]);
         let page = policy.refuse.as_ref().filter(|found| found.value == Refuse::Page);
-        if let (Some(page), Mode::Tcp) = (page, mode) {
+        if let (Some(page), Mode::Tcp | Mode::Passthrough) = (page, mode) {
             listener.error(policy::no_page(&page.origin));
         }
     }
@@ -145,12 +145,12 @@ fn limits(listener: &mut Reader<'_>, mode: Mode) -> (Limits, http_listener::Limi
     let mut requests = http_listener::limits(&mut limits, mode);
     let usual = match mode {
         // A tcp connection may be silent for days; TCP keep-alive finds dead peers (SPEC 4, idle).
-        Mode::Tcp => text("off"),
+        Mode::Tcp | Mode::Passthrough => text("off"),
         Mode::Http => http_listener::seconds(limits::IDLE),
     };
     let is_written = limits.has("idle");
     let idle = limits.value_or("idle", usual, time_limit).value;
-    if is_written || mode == Mode::Tcp {
+    if is_written || mode != Mode::Http {
         limits_read.idle = idle;
     }
     if is_written || mode == Mode::Http {

@@ -284,6 +284,22 @@ impl SitePolicy {
         }
     }
 
+    /// What cannot be seen cannot be required.
+    pub(super) fn check_passing(&self, site: &mut Reader<'_>) {
+        let unseen = [
+            ("authentication", self.comes_to.authentication, &self.authentication),
+            (
+                "client_authentication",
+                self.comes_to.client_authentication,
+                &self.client_authentication,
+            ),
+        ];
+        for (rule, _, origin) in unseen.into_iter().filter(|(_, stance, _)| *stance == Stance::Require) {
+            let message = format!("policy requires {rule}, which cannot be seen where TLS passes through");
+            site.error(Fault::whole(origin.clone(), message).hint("policy = { key_exchange = \"require\" }"));
+        }
+    }
+
     /// What is required must be on offer.
     pub(super) fn check(&self, site: &mut Reader<'_>, settings: &Settings) {
         let is_safe = |group: &GroupId| group.key_exchange().is_some_and(|class| class.is_quantum_safe());

@@ -2,16 +2,21 @@
 use super::{
     Origin, access,
     footing::Neighbours,
-    named, rate,
+    named,
+    policy::SitePolicy,
+    rate,
     reader::Reader,
-    report::Fault,
+    report::{Fault, Found},
     route::{self, Draft, Ground},
     tree::{Kind, Value, quoted},
     values,
 };
 use crate::{
     http::answer,
-    plan::{ActionPlan, ConditionPlan, HeadersPlan, HttpPlan, Mode, PathPlan, RewritePlan, RoutePlan, ServicePlan},
+    plan::{
+        ActionPlan, Certificates, ConditionPlan, HeadersPlan, HttpPlan, Mode, PathPlan, RewritePlan, RoutePlan,
+        ServicePlan,
+    },
 };
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -21,6 +26,34 @@ const OF_REQUESTS: [&str; 5] = ["route", "errors", "limits", "allow", "deny"];
 /// The mode that a site's keys speak of, where it says none itself.
 pub(super) fn implied_mode(site: &Reader<'_>) -> Option<Mode> {
     OF_REQUESTS.iter().any(|key| site.has(key)).then_some(Mode::Http)
+}
+
+/// Whoever holds no key says nothing of TLS.
+pub(super) fn passes_through(site: &mut Reader<'_>, certificates: &Found<Certificates>) {
+    const WHY: &str = "means nothing where TLS passes through";
+    const HINT: &str = "mode = \"tcp\" or \"http\" on the site or its listener terminates TLS here";
+    if certificates.value != Certificates::None {
+        let fault = Fault::whole(certificates.origin.clone(), format!("certificates: {WHY}"));
+        site.error(fault.hint(HINT));
+    }
+    for key in ["tls", "client_auth", "protocol"] {
+        if let Some(value) = site.take(key) {
+            site.fault(key, Fault::of_key(value.origin, WHY).hint(HINT));
+        }
+    }
+}
+
+/// Reads the service of a site that passes TLS through.
+pub(super) fn passthrough(
+    site: &mut Reader<'_>,
+    origin: &Origin,
+    (policy, neighbours): (&SitePolicy, &Neighbours<'_>),
+) -> ServicePlan {
+    policy.check_passing(site);
+    match tcp(site, origin, neighbours) {
+        ServicePlan::Tcp(upstream) => ServicePlan::Passthrough(upstream),
+        other => other,
+    }
 }
 
 /// Reads the service of a tcp site.

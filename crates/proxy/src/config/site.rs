@@ -62,6 +62,9 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     let (certificates, audiences) = certificates::read(&mut site, &origin);
     let speaks_tls = certificates.value != Certificates::None;
     let (footing, mode) = stand(&mut site, (&certificates, &names), &origin, neighbours);
+    if mode == Mode::Passthrough {
+        service::passes_through(&mut site, &certificates);
+    }
     let tls = site.table("tls", "site.tls");
     let tls = settings::read(if speaks_tls { tls } else { tls.silent() });
     let (protocol, alpn) = spoken(&mut site, mode, tls.alpn);
@@ -87,6 +90,8 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
         if client_auth_is_good {
             policy.check_clients(&mut site, client_auth.as_ref());
         }
+    }
+    if speaks_tls || mode == Mode::Passthrough {
         check_leniency(
             &mut site,
             (written.as_ref(), &demand),
@@ -99,6 +104,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
             check_forward(&mut site, client_auth.as_ref(), client_auth_at);
             service::tcp(&mut site, &origin, neighbours)
         }
+        Mode::Passthrough => service::passthrough(&mut site, &origin, (&policy, neighbours)),
         Mode::Http => {
             let ground = route::Ground {
                 neighbours,
@@ -152,8 +158,12 @@ fn check_leniency(
     (footing, mode): (&Footing<'_>, Mode),
     client_auth: Option<&ClientAuthPlan>,
 ) {
-    if let (Mode::Tcp, Some(listener)) = (mode, footing.pages()) {
-        let message = format!("{} refuses by a page, which a tcp site cannot send", listener.subject());
+    if let (Mode::Tcp | Mode::Passthrough, Some(listener)) = (mode, footing.pages()) {
+        let message = format!(
+            "{} refuses by a page, which a {} site cannot send",
+            listener.subject(),
+            mode.as_str()
+        );
         let origin = listener
             .policy
             .as_ref()
@@ -164,7 +174,7 @@ fn check_leniency(
     written.explain_leniency(site);
     written.check(site, demand, &footing.demands());
     let page = written.refuse.as_ref().filter(|found| found.value == Refuse::Page);
-    if let (Mode::Tcp, Some(page)) = (mode, page) {
+    if let (Mode::Tcp | Mode::Passthrough, Some(page)) = (mode, page) {
         site.error(policy::no_page(&page.origin));
     }
     written.check_identities(site, client_auth);
@@ -181,9 +191,16 @@ fn stand<'a>(
     let stated = site.value("mode", |value| values::word("mode", MODES, value));
     let stated = stated.map(|found| found.value);
     let mode = stated.or_else(|| service::implied_mode(site));
-    let footing = Footing::read(site, Wish { speaks_tls, mode }, neighbours);
+    let wish = Wish {
+        speaks_tls: speaks_tls || mode == Some(Mode::Passthrough),
+        mode,
+    };
+    let footing = Footing::read(site, wish, neighbours);
     let mode = stated.unwrap_or_else(|| footing.mode(site, origin));
-    footing.check(site, certificates);
+    match mode {
+        Mode::Passthrough => footing.check_passing(site, origin),
+        Mode::Tcp | Mode::Http => footing.check(site, certificates),
+    }
     if mode == Mode::Tcp {
         footing.check_names(site, names);
     }
@@ -220,7 +237,7 @@ const HTTP: [&str; 2] = ["h2", "http/1.1"];
 fn usual_alpn(site: &mut Reader<'_>, mode: Mode, protocol: Protocol) -> Vec<String> {
     let names: &[&str] = match (mode, protocol) {
         (Mode::Http, _) => &HTTP,
-        (Mode::Tcp, Protocol::Any) => return Vec::new(),
+        (Mode::Tcp, Protocol::Any) | (Mode::Passthrough, _) => return Vec::new(),
         (Mode::Tcp, Protocol::Postgres) => &[postgres::ALPN],
     };
     let shown = Value::strings(names.iter().copied(), Origin::Default).to_string();

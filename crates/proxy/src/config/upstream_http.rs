@@ -96,7 +96,7 @@ impl Plan {
             sites.flat_map(|site| site.service.upstreams()).collect()
         };
         let requests = led_to(|service| matches!(service, ServicePlan::Http(_)));
-        let bytes = led_to(|service| matches!(service, ServicePlan::Tcp(_)));
+        let bytes = led_to(|service| !matches!(service, ServicePlan::Http(_)));
         for at in requests.difference(&bytes) {
             let Some(upstream) = self.upstreams.get_mut(*at) else {
                 continue;

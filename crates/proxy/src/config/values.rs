@@ -16,6 +16,7 @@ pub(super) enum Word<T> {
     /// A meaning of this version.
     Is(T),
     /// A meaning of a later one.
+    #[allow(dead_code, reason = "for the next word that is reserved before it is built")]
     Later,
 }
 

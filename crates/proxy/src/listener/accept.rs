@@ -141,7 +141,7 @@ async fn leave(core: &Core, address: &Door) -> Option<Leave> {
         (listener.gate.clone(), listener.plan.mode)
     };
     Some(match mode {
-        Mode::Tcp => Leave::Stay(gate.permits.acquire().await),
+        Mode::Tcp | Mode::Passthrough => Leave::Stay(gate.permits.acquire().await),
         Mode::Http => gate.permits.acquire_or(&gate.told).await,
     })
 }

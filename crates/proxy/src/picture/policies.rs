@@ -57,7 +57,7 @@ pub(super) fn of(site: &SitePlan, on: &[&ListenerPlan], now: i64) -> Vec<PolicyP
         .iter()
         .filter_map(|listener| Some((format!("listener {}", listener.name), listener.policy.as_ref()?)));
     let routes = match &site.service {
-        ServicePlan::Tcp(_) => [].as_slice(),
+        ServicePlan::Tcp(_) | ServicePlan::Passthrough(_) => [].as_slice(),
         ServicePlan::Http(http) => http.routes.as_slice(),
     };
     let routes = routes

@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 pub enum ServicePlan {
     /// Bytes go to one upstream, by its index.
     Tcp(usize),
+    /// TLS goes to one upstream as it is.
+    Passthrough(usize),
     /// Requests go by routes.
     Http(Box<HttpPlan>),
 }
@@ -15,7 +17,7 @@ impl ServicePlan {
     /// Indices of every upstream it leads to, in file order, each as often as it is named.
     pub fn upstreams(&self) -> impl Iterator<Item = usize> {
         let (one, routes) = match self {
-            ServicePlan::Tcp(upstream) => (Some(*upstream), [].as_slice()),
+            ServicePlan::Tcp(upstream) | ServicePlan::Passthrough(upstream) => (Some(*upstream), [].as_slice()),
             ServicePlan::Http(http) => (None, http.routes.as_slice()),
         };
         one.into_iter().chain(routes.iter().filter_map(RoutePlan::upstream))
@@ -24,7 +26,7 @@ impl ServicePlan {
     /// What its routes demand.
     pub fn demands(&self) -> impl Iterator<Item = &Demand> {
         let routes = match self {
-            ServicePlan::Tcp(_) => [].as_slice(),
+            ServicePlan::Tcp(_) | ServicePlan::Passthrough(_) => [].as_slice(),
             ServicePlan::Http(http) => http.routes.as_slice(),
         };
         routes.iter().filter_map(|route| route.policy.as_ref())
@@ -33,7 +35,7 @@ impl ServicePlan {
     /// Files in place of our own pages, by status.
     pub fn pages(&self) -> impl Iterator<Item = (u16, &PathBuf)> {
         let errors = match self {
-            ServicePlan::Tcp(_) => None,
+            ServicePlan::Tcp(_) | ServicePlan::Passthrough(_) => None,
             ServicePlan::Http(http) => Some(&http.errors),
         };
         errors.into_iter().flatten().map(|(status, file)| (*status, file))
