@@ -188,6 +188,9 @@ fn site(out: &mut String, picture: &SitePicture) {
         }
         let _ = writeln!(out, "  client certs  {}", picture.client_auth);
     }
+    if picture.certificates.is_empty() {
+        picture.policies.iter().for_each(|policy| demand(out, policy));
+    }
     let _ = writeln!(
         out,
         "  upstream      {} -> {}",

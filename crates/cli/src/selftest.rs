@@ -2,11 +2,11 @@
 //! handshakes with the running listener.
 use anyhow::{Context, bail};
 use portcullis_probe::{Address, Expectation, Held, Report, SelfTest, Site, Summary, Target, Transport, Trust};
-use portcullis_proxy::plan::{self, CertificateFiles, Certificates, ListenerPlan, Plan, SitePlan};
+use portcullis_proxy::plan::{self, CertificateFiles, Certificates, ListenerPlan, Plan, ServicePlan, SitePlan};
 use portcullis_tls::{
     identity::{Identity, certificates_from_pem},
     negotiated::Authentication,
-    policy::{Client, Stance},
+    policy::{Client, Policy, Stance},
     profile::{ChainRule, Settings},
     rustls::pki_types::{CertificateDer, ServerName},
 };
@@ -230,6 +230,9 @@ fn expectation(listener: &ListenerPlan, site: &SitePlan, held: &[Certificate]) -
         sni: site.names.first().map(String::as_str),
     };
     let policy = site.demands_on(listener).posture(&client, now);
+    if let ServicePlan::Passthrough(_) = site.service {
+        return passed_through(policy);
+    }
     Expectation {
         policy,
         site: Some(Site {
@@ -239,6 +242,15 @@ fn expectation(listener: &ListenerPlan, site: &SitePlan, held: &[Certificate]) -
             certificates: held.iter().map(|certificate| certificate.held).collect(),
         }),
     }
+}
+
+/// What a server is of which nothing is held here, its policy may still cut off.
+fn passed_through(policy: Policy) -> Expectation {
+    let policy = match policy.key_exchange {
+        Stance::Require => policy,
+        Stance::Observe | Stance::Prefer => Policy::OBSERVE,
+    };
+    Expectation { policy, site: None }
 }
 
 /// The site's own leaves, byte for byte; in a configuration no root is at hand, and none would say as much.

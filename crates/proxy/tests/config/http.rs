@@ -21,7 +21,7 @@ fn with_route(route: &str) -> Case {
 fn http(plan: &Plan) -> &HttpPlan {
     match &plan.sites[0].service {
         ServicePlan::Http(http) => http,
-        ServicePlan::Tcp(_) => panic!("a tcp site"),
+        ServicePlan::Tcp(_) | ServicePlan::Passthrough(_) => panic!("no site of requests"),
     }
 }
 

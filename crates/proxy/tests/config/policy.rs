@@ -1,5 +1,6 @@
 //! What policies may say: where nothing is required nothing is lenient, and what stands below only tightens.
 use crate::kit::Case;
+use portcullis_proxy::plan::{Certificates, Mode, ServicePlan};
 use portcullis_tls::policy::{Force, Refuse};
 
 fn file(listener: &str, site: &str, route: &str) -> Case {
@@ -200,4 +201,83 @@ fn a_policy_is_what_it_says_and_told_with_its_place() {
     assert!(told.contains(&("site.default.policy.report_only", "true")), "{told:?}");
     let exempt = "\"192.0.2.0/24, 10.0.0.0/8, *.a.test until 2027-03-31\"";
     assert!(told.contains(&("site.default.policy.exempt", exempt)), "{told:?}");
+}
+
+/// A listener that passes TLS through, and a site without a key.
+fn passing(listener: &str, site: &str, upstream: &str) -> Case {
+    Case::file(&format!(
+        "[[listener]]\nname = 'web'\nlisten = ['127.0.0.1:1']\nmode = 'passthrough'\n{listener}\n[[site]]\nnames = ['a.test']\nupstream = 'b'\n{site}\n[upstream.b]\nservers = ['h:1']\n{upstream}\n"
+    ))
+}
+
+#[test]
+fn what_passes_tls_through_has_no_key_and_says_nothing_of_it() {
+    let loaded = passing("", "policy = 'require'", "send_proxy = 2").good();
+    let site = &loaded.plan.sites[0];
+    assert_eq!(site.service, ServicePlan::Passthrough(0));
+    assert_eq!(
+        (site.certificates.clone(), site.policy.policy.key_exchange.as_str()),
+        (Certificates::None, "require")
+    );
+    let nothing = "means nothing where TLS passes through";
+    let table = [
+        (
+            ("", "certificates = [{ chain = 'a' }]", ""),
+            format!("certificates: {nothing}"),
+        ),
+        (("", "tls = { profile = 'modern' }", ""), format!("tls {nothing}")),
+        (("", "protocol = 'postgres'", ""), format!("protocol {nothing}")),
+        (
+            ("plain = true", "", ""),
+            "passes TLS through, and there is none on the plain listener".into(),
+        ),
+        (
+            ("", "", "tls = {}"),
+            "has tls, but this site passes its clients' TLS through".into(),
+        ),
+        (
+            ("", "policy = { authentication = 'require' }", ""),
+            "policy requires authentication, which cannot be seen".into(),
+        ),
+        (
+            ("", "policy = { key_exchange = 'require', refuse = 'page' }", ""),
+            "where no HTTP is spoken".into(),
+        ),
+        (
+            (
+                "",
+                "policy = { key_exchange = 'require', exempt = [{ identity = 'DNS:a', until = '2027-03-31' }] }",
+                "",
+            ),
+            "names an identity, but no client certificate is asked for".into(),
+        ),
+        (
+            ("", "allow = ['10.0.0.0/8']", ""),
+            "allow means nothing on a tcp site".into(),
+        ),
+        (
+            ("", "", "balance = { hash = 'uri' }"),
+            "balances by uri, which a tcp site has not".into(),
+        ),
+    ];
+    for ((listener, site, upstream), expected) in table {
+        let problems = passing(listener, site, upstream).bad();
+        assert!(problems.contains(&expected), "{expected}:\n{problems}");
+    }
+}
+
+#[test]
+fn one_line_passes_tls_through() {
+    let loaded =
+        Case::flags("--listen 127.0.0.1:8443 --mode passthrough --target 127.0.0.1:9443 --policy require").good();
+    let (listener, site) = (&loaded.plan.listeners[0], &loaded.plan.sites[0]);
+    assert_eq!(
+        (listener.mode, &site.service),
+        (Mode::Passthrough, &ServicePlan::Passthrough(0))
+    );
+    let problems = Case::flags("--mode passthrough --self-signed").bad();
+    assert!(
+        problems.contains("means nothing where TLS passes through"),
+        "{problems}"
+    );
 }
