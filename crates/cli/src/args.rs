@@ -410,7 +410,7 @@ const HELP: &[Help] = &[
         "mode",
         WHERE,
         "MODE",
-        "What a connection carries: tcp or http [default: tcp]",
+        "What a connection carries: tcp, http or passthrough [default: tcp]",
     ),
     help("plain", WHERE, "", "No TLS on the listener"),
     help(

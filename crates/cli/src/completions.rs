@@ -67,7 +67,7 @@ type Words = fn() -> Vec<String>;
 
 /// Flags, and what may follow them.
 const VALUES: &[(&str, Words)] = &[
-    ("mode", || words(["tcp"])),
+    ("mode", || words(["tcp", "http", "passthrough"])),
     ("client-cert-mode", || words(["required", "optional", "none"])),
     ("profile", profiles),
     ("groups", || words(bench::groups().map(|group| group.name))),
@@ -130,6 +130,11 @@ mod tests {
                 _ => "serve --self-signed",
             };
             for value in values() {
+                // it holds no key
+                let before = match value.as_str() {
+                    "passthrough" => "serve",
+                    _ => before,
+                };
                 let line = match before.ends_with("SHA256") {
                     true => format!("portcullis {before},{value}"),
                     false => format!("portcullis {before} --{id} {value}"),

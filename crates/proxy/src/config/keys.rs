@@ -347,9 +347,12 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             key(
                 "mode",
-                "`tcp`",
+                "`tcp`, `http` or `passthrough`",
                 Is("\"tcp\""),
-                ("bytes are relayed as they are", "mode = \"tcp\""),
+                (
+                    "what is behind TLS: bytes, or requests; `passthrough`: TLS of others",
+                    "mode = \"tcp\"",
+                ),
             ),
             key(
                 "plain",
@@ -612,7 +615,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key("upstream", "name", REQUIRED, ("where bytes go", "upstream = \"shop\"")),
             key(
                 "mode",
-                "`tcp` or `http`",
+                "`tcp`, `http` or `passthrough`",
                 Says("the listener's"),
                 ("what its bytes are", "mode = \"http\""),
             ),
