@@ -252,6 +252,15 @@ pub struct SitePlan {
     pub service: ServicePlan,
 }
 
+impl SitePlan {
+    /// What it admits on this listener.
+    pub fn policy_on(&self, listener: &ListenerPlan) -> Policy {
+        listener
+            .policy
+            .map_or(self.policy, |policy| self.policy.tightened_by(policy))
+    }
+}
+
 /// Resumption of a site's sessions.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ResumptionPlan {

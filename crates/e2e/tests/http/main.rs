@@ -40,7 +40,7 @@ struct Stage {
 }
 
 /// Lines of a configuration, besides what each has.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Debug)]
 struct Lines<'a> {
     top: &'a str,
     listener: &'a str,

@@ -121,12 +121,18 @@ impl Visit {
         if self.core.quiet.is_ending() || (self.is_turned_away && self.answered.get() > 0) {
             return false;
         }
-        let Some(site) = &self.site else { return true };
         let snapshot = self.core.shared.live.load();
         let mut listeners = snapshot.listeners.iter();
         let here = listeners.find(|listener| listener.name == self.listener);
-        here.and_then(|listener| listener.sites.find(self.sni.as_deref()))
-            .is_some_and(|now| Arc::ptr_eq(now, site))
+        let Some(here) = here.filter(|here| Arc::ptr_eq(&here.http, &self.http)) else {
+            return false;
+        };
+        // without TLS each request is led by its host, by the configuration as it is then
+        self.site.as_ref().is_none_or(|site| {
+            here.sites
+                .find(self.sni.as_deref())
+                .is_some_and(|now| Arc::ptr_eq(now, site))
+        })
     }
 
     /// How long an exchange with this upstream waits for whom.
