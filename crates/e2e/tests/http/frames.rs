@@ -129,6 +129,25 @@ impl<S: Read + Write> H2<S> {
         Some(number(&frame.payload[4..]))
     }
 
+    /// The head of a request whose body follows.
+    pub(crate) fn open(&mut self, stream: u32, fields: &[(impl AsRef<str>, impl AsRef<str>)]) {
+        self.send(&frame((HEADERS, END_HEADERS), stream, &block(fields)));
+    }
+
+    /// Bytes of a stream, until there are so many.
+    pub(crate) fn bytes(&mut self, stream: u32, count: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while bytes.len() < count {
+            bytes.extend(self.wait(DATA, stream).expect("more data").payload);
+        }
+        bytes
+    }
+
+    /// Bytes on a stream.
+    pub(crate) fn data(&mut self, stream: u32, bytes: &[u8], flags: u8) {
+        self.send(&frame((DATA, flags), stream, bytes));
+    }
+
     /// The next frame; settings and pings are answered.
     fn next(&mut self) -> io::Result<Frame> {
         while self.unread.len() < 9 || self.unread.len() < 9 + self.length() {

@@ -129,7 +129,7 @@ impl Visit {
     pub(crate) fn decide(&self, view: &View<'_>) -> (Way, RequestRecord) {
         let site = self.site(view.host);
         let known = site.as_ref().ok().and_then(|site| site.service.http());
-        let record = self.record(known, view.method, || {
+        let record = self.record(known, view.spoken_method(), || {
             let fields = view.fields.iter().copied();
             view.typed(self.told.client(fields, &self.http.trusted_proxies))
         });
@@ -249,6 +249,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// As its client said it: HTTP/2 asks for another protocol by CONNECT (RFC 8441 4).
+    fn spoken_method(&self) -> &'a str {
+        match self.upgrade {
+            Some(_) if self.protocol == "HTTP/2.0" => "CONNECT",
+            _ => self.method,
+        }
+    }
+
     /// For the access line.
     fn typed(&self, client: Option<IpAddr>) -> Typed {
         let field = |name: &str| {
@@ -262,7 +270,7 @@ impl<'a> View<'a> {
         Typed {
             client,
             protocol: self.protocol,
-            method: self.method.into(),
+            method: self.spoken_method().into(),
             host: self.host.into(),
             path,
             user_agent: field("user-agent"),

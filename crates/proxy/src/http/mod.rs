@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod asking;
 pub(crate) mod calm;
 pub(crate) mod client;
+pub(crate) mod connect;
 pub(crate) mod exchange;
 pub(crate) mod forwarded;
 pub(crate) mod h1;

@@ -74,6 +74,11 @@ impl Service {
         }
     }
 
+    /// Some of what it leads to goes on in another protocol when asked.
+    pub(crate) fn takes_upgrades(&self) -> bool {
+        self.upstreams.values().any(|upstream| upstream.plan.takes_upgrades())
+    }
+
     /// What becomes of a request.
     pub(crate) fn decide(self: &Arc<Service>, visit: &Visit, view: &View<'_>, id: RequestId) -> Way {
         let asking = Asking {

@@ -135,6 +135,18 @@ impl Visit {
         })
     }
 
+    /// Some request on this connection may go on in another protocol.
+    pub(crate) fn takes_upgrades(&self) -> bool {
+        let takes = |site: &Arc<Site>| site.service.http().is_some_and(|service| service.takes_upgrades());
+        if let Some(site) = &self.site {
+            return takes(site);
+        }
+        let snapshot = self.core.shared.live.load();
+        let mut listeners = snapshot.listeners.iter();
+        let here = listeners.find(|listener| listener.name == self.listener);
+        here.is_some_and(|listener| listener.sites.all().any(takes))
+    }
+
     /// How long an exchange with this upstream waits for whom.
     pub(crate) fn patience(&self, upstream: &Upstream) -> Patience {
         let rate = self.http.limits.body_rate;
