@@ -9,6 +9,7 @@ use std::time::Duration;
 pub mod client;
 pub mod command;
 pub mod crowd;
+pub mod frames;
 pub mod front;
 pub mod peers;
 pub mod pki;

@@ -23,12 +23,12 @@ mod corpus;
 mod http1_corpus;
 
 mod floods;
-mod frames;
 mod h2;
 mod messages;
 mod origin;
 mod refused;
 mod sites;
+mod streams;
 mod talk;
 mod upgrades;
 

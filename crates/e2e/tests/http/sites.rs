@@ -1,7 +1,8 @@
 //! Sites, routes, and what is done to requests and answers on their way.
-use crate::{Lines, SIDE, Stage, eventually, frames::H2, origin::Origin, talk::Talk, toml};
+use crate::{Lines, SIDE, Stage, eventually, origin::Origin, talk::Talk, toml};
 use portcullis_e2e::{
     client::Offer,
+    frames::H2,
     pki::{Algorithm, Pki},
 };
 use serde_json::Value;

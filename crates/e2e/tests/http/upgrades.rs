@@ -1,7 +1,6 @@
 //! What goes on in another protocol behind a request.
 use crate::{
     Go, Lines, Stage,
-    frames::{DATA, END_STREAM, H2, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame},
     origin::{Origin, said},
     pattern,
     talk::{Body, Talk},
@@ -10,6 +9,7 @@ use crate::{
 use portcullis_e2e::{
     PATIENCE,
     client::{Client, Conversation, Offer},
+    frames::{DATA, END_STREAM, H2, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame},
     pki::Files,
 };
 use rcgen::{

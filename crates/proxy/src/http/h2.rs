@@ -258,8 +258,12 @@ impl Switching {
 }
 
 fn failed(forward: &Forward, broken: Broken, mut record: RequestRecord) -> Response<Answered> {
-    let reply = forward.error(broken.status, record.id);
+    let is_gone = broken.is_gone();
     record.end(Err(broken.failure));
+    if is_gone {
+        return Response::new(Answered::Whole(None));
+    }
+    let reply = forward.error(broken.status, record.id);
     told(&reply, forward.asked, record)
 }
 

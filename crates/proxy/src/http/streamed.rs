@@ -23,6 +23,7 @@ use portcullis_tls::failure::Fault;
 use portcullis_wire::http1::{Field, Framing, ResponseHead};
 use std::{
     collections::VecDeque,
+    error::Error,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -87,7 +88,7 @@ impl Upload {
                 self.end(origin, None);
                 return Poll::Ready(Ok(()));
             }
-            Poll::Ready(Some(frame)) => frame.map_err(|error| reset(&error))?,
+            Poll::Ready(Some(frame)) => frame.map_err(|error| cut(&error))?,
         };
         match frame.into_data() {
             Ok(data) => {
@@ -383,9 +384,9 @@ impl Flowing {
     }
 }
 
-fn reset(error: &hyper::Error) -> Broken {
-    Broken {
-        failure: Failure::failed(Stage::Request, Fault::Client, format!("its body: {error}")),
-        status: 400,
-    }
+/// Its client gave it up, or broke off: nobody can be told anything any more.
+fn cut(error: &hyper::Error) -> Broken {
+    let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let error = format!("its stream ended in the middle of its body: {reason}");
+    Broken::gone(Failure::failed(Stage::Request, Fault::Client, error))
 }
