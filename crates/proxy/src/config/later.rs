@@ -35,7 +35,6 @@ const LATER: &[Later] = &[
         "leave it out: metrics and the access log count every connection",
     ),
     key("", "acme"),
-    key("listener", "http3"),
     key("site", "acme"),
     key("site", "authorize"),
     key("site", "cache"),

@@ -462,7 +462,6 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
     ),
     ("", "acme = { name = {} }", "\"acme\""),
     ("listener", "mode = 'passthrough'", "mode \"passthrough\""),
-    ("listener", "http3 = false", "\"http3\""),
     ("site", "refuse = 'page'", "\"refuse\""),
     ("site", "acme = 'NAME'", "\"acme\""),
     ("site", "authorize = { wasm = 'a' }", "\"authorize\""),
