@@ -269,8 +269,8 @@ async fn serve(core: &Rc<Core>, admitted: Admitted, record: &mut Record) -> Resu
     match &site.service {
         Service::Tcp(upstream) => tcp(core, (down, idle), (&site, upstream), record).await,
         Service::Http(_) => {
-            let recall = Recall::of(core, &down, &site, record);
-            let visit = Visit::new(core, (http, Some(site)), (record, &down));
+            let recall = Recall::of(core, down.chain(), &site, record);
+            let visit = Visit::new(core, (http, Some(site)), (record, down.chain()));
             requests((down, recall), visit, record).await
         }
     }
@@ -284,7 +284,7 @@ async fn tcp(
     record: &mut Record,
 ) -> Result<(), Failure> {
     record.reach(Stage::Connect);
-    let recall = Recall::of(core, &down, site, record);
+    let recall = Recall::of(core, down.chain(), site, record);
     // on the heap, as the handshake before it, and the pick is held until the relay is over
     let told = record.told(down.socket().local_address());
     let (up, pick) = Box::pin(upstream.connect(core, &told)).await?;
@@ -322,7 +322,7 @@ async fn plain(core: &Rc<Core>, socket: Socket, listener: Arc<Listener>, record:
         let redirect = listener.redirect;
         drop(listener);
         let down = Downstream::Plain(socket);
-        let visit = Visit::new(core, (http, None), (record, &down)).redirecting(redirect);
+        let visit = Visit::new(core, (http, None), (record, &[])).redirecting(redirect);
         return requests((down, None), visit, record).await;
     }
     let site = listener.sites.nameless().cloned();

@@ -27,6 +27,9 @@ pub(crate) const UPGRADE_IDLE: Duration = Duration::from_secs(3600);
 pub(crate) const PENDING_RESETS: usize = 20;
 /// Streams that we had to reset for a peer's mistakes: beyond it the connection ends (CVE-2025-8671).
 pub(crate) const OUR_RESETS: usize = 1024;
+/// Requests of an HTTP/3 connection that a client may cancel beyond those that it waits for: a map that is moved about
+/// takes back dozens at once.
+pub(crate) const CANCELLED: u64 = 100;
 /// Bytes of an HTTP/2 stream that may come before they are asked for: one window, so a slow upstream holds no more.
 pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same for all streams of a connection together.

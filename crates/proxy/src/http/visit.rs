@@ -12,11 +12,10 @@ use crate::{
     metrics::Label,
     plan::{ForwardPlan, HttpListenerPlan},
     record::{Bytes, Record},
-    relay::Downstream,
     site::Site,
     upstream::Upstream,
 };
-use portcullis_tls::negotiated::Negotiated;
+use portcullis_tls::{negotiated::Negotiated, rustls::pki_types::CertificateDer};
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
 /// One connection.
@@ -50,13 +49,9 @@ impl Visit {
     pub(crate) fn new(
         core: &Rc<Core>,
         (http, site): (Arc<HttpListenerPlan>, Option<Arc<Site>>),
-        (record, down): (&Record, &Downstream),
+        (record, chain): (&Record, &[CertificateDer<'static>]),
     ) -> Visit {
         let facts = record.negotiated();
-        let chain = match down {
-            Downstream::Tls(tls) => tls.tls.peer_certificates().unwrap_or_default(),
-            Downstream::Plain(_) => &[],
-        };
         let chain: Vec<&[u8]> = chain.iter().map(|der| &der[..]).collect();
         let service = site.as_ref().and_then(|site| site.service.http());
         let told = Told::new(&Spoken {
