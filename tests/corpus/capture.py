@@ -6,7 +6,7 @@
 Writes crates/wire/testdata/hellos/NAME.bin (the TLS records of the first flight), expected.txt (what tshark makes of
 them: a reading that owes nothing to our parser) and README.md; then sends some of them to servers and saves the first
 record of each answer in testdata/answers in the same way. Everything happens on 127.0.0.1. TRIXIE is the root of
-a Debian trixie with openssl, curl, python3, gnutls-bin and golang-go; its programs run by chroot, so this runs as root.
+a Debian trixie with openssl, curl, python3, gnutls-bin, golang-go and tshark; its programs run by chroot, so this runs as root.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main():
                 failed.append(name)
                 print(f"{name}: {error}", file=sys.stderr)
         write_rows(rows)
-        reading.write(HELLOS, list(rows))
+        reading.write(HELLOS, list(rows), machine.tshark())
         if not args.only:
             answers(machine)
     return 1 if failed else 0
@@ -78,6 +78,9 @@ class Machine:
         if "{session}" in word:
             self.make_session()
         return {"port": port, "scratch": self.scratch, "node": self.node, "session": self.session}
+
+    def tshark(self):
+        return self.command(["tshark"], ROOT)
 
     def build_go(self):
         binary = self.scratch / "hello-go"
@@ -138,7 +141,7 @@ def answers(machine):
             header = peer.recv(5, socket.MSG_WAITALL)
             payload = peer.recv(int.from_bytes(header[3:]), socket.MSG_WAITALL)
         (ANSWERS / f"{name}.bin").write_bytes(header + payload)
-    reading.write(ANSWERS, [name for name, *_ in SERVERS], reading.ANSWER, reading.SERVER)
+    reading.write(ANSWERS, [name for name, *_ in SERVERS], machine.tshark(), reading.ANSWER, reading.SERVER)
     head = (
         "# Answers of real servers\n\n"
         "The first record that `openssl s_server` sent to a hello of the corpus; taken by `tests/corpus/capture.py`.\n"

@@ -3,7 +3,6 @@
 import json
 import struct
 import subprocess
-import tempfile
 
 # line in expected.txt, tshark's field, how its value is written
 HELLO = [
@@ -19,6 +18,8 @@ HELLO = [
     ("share_lengths", "tls.handshake.extensions_key_share_key_exchange_length", str),
     ("schemes", "tls.handshake.sig_hash_alg", lambda value: f"{int(value, 16):#06x}"),
     ("psk_identities", "tls.handshake.extensions.psk.identity.identity_length", str),
+    ("ja4", "tls.handshake.ja4", str),
+    ("ja4_r", "tls.handshake.ja4_r", str),
 ]
 
 
@@ -34,24 +35,23 @@ ANSWER = [
 CLIENT, SERVER = 40000, 443
 
 
-def write(folder, names, fields=HELLO, sender=CLIENT):
-    """Writes expected.txt for the messages of these names."""
+def write(folder, names, tshark, fields=HELLO, sender=CLIENT):
+    """Writes expected.txt for the messages of these names; `tshark` is the command that runs Wireshark 4.2 or later,
+    which knows JA4."""
     parts = ["# tshark's reading of each message; written by tests/corpus\n"]
     for name in names:
         parts.append(f"\n[{name}]\n")
-        parts += [f"{line}\n" for line in lines((folder / f"{name}.bin").read_bytes(), fields, sender)]
+        flight = (folder / f"{name}.bin").read_bytes()
+        parts += [f"{line}\n" for line in lines(tshark, pcap(flight, sender), fields)]
     (folder / "expected.txt").write_text("".join(parts))
 
 
-def lines(flight, fields, sender):
+def lines(tshark, capture, fields):
     """One line for each field that is there: its name and its values."""
-    with tempfile.NamedTemporaryFile(suffix=".pcap") as capture:
-        capture.write(pcap(flight, sender))
-        capture.flush()
-        command = ["tshark", "-r", capture.name, "-d", f"tcp.port=={SERVER},tls", "-T", "json"]
-        for _, field, _ in fields:
-            command += ["-e", field]
-        out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    command = [*tshark, "-r", "-", "-d", f"tcp.port=={SERVER},tls", "-T", "json"]
+    for _, field, _ in fields:
+        command += ["-e", field]
+    out = subprocess.run(command, input=capture, capture_output=True, check=True).stdout
     found = {}
     for packet in json.loads(out):
         for field, values in packet["_source"].get("layers", {}).items():

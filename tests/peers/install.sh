@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The stacks that crates/e2e/tests/{peers,neighbours}.rs speak to: a Debian trixie root (OpenSSL 3.5, curl 8.14, Python
-# 3.13, PostgreSQL 17, Redis, Mosquitto; nginx, Apache, HAProxy, Caddy, Go and tshark for the book) for a chroot, Node 24
-# from PyPI, what the folders of examples/ ask of pip and npm, and Debian's Chromium. Debian bookworm's own OpenSSL 3.0
-# and curl are the classical world; they come with the machine. Shells and formatters read our completions and manual
-# pages. Needs root. The first run takes some minutes, the next ones seconds. The last line printed is the folder.
+# The stacks that crates/e2e/tests/{peers,neighbours}.rs speak to: a Debian trixie root (OpenSSL 3.5, curl 8.14,
+# Python 3.13, PostgreSQL 17, Redis, Mosquitto; nginx, Apache, HAProxy, Caddy, Go and tshark for the book; Prometheus)
+# for a chroot, Node 24 from PyPI, what the folders of examples/ ask of pip and npm, and Debian's Chromium. Debian
+# bookworm's own OpenSSL 3.0 and curl are the classical world; they come with the machine. Shells and formatters read
+# our completions and manual pages. Needs root. The first run takes some minutes, the next ones seconds. The last line
+# printed is the folder.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,6 +13,7 @@ peers=${PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/portcullis-peers}
 root=$peers/trixie
 venv=$peers/node
 neighbours=(postgresql-17 redis-server redis-tools mosquitto mosquitto-clients)
+monitoring=(prometheus)
 book=(nginx haproxy apache2 caddy golang-go tshark jq)
 
 say() { printf 'peers: %s\n' "$*" >&2; }
@@ -142,6 +144,7 @@ install_here
 install_trixie
 install_more .neighbours "${neighbours[@]}" # servers and clients of examples/
 install_more .book "${book[@]}"             # what the pages of docs/ set up and look with
+install_more .monitoring "${monitoring[@]}" # whom examples/monitoring is for: promtool and the server
 warm_go
 install_node
 install_python

@@ -27,7 +27,7 @@ use portcullis_tls::{
     rustls::ServerConnection,
     server::{Asking, Choice, Refusal, Server, Unfit},
 };
-use portcullis_wire::{Hello, alert::Alert};
+use portcullis_wire::{Hello, alert::Alert, ja4::Transport};
 use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
 use tokio::time::Instant;
 
@@ -100,7 +100,7 @@ async fn admit(
         .await;
     let Peeked { hello, bytes, asked_in } = hello.ok_or_else(|| NoHello::Failed(slow(Stage::Hello)))??;
     record.reach(Stage::Route);
-    record.offered(&hello);
+    record.offered(&hello, Transport::Tcp);
     let found = listener.sites.find(hello.sni.as_deref());
     let speaks = |site: &&Arc<Site>| site.tls.is_some() && (asked_in == Protocol::Any || asked_in == site.protocol);
     let Some(site) = found.filter(speaks) else {

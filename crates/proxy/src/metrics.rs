@@ -19,6 +19,9 @@ use std::{
     time::Duration,
 };
 
+#[cfg(test)]
+mod reference;
+
 /// Buckets of handshake time: 250 us, a fast local one, up to 8 s, just under the default deadline.
 const SECONDS: [f64; 11] = [0.00025, 0.0005, 0.001, 0.002, 0.004, 0.016, 0.064, 0.25, 1.0, 4.0, 8.0];
 /// Buckets of handshake bytes: a resumption to an ML-DSA-87 chain with intermediates; 14,600 is ten segments.
@@ -58,6 +61,7 @@ pub(crate) struct Metrics {
 
 /// A configured name that many connections share.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct Label(pub(crate) Arc<str>);
 
 impl EncodeLabelValue for Label {
@@ -75,6 +79,7 @@ impl From<&str> for Label {
 macro_rules! labels {
     ($($name:ident { $($field:ident: $kind:ty),* $(,)? })*) => {
         $(#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+        #[cfg_attr(test, derive(Default))]
         struct $name { $($field: $kind),* })*
     };
 }

@@ -11,10 +11,11 @@ use crate::{
 };
 use portcullis_tls::{
     failure::Fault,
+    fingerprint::Ja4,
     negotiated::{ClientCertificate, Negotiated},
     policy::Policy,
 };
-use portcullis_wire::{Escaped, GroupId, Hello, SchemeId};
+use portcullis_wire::{Escaped, GroupId, Hello, SchemeId, ja4::Transport};
 use serde::Serialize;
 use std::{
     fmt,
@@ -86,6 +87,7 @@ struct Announced {
 struct Offer {
     sni: Option<String>,
     groups: Vec<GroupId>,
+    ja4: Ja4,
 }
 
 struct Upstream {
@@ -176,10 +178,12 @@ impl Record {
         self.ending = Ending::Running(stage);
     }
 
-    pub(crate) fn offered(&mut self, hello: &Hello) {
+    pub(crate) fn offered(&mut self, hello: &Hello, transport: Transport) {
         self.offer = Some(Box::new(Offer {
             sni: hello.sni.clone(),
             groups: hello.groups.clone(),
+            // here, since it wants lists of the hello that nothing else does, and nobody keeps them
+            ja4: Ja4::of(hello, transport),
         }));
     }
 
@@ -314,6 +318,7 @@ impl Record {
                 .map(|a| Escaped(a).to_string())
                 .unwrap_or_default(),
             resumed: facts.is_some_and(|n| n.resumed),
+            ja4: self.offer.as_ref().map_or("", |o| o.ja4.as_str()),
             policy: self.policy.map(policy_words).unwrap_or_default(),
             handshake_us: self.handshake_us,
             handshake_bytes_in: self.handshake_bytes.inward,
@@ -403,6 +408,7 @@ struct Line<'a> {
     client_authentication: &'static str,
     alpn: String,
     resumed: bool,
+    ja4: &'a str,
     policy: String,
     handshake_us: u64,
     handshake_bytes_in: u64,

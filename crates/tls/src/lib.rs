@@ -7,10 +7,12 @@ pub mod client;
 pub mod client_identity;
 pub mod compression;
 pub mod failure;
+pub mod fingerprint;
 pub mod identity;
 pub mod negotiated;
 pub mod policy;
 pub mod profile;
+pub mod quic;
 pub mod server;
 pub mod tickets;
 

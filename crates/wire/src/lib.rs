@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod client_hello;
 pub mod http1;
+pub mod ja4;
 pub mod postgres;
 pub mod proxy_header;
 pub mod record;

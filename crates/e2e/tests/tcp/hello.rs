@@ -8,7 +8,7 @@ use portcullis_e2e::{
 };
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     thread,
     time::Duration,
 };
@@ -85,6 +85,36 @@ fn say(stage: &Stage, bytes: &[u8]) -> (Vec<u8>, serde_json::Value) {
     let _ = socket.write_all(bytes);
     let answer = drain(&mut socket);
     (answer, stage.proxy.record(local))
+}
+
+/// Even who is refused leaves a fingerprint: what Wireshark makes of these hellos of the corpus (its expected.txt).
+#[test]
+fn every_hello_that_was_read_leaves_its_fingerprint_in_the_record() {
+    let table: [(&[u8], &str); 3] = [
+        (
+            include_bytes!("../../../wire/testdata/hellos/curl814.bin"),
+            "t13d3013h2_1d37bd780c83_8537cf56674e",
+        ),
+        (
+            include_bytes!("../../../wire/testdata/hellos/openssl35-tls10.bin"),
+            "t10d230600_44099cda8a52_195413a0cc0f",
+        ),
+        (
+            include_bytes!("../../../wire/testdata/hellos/openssl35-mlkem512.bin"),
+            "t13d301100_1d37bd780c83_214a7489a1d6",
+        ),
+    ];
+    let stage = Stage::echo();
+    for (hello, ja4) in table {
+        let mut socket = TcpStream::connect(stage.proxy.address()).expect("it listens");
+        let local = socket.local_addr().expect("a connected socket");
+        socket.write_all(hello).expect("it reads");
+        // nothing more comes of this client
+        socket.shutdown(Shutdown::Write).expect("an open socket");
+        drain(&mut socket);
+        let record = stage.proxy.record(local);
+        assert_eq!([&record["outcome"], &record["ja4"]], ["failed", ja4], "{record:#}");
+    }
 }
 
 #[test]
