@@ -62,6 +62,7 @@ mod log;
 mod material;
 mod metrics;
 mod peek;
+mod quic;
 mod recall;
 mod record;
 mod relay;
@@ -71,6 +72,7 @@ mod snapshot;
 mod socket;
 mod start;
 mod upstream;
+mod verdict;
 mod watch;
 mod wheel;
 

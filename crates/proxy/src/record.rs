@@ -178,6 +178,14 @@ impl Record {
         self.ending = Ending::Running(stage);
     }
 
+    /// How far it has come; once it is over, the beginning.
+    pub(crate) fn stage(&self) -> Stage {
+        match self.ending {
+            Ending::Running(stage) => stage,
+            Ending::Silent | Ending::Over(_) => Stage::Accept,
+        }
+    }
+
     pub(crate) fn offered(&mut self, hello: &Hello, transport: Transport) {
         self.offer = Some(Box::new(Offer {
             sni: hello.sni.clone(),

@@ -41,7 +41,7 @@ pub(crate) enum Probe {
 /// Binds an address for so many cores.
 pub(crate) fn bind(address: &Address, cores: usize, probe: Probe) -> io::Result<Bound> {
     match address {
-        Address::Ip(address) => tcp(*address, cores, probe),
+        Address::Ip(address) => tcp(*address, cores, probe).map(|(all, address)| Bound::Tcp(all, address)),
         Address::Unix(path) => unix(path).map(Bound::Unix),
         Address::Name(..) => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -51,15 +51,16 @@ pub(crate) fn bind(address: &Address, cores: usize, probe: Probe) -> io::Result<
 }
 
 /// The same where QUIC shares the port.
-pub(crate) fn bind_both(address: SocketAddr, cores: usize, probe: Probe) -> io::Result<(Bound, Vec<UdpSocket>)> {
+pub(crate) fn bind_both(
+    address: SocketAddr,
+    cores: usize,
+    (streams, quic): (Probe, Probe),
+) -> io::Result<(Bound, Vec<UdpSocket>, SocketAddr)> {
     let mut tries = 1;
     loop {
-        let bound = tcp(address, cores, probe)?;
-        let Bound::Tcp(_, really) = &bound else {
-            return Err(io::ErrorKind::Unsupported.into());
-        };
-        match datagrams(*really, cores, probe) {
-            Ok(sockets) => return Ok((bound, sockets)),
+        let (listeners, really) = tcp(address, cores, streams)?;
+        match datagrams(really, cores, quic) {
+            Ok(sockets) => return Ok((Bound::Tcp(listeners, really), sockets, really)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.port() == 0 && tries < TRIES => tries += 1,
             Err(error) => return Err(error),
         }
@@ -102,7 +103,7 @@ pub(crate) fn keepalive() -> TcpKeepalive {
         .with_retries(tries)
 }
 
-fn tcp(address: SocketAddr, cores: usize, probe: Probe) -> io::Result<Bound> {
+fn tcp(address: SocketAddr, cores: usize, probe: Probe) -> io::Result<(Vec<TcpListener>, SocketAddr)> {
     if probe == Probe::Alone && address.port() != 0 {
         socket(address)?.bind(&address.into())?;
     }
@@ -112,7 +113,7 @@ fn tcp(address: SocketAddr, cores: usize, probe: Probe) -> io::Result<Bound> {
     for _ in 1..cores {
         all.push(listener(address)?);
     }
-    Ok(Bound::Tcp(all, address))
+    Ok((all, address))
 }
 
 fn listener(address: SocketAddr) -> io::Result<TcpListener> {

@@ -10,6 +10,7 @@ use crate::{
     site::Sites,
 };
 use gate::Gate;
+use quinn::TransportConfig;
 use prometheus_client::metrics::gauge::Gauge;
 use std::{net::IpAddr, sync::Arc};
 
@@ -22,6 +23,8 @@ pub(crate) struct Listener {
     pub(crate) gate: Arc<Gate>,
     pub(crate) open: Gauge,
     pub(crate) sites: Sites,
+    /// What a QUIC connection gets; None: there are none.
+    pub(crate) quic: Option<Arc<TransportConfig>>,
     /// Every request is sent to https, at this port.
     pub(crate) redirect: Option<u16>,
 }
@@ -44,6 +47,7 @@ impl Listener {
             },
             http: self.http.clone(),
             sites: self.sites.clone(),
+            quic: None,
             redirect: Some(self.public_port()),
             name,
         })

@@ -1,5 +1,6 @@
 //! Connection ids that say on which core a connection lives, and to nobody else.
-use quinn::{ConnectionId, ConnectionIdGenerator, InvalidCid};
+use quinn::{ConnectionId, ConnectionIdGenerator};
+use quinn_proto::InvalidCid;
 use std::{
     hash::{BuildHasher, RandomState},
     sync::Arc,

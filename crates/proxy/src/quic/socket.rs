@@ -14,7 +14,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker, ready},
 };
@@ -30,6 +30,16 @@ const EACH: usize = 128;
 pub(crate) struct Group {
     ids: Arc<Ids>,
     inboxes: Vec<Mutex<Inbox>>,
+    open: AtomicUsize,
+}
+
+/// One connection in a group's count.
+pub(crate) struct Open(Arc<Group>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, AcqRel);
+    }
 }
 
 #[derive(Default)]
@@ -54,7 +64,23 @@ impl Group {
         Arc::new(Group {
             ids: ids.clone(),
             inboxes: (0..cores).map(|_| Mutex::default()).collect(),
+            open: AtomicUsize::new(0),
         })
+    }
+
+    pub(crate) fn ids(&self) -> &Arc<Ids> {
+        &self.ids
+    }
+
+    /// Counts one connection more.
+    pub(crate) fn enter(self: &Arc<Group>) -> Open {
+        self.open.fetch_add(1, AcqRel);
+        Open(self.clone())
+    }
+
+    /// No connection is open.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open.load(Acquire) == 0
     }
 
     fn inbox(&self, core: usize) -> MutexGuard<'_, Inbox> {
