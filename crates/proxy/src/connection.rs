@@ -5,7 +5,7 @@ use crate::{
     downstream::{TlsStream, tls_failure},
     failure::{Failure, Stage},
     farewell,
-    http::{self, visit::Visit},
+    http::{self, alternative::Alternative, visit::Visit},
     listener::{
         Listener,
         accept::{Accepted, Attachable, Handshaking},
@@ -58,6 +58,7 @@ struct Admitted {
     site: Arc<Site>,
     idle: Option<Duration>,
     http: Arc<HttpListenerPlan>,
+    alternative: Option<Alternative>,
 }
 
 /// From the first byte to the last.
@@ -111,6 +112,7 @@ async fn admit(
         return Err(turn_away(core, &mut socket, failure, Alert::UNRECOGNIZED_NAME).await);
     };
     let (site, idle, http) = (site.clone(), limits.idle, listener.http.clone());
+    let alternative = listener.alternative(&site);
     record.routed(&site);
     record.reach(Stage::Handshake);
     if !listener.gate.handshakes.admits(std::time::Instant::now()) {
@@ -126,7 +128,13 @@ async fn admit(
         .await
         .map_err(NoHello::Failed)?;
     let down = Downstream::Tls(stream);
-    Ok(Admitted { down, site, idle, http })
+    Ok(Admitted {
+        down,
+        site,
+        idle,
+        http,
+        alternative,
+    })
 }
 
 /// The handshake under a deadline, its facts in the record, and the policy's word on them.
@@ -190,12 +198,20 @@ async fn handshake(
 
 /// After admission: what the site does.
 async fn serve(core: &Rc<Core>, admitted: Admitted, record: &mut Record) -> Result<(), Failure> {
-    let Admitted { down, site, idle, http } = admitted;
+    let Admitted {
+        down,
+        site,
+        idle,
+        http,
+        alternative,
+    } = admitted;
     match &site.service {
         Service::Tcp(upstream) => tcp(core, (down, idle), (&site, upstream), record).await,
         Service::Http(_) => {
             let recall = Recall::of(core, down.chain(), &site, record);
-            let visit = Visit::new(core, (http, Some(site)), (record, down.chain()));
+            let port = || down.socket().local_address().map(|address| address.port());
+            let alternative = alternative.and_then(|alternative| alternative.value(port));
+            let visit = Visit::new(core, (http, Some(site)), (record, down.chain())).announcing(alternative);
             requests(recall, visit, record, async |visit| http::serve(down, visit).await).await
         }
     }
@@ -256,7 +272,14 @@ async fn plain(core: &Rc<Core>, socket: Socket, listener: Arc<Listener>, record:
     record.routed(&site);
     drop(listener);
     let down = Downstream::Plain(socket);
-    serve(core, Admitted { down, site, idle, http }, record).await
+    let admitted = Admitted {
+        down,
+        site,
+        idle,
+        http,
+        alternative: None,
+    };
+    serve(core, admitted, record).await
 }
 
 async fn turn_away(core: &Core, socket: &mut Socket, failure: Failure, alert: Alert) -> NoHello {

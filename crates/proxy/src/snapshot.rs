@@ -3,7 +3,7 @@ use crate::{
     clock,
     config::{Loaded, Problem},
     core::Shared,
-    http,
+    http::{self, alternative::Alternative},
     listener::{Listener, gate::Gate},
     material::{Broken, Kept, Materials, Outfit, SelfSigned},
     metrics::{Label, Metrics},
@@ -20,7 +20,7 @@ use portcullis_tls::{
     server::{BuildError, ClientAuth, Server, ServerSpec},
     tickets::{Resumption, Signer, Tickets},
 };
-use std::{collections::HashMap, fmt, path::Path, sync::Arc};
+use std::{collections::HashMap, fmt, path::Path, sync::Arc, time::Instant};
 use tokio::sync::watch;
 
 /// A configuration as it runs.
@@ -457,13 +457,20 @@ impl Ground<'_> {
     fn listener(&self, plan: &ListenerPlan) -> Listener {
         let name = Label::from(plan.name.as_str());
         let same = self.previous.and_then(|s| s.listeners.iter().find(|l| l.name == name));
+        let quic = (plan.http.http3 && !plan.plain).then(|| transport(plan));
+        let before = same.map_or((false, None), |l| (l.quic.is_some(), l.withdrawn_until));
+        let withdrawn_until = match quic {
+            Some(_) => None,
+            None => Alternative::withdrawn_until(before.0, before.1, Instant::now()),
+        };
         Listener {
             gate: same.map_or_else(|| Arc::new(Gate::new()), |l| l.gate.clone()),
             open: self.metrics.open(&name),
             name,
             http: Arc::new(plan.http.clone()),
             plan: plan.clone(),
-            quic: (plan.http.http3 && !plan.plain).then(|| transport(plan)),
+            quic,
+            withdrawn_until,
             sites: Sites::default(),
             redirect: None,
         }

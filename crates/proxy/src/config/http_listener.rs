@@ -32,7 +32,7 @@ pub(super) struct Limits {
 }
 
 /// Reads the keys of a listener beside its limits.
-pub(super) fn read(listener: &mut Reader<'_>, mode: Mode, limits: Limits) -> Draft {
+pub(super) fn read(listener: &mut Reader<'_>, limits: Limits) -> Draft {
     let Limits {
         plan: limits,
         mut standing,
@@ -40,11 +40,7 @@ pub(super) fn read(listener: &mut Reader<'_>, mode: Mode, limits: Limits) -> Dra
     for key in KEYS {
         standing.extend(listener.origin_of(key).map(|origin| (key.to_owned(), origin)));
     }
-    let http3 = match mode {
-        Mode::Http => Some(listener.value_or("http3", Kind::Bool(false), values::switch)),
-        // an http site may stand on a tcp listener
-        Mode::Tcp => listener.value("http3", values::switch),
-    };
+    let http3 = listener.value("http3", values::switch);
     let port = |value: &Value| values::count(1..=usize::from(u16::MAX), value);
     let public_port = listener.value("public_port", port);
     let redirect_from = listener.list("redirect_from", address::listen);

@@ -369,7 +369,7 @@ pub(super) const SECTIONS: &[Section] = &[
             key(
                 "http3",
                 SWITCH,
-                Is("false"),
+                Says("`false`"),
                 (
                     "the same sites over QUIC, on the same addresses and ports, announced by `Alt-Svc`",
                     "http3 = true",

@@ -73,7 +73,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Draft {
     let mode = listener.value_or("mode", Kind::String("tcp".into()), mode).value;
     let plain = listener.value_or("plain", Kind::Bool(false), values::switch);
     let (limits, requests) = limits(&mut listener, mode);
-    let http = http_listener::read(&mut listener, mode, requests);
+    let http = http_listener::read(&mut listener, requests);
     let deny = listener.list_or_empty("deny", network);
     let proxy_protocol = proxy_protocol(&mut listener);
     let policy = policy::read(&mut listener);

@@ -1,6 +1,7 @@
 //! Requests: which route takes them, what is done to their fields, where they go, and what we answer by ourselves.
 
 pub(crate) mod access;
+pub(crate) mod alternative;
 pub(crate) mod answer;
 pub(crate) mod asking;
 pub(crate) mod client;

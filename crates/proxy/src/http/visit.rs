@@ -32,6 +32,8 @@ pub(crate) struct Visit {
     pub(crate) facts: Option<Box<Negotiated>>,
     /// What upstreams are told of it.
     pub(crate) told: Rc<Told>,
+    /// What its answers say of QUIC.
+    pub(crate) alternative: Option<Rc<str>>,
     /// The id of its record.
     pub(crate) connection: u64,
     pub(crate) bytes: Cell<Bytes>,
@@ -63,6 +65,7 @@ impl Visit {
         });
         Visit {
             redirect: None,
+            alternative: None,
             facts: facts.map(|facts| Box::new(facts.clone())),
             told: Rc::new(told),
             core: core.clone(),
@@ -133,6 +136,11 @@ impl Visit {
     /// The same, on a listener that sends everything to https.
     pub(crate) fn redirecting(self, redirect: Option<u16>) -> Visit {
         Visit { redirect, ..self }
+    }
+
+    /// The same, on a listener that is to be had over QUIC too, or was.
+    pub(crate) fn announcing(self, alternative: Option<Rc<str>>) -> Visit {
+        Visit { alternative, ..self }
     }
 
     /// An error of ours where no site is known whose pages it could be.
