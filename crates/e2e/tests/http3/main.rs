@@ -1,4 +1,6 @@
 //! HTTP/3: the sites of a listener over QUIC, asked by clients that we did not write.
+mod announced;
+mod bodies;
 #[path = "../http/origin.rs"]
 mod origin;
 mod requests;
@@ -11,6 +13,7 @@ use portcullis_e2e::{
     pki::{Algorithm, Pki},
     proxy::Proxy,
 };
+use serde_json::Value;
 use std::{
     future::Future,
     net::SocketAddr,
@@ -45,6 +48,17 @@ impl Stage {
     /// Before a server that answers with the line of each request.
     fn plain() -> Stage {
         Stage::set(Origin::plain(), Lines::default())
+    }
+
+    /// The line of the request with this path, waited for.
+    fn line(&self, path: &str) -> Value {
+        let mut found = None;
+        eventually(&format!("the line of {path}"), || {
+            let mut lines = self.proxy.lines("request").into_iter();
+            found = lines.find(|line| line["path"] == path);
+            found.is_some()
+        });
+        found.expect("it was waited for")
     }
 
     fn address(&self) -> SocketAddr {
@@ -99,4 +113,33 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(started.elapsed() < PATIENCE, "it never came: {what}");
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The same while connections of the test's own go on.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "it never came: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Bytes that differ from their neighbours, so that a piece that is lost or moved shows.
+fn pattern(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.flatten().take(length).collect()
+}
+
+/// FNV-1a: a body that differs in a byte or in its order differs here.
+fn sum(bytes: &[u8]) -> String {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x} {}", bytes.len())
 }
