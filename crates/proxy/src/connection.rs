@@ -5,7 +5,7 @@ use crate::{
     downstream::{TlsStream, tls_failure},
     failure::{Failure, Stage},
     farewell,
-    http::{self, alternative::Alternative, visit::Visit},
+    http::{self, alternative::Alternative, limits, visit::Visit},
     listener::{
         Listener,
         accept::{Accepted, Attachable, Handshaking},
@@ -21,11 +21,7 @@ use crate::{
     upstream::Upstream,
     verdict,
 };
-use portcullis_tls::{
-    failure::Fault,
-    rustls::ServerConnection,
-    server::Asking,
-};
+use portcullis_tls::{failure::Fault, rustls::ServerConnection, server::Asking};
 use portcullis_wire::{Hello, alert::Alert, ja4::Transport};
 use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
 use tokio::time::Instant;
@@ -206,6 +202,7 @@ async fn serve(core: &Rc<Core>, admitted: Admitted, record: &mut Record) -> Resu
         alternative,
     } = admitted;
     match &site.service {
+        Service::Tcp(_) if record.is_turned_away() => Err(Failure::too_many_connections()),
         Service::Tcp(upstream) => tcp(core, (down, idle), (&site, upstream), record).await,
         Service::Http(_) => {
             let recall = Recall::of(core, down.chain(), &site, record);
@@ -251,9 +248,13 @@ pub(crate) async fn requests(
         // what is under way is cut with it, and must not look complete
         Err(failure) => Poll::Ready(Err(failure)),
     });
-    let ended = ended.await;
+    let limit = record.is_turned_away().then(|| Instant::now() + limits::TURNED_AWAY);
+    let ended = visit.core.wheel.within(limit, ended).await;
     record.bytes = visit.bytes.get();
-    ended
+    match limit {
+        Some(_) => Err(Failure::too_many_connections()),
+        None => ended.unwrap_or(Ok(())),
+    }
 }
 
 /// A listener without TLS: its one site at once, or requests by their hosts.

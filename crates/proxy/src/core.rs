@@ -8,11 +8,7 @@ use crate::{
         gate::{Addresses, Permits, Place},
     },
     metrics::Requests,
-    quic::{
-        endpoint,
-        socket::Group,
-        transport::Common,
-    },
+    quic::{endpoint, socket::Group, transport::Common},
     record::{Books, Peer, Record},
     relay::SCRATCH,
     snapshot::{Door, Live},

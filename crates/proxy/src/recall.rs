@@ -45,12 +45,7 @@ struct Client {
 
 impl Recall {
     /// Watches over a connection whose client showed a certificate.
-    pub(crate) fn of(
-        core: &Core,
-        chain: &[CertificateDer<'static>],
-        site: &Site,
-        record: &Record,
-    ) -> Option<Recall> {
+    pub(crate) fn of(core: &Core, chain: &[CertificateDer<'static>], site: &Site, record: &Record) -> Option<Recall> {
         if chain.is_empty() {
             return None;
         }

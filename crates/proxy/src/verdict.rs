@@ -44,9 +44,7 @@ pub(crate) fn judge(
     let decision = decide(hello, Some(facts), server.rule());
     let asked = |rule: RuleName| rule != RuleName::ClientAuthentication || server.clients().is_some();
     for (rule, verdict) in decision.rules().into_iter().filter(|(rule, _)| asked(*rule)) {
-        books
-            .metrics
-            .policy(&site.label, rule.as_str(), verdict.as_str());
+        books.metrics.policy(&site.label, rule.as_str(), verdict.as_str());
     }
     match decision.refused_by() {
         None => Ok(()),
@@ -72,7 +70,11 @@ pub(crate) fn unfitting(unfit: Unfit, record: &mut Record) -> Failure {
 }
 
 /// A handshake that failed by its client's certificate, or for want of one, was refused, and the record says whose.
-pub(crate) fn told_by(choice: &Choice, failure: Failure, (books, site, record): (&Books, &Site, &mut Record)) -> Failure {
+pub(crate) fn told_by(
+    choice: &Choice,
+    failure: Failure,
+    (books, site, record): (&Books, &Site, &mut Record),
+) -> Failure {
     let alert_out = failure.alert_out;
     let Some(refusal) = choice.client_refusal() else {
         return match alert_out {
@@ -87,7 +89,9 @@ pub(crate) fn told_by(choice: &Choice, failure: Failure, (books, site, record): 
     let stage = match refusal.rule {
         None => Stage::Handshake,
         Some(rule) => {
-            books.metrics.policy(&site.label, rule.as_str(), Verdict::Refused.as_str());
+            books
+                .metrics
+                .policy(&site.label, rule.as_str(), Verdict::Refused.as_str());
             Stage::Policy
         }
     };

@@ -46,7 +46,11 @@ fn answers_over_tcp_tell_of_quic_at_the_port_that_the_world_sees() {
     for path in ["/", "/fixed"] {
         assert_eq!(told(&stage, path).as_ref(), Some(&here), "{path}");
     }
-    assert_eq!(told(&stage, "/own").as_deref(), Some("h3=\":9\""), "the operator knows better");
+    assert_eq!(
+        told(&stage, "/own").as_deref(),
+        Some("h3=\":9\""),
+        "the operator knows better"
+    );
     run(async {
         let talk = Talk::begin(stage.address()).await;
         assert_eq!(talk.get("/fixed").await.field("alt-svc"), None, "it has come already");

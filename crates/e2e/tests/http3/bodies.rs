@@ -174,7 +174,10 @@ fn a_server_that_breaks_off_is_never_taken_for_one_that_is_done() {
     let stage = Stage::set(origin, Lines::default());
     run(async {
         let talk = Talk::begin(stage.address()).await;
-        let broken = talk.ask(request(Method::GET, "/half"), b"").await.expect_err("it is not whole");
+        let broken = talk
+            .ask(request(Method::GET, "/half"), b"")
+            .await
+            .expect_err("it is not whole");
         assert!(broken.contains("H3_INTERNAL_ERROR"), "{broken}");
     });
     assert_eq!(stage.line("/half")["fault"], "upstream");

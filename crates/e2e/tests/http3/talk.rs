@@ -149,18 +149,17 @@ impl Talk {
     /// How the connection ended, once it has.
     pub(crate) async fn ended(self) -> String {
         drop(self.requests);
-        timeout(PATIENCE, self.driver).await.expect("it ends").expect("no panic")
+        timeout(PATIENCE, self.driver)
+            .await
+            .expect("it ends")
+            .expect("no panic")
     }
 }
 
 /// For localhost.
 pub(crate) fn request(method: Method, path: &str) -> Request<()> {
     let uri = format!("https://localhost{path}");
-    Request::builder()
-        .method(method)
-        .uri(uri)
-        .body(())
-        .expect("a request")
+    Request::builder().method(method).uri(uri).body(()).expect("a request")
 }
 
 /// What comes of a stream.
@@ -199,7 +198,10 @@ impl Answer {
     }
 
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        self.head.headers().get(name).map(|value| value.to_str().expect("ASCII"))
+        self.head
+            .headers()
+            .get(name)
+            .map(|value| value.to_str().expect("ASCII"))
     }
 
     pub(crate) fn text(&self) -> String {

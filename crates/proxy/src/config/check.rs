@@ -312,7 +312,10 @@ impl Drafts<'_> {
 /// QUIC needs TLS and datagrams.
 fn unfit_for_quic(listener: &listener::Draft, origin: &Origin) -> Option<Fault> {
     let (message, hint) = if listener.plain.value {
-        ("http3 is never without TLS, but the listener is plain", "leave http3 out")
+        (
+            "http3 is never without TLS, but the listener is plain",
+            "leave http3 out",
+        )
     } else if listener
         .listen
         .iter()

@@ -57,7 +57,10 @@ mod tests {
     fn the_port_is_the_one_that_the_world_sees() {
         let value = |alternative: Alternative, port| alternative.value(|| port).map(|value| value.to_string());
         let quic = Alternative::Quic;
-        assert_eq!(value(quic(Some(443)), Some(8443)).as_deref(), Some("h3=\":443\"; ma=86400"));
+        assert_eq!(
+            value(quic(Some(443)), Some(8443)).as_deref(),
+            Some("h3=\":443\"; ma=86400")
+        );
         assert_eq!(value(quic(None), Some(8443)).as_deref(), Some("h3=\":8443\"; ma=86400"));
         assert_eq!(value(quic(None), None), None);
         assert_eq!(value(Alternative::Withdrawn, None).as_deref(), Some("clear"));

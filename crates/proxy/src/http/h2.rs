@@ -1,7 +1,7 @@
 //! A client's connection that speaks HTTP/2: hyper has the frames, we have the requests.
 use super::{
     client::Client,
-    h2io::{self, Io},
+    h2io::{Io, Told},
     limits,
     quiet::Resting,
     sent::Sent,
@@ -26,13 +26,37 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
         .max_pending_accept_reset_streams(limits::PENDING_RESETS)
         .max_local_error_reset_streams(limits::OUR_RESETS)
         .auto_date_header(false);
-    let io = Io {
-        client,
-        visit: visit.clone(),
+    let mut io = Io::new(client, visit);
+    let (failure, told) = match drive(http, &mut io, visit).await {
+        Ok(()) => return Ok(()),
+        Err(Ended::Watched(failure)) => (failure, Told::No),
+        // the library forgets what it was told by the connection
+        Err(Ended::Library(error)) => match io.failure.take() {
+            Some(failure) => (failure, Told::No),
+            None => (said(&error), Told::Yes),
+        },
     };
+    io.cut(told).await;
+    Err(failure)
+}
+
+/// How a connection ended badly.
+enum Ended {
+    /// Its client was idle for too long, or took too little.
+    Watched(Failure),
+    /// hyper says so.
+    Library(hyper::Error),
+}
+
+/// Lets hyper serve, and watches over it.
+async fn drive(http: Builder<Here>, io: &mut Io, visit: &Rc<Visit>) -> Result<(), Ended> {
     let service = service_fn(|request: Request<Incoming>| {
         let visit = visit.clone();
-        async move { Ok::<_, Infallible>(answer(request.map(Sent::Http2), &visit, &Interims::default()).await) }
+        async move {
+            let response = answer(request.map(Sent::Http2), &visit, &Interims::default()).await;
+            visit.answered.set(visit.answered.get() + 1);
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection = pin!(http.serve_connection(io, service));
     let mut resting = Resting::new(&visit.core.quiet);
@@ -43,7 +67,12 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
             connection.as_mut().graceful_shutdown();
         }
         if let Poll::Ready(over) = connection.as_mut().poll(cx) {
-            return Poll::Ready(over.map_err(ended));
+            return Poll::Ready(over.map_err(Ended::Library));
+        }
+        if visit.is_turned_away && visit.answered.get() > 0 && !is_parting {
+            is_parting = true;
+            connection.as_mut().graceful_shutdown();
+            cx.waker().wake_by_ref();
         }
         match watch.poll(cx) {
             Poll::Pending => Poll::Pending,
@@ -52,9 +81,9 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
             Poll::Ready(Ok(())) => {
                 is_parting = true;
                 connection.as_mut().graceful_shutdown();
-                connection.as_mut().poll(cx).map_err(ended)
+                connection.as_mut().poll(cx).map_err(Ended::Library)
             }
-            Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
+            Poll::Ready(Err(failure)) => Poll::Ready(Err(Ended::Watched(failure))),
         }
     })
     .await
@@ -71,14 +100,11 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Here {
     }
 }
 
-/// What hyper says of a connection's end, in our words.
-fn ended(error: hyper::Error) -> Failure {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(h2io::Broken(failure, _)) = inner.downcast_ref() {
-            return failure.clone();
-        }
-        source = inner.source();
+/// What hyper says of a connection's end: the innermost of its errors names the reason.
+fn said(error: &hyper::Error) -> Failure {
+    let mut innermost: &dyn Error = error;
+    while let Some(inner) = innermost.source() {
+        innermost = inner;
     }
-    Failure::failed(Stage::Request, Fault::Client, error.to_string())
+    Failure::failed(Stage::Request, Fault::Client, format!("HTTP/2: {innermost}"))
 }

@@ -2,8 +2,7 @@
 //! above. All use of the library stays in this file.
 use super::{
     exchange::Broken,
-    h2io,
-    limits,
+    h2io, limits,
     quiet::Resting,
     sent::{Sent, cut},
     streams::{self, Interims},
@@ -75,7 +74,7 @@ pub(crate) async fn serve(quic: quinn::Connection, visit: &Rc<Visit>) -> Result<
                     None
                 }
                 Ok(None) => return Ok(()),
-                Err(error) => return over(&quic, &error.to_string(), requests.is_empty()),
+                Err(error) => return over(&quic, &error.to_string(), &lane),
             },
             step = poll_fn(|cx| parting.poll(cx)) => Some(step?),
         };
@@ -164,7 +163,7 @@ fn leave(quic: &quinn::Connection) -> Result<(), Failure> {
 }
 
 /// A connection that its client ended, or that ended under it.
-fn over(quic: &quinn::Connection, error: &str, is_idle: bool) -> Result<(), Failure> {
+fn over(quic: &quinn::Connection, error: &str, lane: &Lane) -> Result<(), Failure> {
     match quic.close_reason() {
         Some(ConnectionError::ApplicationClosed(close))
             if [Code::H3_NO_ERROR.value(), 0].contains(&close.error_code.into_inner()) =>
@@ -172,7 +171,7 @@ fn over(quic: &quinn::Connection, error: &str, is_idle: bool) -> Result<(), Fail
             Ok(())
         }
         // it vanished between requests, which takes nothing from anyone
-        Some(ConnectionError::TimedOut) if is_idle => Ok(()),
+        Some(ConnectionError::TimedOut) if lane.arrived.borrow().is_empty() && !lane.is_cut.get() => Ok(()),
         _ => Err(ended(quic, error)),
     }
 }
@@ -200,6 +199,8 @@ struct Lane {
     refused_from: Cell<u64>,
     answered: Cell<u64>,
     cancelled: Cell<u64>,
+    /// A request was under way when the connection was lost.
+    is_cut: Cell<bool>,
     /// Bytes read of streams that are no requests.
     control: Cell<u64>,
 }
@@ -222,6 +223,7 @@ impl Lane {
             refused_from: Cell::new(u64::MAX),
             answered: Cell::default(),
             cancelled: Cell::default(),
+            is_cut: Cell::default(),
             control: Cell::default(),
         }
     }
@@ -239,6 +241,12 @@ impl Lane {
     /// Its client cancels nearly all that it asks for (CVE-2023-44487).
     fn has_enough(&self) -> bool {
         self.cancelled.get() > self.answered.get() + limits::CANCELLED
+    }
+
+    /// A request came to nothing.
+    fn taken_back(&self, stopped: Result<Option<VarInt>, quinn::StoppedError>) {
+        self.cancelled.set(self.cancelled.get() + 1);
+        self.is_cut.set(self.is_cut.get() || stopped.is_err());
     }
 
     fn read_control(&self, count: usize) -> Result<(), StreamErrorIncoming> {
@@ -269,13 +277,16 @@ async fn request(resolver: Resolver, arrived: Arrived, lane: Rc<Lane>) {
     let answered = select! {
         biased;
         answered = exchange(resolver, &ahead, &lane.visit) => answered,
-        _ = &mut stopped => false,
+        stopped = &mut stopped => return lane.taken_back(stopped),
     };
-    let counter = if answered { &lane.answered } else { &lane.cancelled };
-    counter.set(counter.get() + 1);
-    if answered {
-        // acknowledged to its end, so that a connection that ends after it takes nothing away
-        let _ = stopped.await;
+    match answered {
+        true => {
+            lane.answered.set(lane.answered.get() + 1);
+            // acknowledged to its end, so that a connection that ends after it takes nothing away
+            let stopped = stopped.await;
+            lane.is_cut.set(lane.is_cut.get() || stopped.is_err());
+        }
+        false => lane.taken_back(stopped.await),
     }
 }
 
@@ -299,7 +310,11 @@ async fn exchange(resolver: Resolver, ahead: &Rc<Ahead>, visit: &Rc<Visit>) -> b
     let mut body = Receiving::new(inward, ahead, length);
     if length.is_none() && !usually_has_body(request.method()) {
         // its end may be a packet behind, and decides how it goes on to a server
-        let _ = visit.core.wheel.within(deadline, poll_fn(|cx| body.poll_begin(cx))).await;
+        let _ = visit
+            .core
+            .wheel
+            .within(deadline, poll_fn(|cx| body.poll_begin(cx)))
+            .await;
     }
     let request = request.map(|()| Sent::Http3(Box::new(body)));
     match respond(request, &mut out, visit).await {
@@ -319,7 +334,9 @@ async fn respond(request: Request<Sent>, out: &mut Out, visit: &Rc<Visit>) -> Re
     let response = loop {
         let next = poll_fn(|cx| match answering.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Ok(response)),
-            Poll::Pending => interims.pop().map_or(Poll::Pending, |interim| Poll::Ready(Err(interim))),
+            Poll::Pending => interims
+                .pop()
+                .map_or(Poll::Pending, |interim| Poll::Ready(Err(interim))),
         });
         match next.await {
             Ok(response) => break response,
@@ -380,7 +397,9 @@ fn has_connection_fields(fields: &HeaderMap) -> bool {
     let te = fields.get_all(header::TE).iter();
     FIELDS.iter().any(|name| fields.contains_key(name))
         || fields.contains_key("proxy-connection")
-        || te.into_iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"trailers"))
+        || te
+            .into_iter()
+            .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// The length that a request announces; RFC 9110 8.6: the same several times is as good as once.
@@ -737,7 +756,9 @@ impl quic::OpenStreams<Bytes> for Quic {
             Poll::Pending => Err(ConnectionErrorIncoming::InternalError("no room for our streams".into())),
         };
         let opened = opened.map(|stream| SendHalf::new(stream, &self.lane));
-        Poll::Ready(opened.map_err(|connection_error| StreamErrorIncoming::ConnectionErrorIncoming { connection_error }))
+        Poll::Ready(
+            opened.map_err(|connection_error| StreamErrorIncoming::ConnectionErrorIncoming { connection_error }),
+        )
     }
 
     fn close(&mut self, why: Code, reason: &[u8]) {
@@ -795,7 +816,9 @@ impl quic::RecvStream for RecvHalf {
             return Poll::Pending;
         }
         let chunk = ready!(pin!(self.stream.read_chunk(READ, true)).poll(cx)).map_err(unread)?;
-        let Some(chunk) = chunk else { return Poll::Ready(Ok(None)) };
+        let Some(chunk) = chunk else {
+            return Poll::Ready(Ok(None));
+        };
         self.lane.count(chunk.bytes.len(), 0);
         match &self.ahead {
             Some(ahead) => ahead.read(chunk.bytes.len()),

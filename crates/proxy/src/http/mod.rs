@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod alternative;
 pub(crate) mod answer;
 pub(crate) mod asking;
+pub(crate) mod calm;
 pub(crate) mod client;
 pub(crate) mod exchange;
 pub(crate) mod forwarded;

@@ -2,18 +2,21 @@
 use super::{
     asking::{Forward, View, Way},
     exchange::Broken,
-    record::RequestRecord,
+    origin::fields,
+    record::{Asked as Typed, RequestRecord},
     reply::Reply,
     sent::Sent,
     streamed::{Answered, Flowing, Streamed, Upload},
     visit::Visit,
     watch::UnderWay,
 };
+use crate::failure::{Failure, Stage};
 use hyper::{
     Method, Request, Response, StatusCode, Version,
     header::{self, HeaderMap, HeaderName, HeaderValue},
     http::request::Parts,
 };
+use portcullis_tls::failure::Fault;
 use portcullis_wire::http1::{Asked, Chunks, Field, Fields, Framing, Hop, MAX_FIELDS, NO_FIELD, is_host};
 use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
@@ -55,7 +58,11 @@ pub(super) async fn answer(request: Request<Sent>, visit: &Rc<Visit>, interims: 
         &framing,
     ) {
         Ok(view) => visit.decide(&view),
-        Err(status) => return whole(&visit.refusal(status), asked),
+        Err(misfit) => {
+            let failure = Failure::failed(Stage::Request, Fault::Client, misfit.why);
+            let (reply, record) = visit.misfit((misfit.status, failure), typed(&parts, visit));
+            return told(&reply, asked, record);
+        }
     };
     match way {
         Way::Forward(forward) => Box::pin(forward_to((visit, interims), *forward, (body, framing), record)).await,
@@ -141,14 +148,49 @@ fn whole(reply: &Reply, asked: Asked) -> Response<Answered> {
     response
 }
 
-/// A request as its rules see it, or the status that refuses it.
+/// As logs call it.
+fn protocol(parts: &Parts) -> &'static str {
+    match parts.version {
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/2.0",
+    }
+}
+
+const NO_HOST: &str = "it has not one good host";
+
+/// What is no request: the status that it is answered with, and why.
+struct Misfit {
+    status: u16,
+    why: &'static str,
+}
+
+fn misfit(status: u16, why: &'static str) -> Misfit {
+    Misfit { status, why }
+}
+
+/// What the line tells of it.
+fn typed(parts: &Parts, visit: &Visit) -> Typed {
+    let field = |name: HeaderName| parts.headers.get(name).map_or(&b""[..], |value| value.as_bytes());
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    Typed {
+        client: visit.told.client(fields(&parts.headers), &visit.http.trusted_proxies),
+        protocol: protocol(parts),
+        method: parts.method.as_str().into(),
+        host: String::from_utf8_lossy(authority.unwrap_or(field(header::HOST))).into(),
+        path: parts.uri.path_and_query().map_or("", |path| path.as_str()).into(),
+        user_agent: field(header::USER_AGENT).into(),
+        referer: field(header::REFERER).into(),
+    }
+}
+
+/// A request as its rules see it, or why it is none.
 fn view<'a>(
     (parts, most_fields): (&'a Parts, usize),
     (room, cookie): (&'a mut Fields<'a>, Option<&'a [u8]>),
     framing: &'a Framing,
-) -> Result<View<'a>, u16> {
+) -> Result<View<'a>, Misfit> {
     if parts.method == Method::CONNECT {
-        return Err(501);
+        return Err(misfit(501, "CONNECT is for other proxies"));
     }
     let mut count = 0;
     let others = parts
@@ -157,20 +199,20 @@ fn view<'a>(
         .filter(|(name, _)| *name != header::HOST && *name != header::COOKIE);
     let others = others.map(|(name, value)| (name.as_str(), value.as_bytes()));
     for (name, value) in others.chain(cookie.map(|cookie| ("cookie", cookie))) {
-        *room.get_mut(count).filter(|_| count < most_fields).ok_or(431_u16)? = Field { name, value };
+        *room
+            .get_mut(count)
+            .filter(|_| count < most_fields)
+            .ok_or(misfit(431, "more fields than limits.fields"))? = Field { name, value };
         count += 1;
     }
     let (path, query) = (parts.uri.path(), parts.uri.query());
     // the library lets bytes through that an HTTP/1.1 request line must not hold
     if query.is_some_and(|query| !query.bytes().all(|byte| matches!(byte, 0x21..=0x7e) && byte != b'#')) {
-        return Err(400);
+        return Err(misfit(400, "bytes that no query may hold"));
     }
     Ok(View {
         method: parts.method.as_str(),
-        protocol: match parts.version {
-            Version::HTTP_3 => "HTTP/3.0",
-            _ => "HTTP/2.0",
-        },
+        protocol: protocol(parts),
         path,
         query,
         host: host(parts)?,
@@ -182,21 +224,23 @@ fn view<'a>(
 }
 
 /// RFC 9113 8.3.1: `:authority` or `Host`, and where both stand, the same.
-fn host(parts: &Parts) -> Result<&str, u16> {
+fn host(parts: &Parts) -> Result<&str, Misfit> {
     let authority = parts.uri.authority().map(|authority| authority.as_str());
     let mut fields = parts.headers.get_all(header::HOST).iter();
     let field = fields
         .next()
-        .map(|value| value.to_str().map_err(|_| 400_u16))
+        .map(|value| value.to_str().map_err(|_| misfit(400, NO_HOST)))
         .transpose()?;
     let host = match (authority, field) {
-        (Some(authority), Some(field)) if !authority.eq_ignore_ascii_case(field) => return Err(400),
+        (Some(authority), Some(field)) if !authority.eq_ignore_ascii_case(field) => {
+            return Err(misfit(400, "its authority and its Host differ"));
+        }
         (Some(host), _) | (None, Some(host)) => host,
-        (None, None) => return Err(400),
+        (None, None) => return Err(misfit(400, NO_HOST)),
     };
     match is_host(host.as_bytes()) && fields.next().is_none() {
         true => Ok(host),
-        false => Err(400),
+        false => Err(misfit(400, NO_HOST)),
     }
 }
 

@@ -61,7 +61,9 @@ pub(crate) fn bind_both(
         let (listeners, really) = tcp(address, cores, streams)?;
         match datagrams(really, cores, quic) {
             Ok(sockets) => return Ok((Bound::Tcp(listeners, really), sockets, really)),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.port() == 0 && tries < TRIES => tries += 1,
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.port() == 0 && tries < TRIES => {
+                tries += 1
+            }
             Err(error) => return Err(error),
         }
     }

@@ -11,8 +11,8 @@ use crate::{
     site::{Site, Sites},
 };
 use gate::Gate;
-use quinn::TransportConfig;
 use prometheus_client::metrics::gauge::Gauge;
+use quinn::TransportConfig;
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 /// What a connection needs of its listener until its site is found, and not longer.

@@ -166,7 +166,9 @@ struct Choosing {
 impl Gate for Choosing {
     fn choose(&mut self, hello: &Hello) -> Result<(Arc<Server>, Choice), Alert> {
         let listener = self.listener.take();
-        let found = listener.as_ref().and_then(|listener| listener.sites.find(hello.sni.as_deref()));
+        let found = listener
+            .as_ref()
+            .and_then(|listener| listener.sites.find(hello.sni.as_deref()));
         let Some((site, server)) = found.and_then(|site| Some((site, site.quic.as_ref()?))) else {
             let what = match found {
                 Some(_) => "the site of that name is not served over QUIC",

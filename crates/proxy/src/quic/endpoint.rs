@@ -114,7 +114,7 @@ fn admit(core: &Core, listener: &Listener, peer: SocketAddr) -> Result<Entered, 
         return Err(refused(Stage::ProxyHeader, error));
     }
     let permit = listener.gate.permits.try_acquire();
-    let permit = permit.ok_or_else(|| refused(Stage::Accept, "limit connections reached"))?;
+    let permit = permit.ok_or_else(Failure::too_many_connections)?;
     Ok((permit, enter(core, listener, &Peer::Ip(peer))?))
 }
 

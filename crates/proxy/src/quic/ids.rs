@@ -125,7 +125,9 @@ mod tests {
     fn ids_of_others_lead_nowhere() {
         let (ours, theirs) = (Arc::new(Ids::default()), Arc::new(Ids::default()));
         let mut mint = Mint::new(&theirs, 1, 0);
-        let taken = (0..10_000).filter(|_| ours.core_of(&mint.generate_cid()).is_some()).count();
+        let taken = (0..10_000)
+            .filter(|_| ours.core_of(&mint.generate_cid()).is_some())
+            .count();
         assert!(taken < 10, "{taken} of 10,000 were taken for ours");
         assert_eq!(ours.core_of(&[7; 8]), None);
         assert_eq!(ours.core_of(&[7; 20]), None);

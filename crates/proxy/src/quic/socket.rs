@@ -145,9 +145,9 @@ impl CoreSocket {
     fn poll_socket(&self, cx: &mut Context<'_>, (bufs, meta): Buffers<'_, '_>) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.io.poll_recv_ready(cx))?;
-            let received = self.io.try_io(Interest::READABLE, || {
-                self.state.recv((&self.io).into(), bufs, meta)
-            });
+            let received = self
+                .io
+                .try_io(Interest::READABLE, || self.state.recv((&self.io).into(), bufs, meta));
             // the kernel had nothing after all, or told of a datagram that did not arrive
             let Ok(received) = received else { continue };
             let kept = self.sort((&mut *bufs, &mut *meta), received);
