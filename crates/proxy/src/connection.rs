@@ -21,7 +21,7 @@ use crate::{
     upstream::Upstream,
     verdict,
 };
-use portcullis_tls::{failure::Fault, rustls::ServerConnection, server::Asking};
+use portcullis_tls::{failure::Fault, policy::decide, rustls::ServerConnection, server::Asking};
 use portcullis_wire::{Hello, alert::Alert, ja4::Transport};
 use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
 use tokio::time::Instant;
@@ -153,7 +153,8 @@ async fn handshake(
         Err(refusal) => {
             let alert = refusal.alert();
             farewell::say(&core.wheel, &mut socket, &alert.fatal_record()).await;
-            return Err(verdict::refused(core.books(), site, &hello, refusal).answering(alert));
+            let failure = verdict::refused(core.books(), (site, server), (&hello, refusal), record);
+            return Err(failure.answering(alert));
         }
     };
     let mut tls = ServerConnection::new(choice.config.clone()).map_err(|e| tls_failure(Stage::Handshake, &e))?;
@@ -167,7 +168,7 @@ async fn handshake(
     match shaken {
         None => return Err(slow(Stage::Handshake)),
         Some(Err(failure)) => {
-            let failure = verdict::noted(&choice, failure);
+            let failure = verdict::noted(&choice, failure, record);
             let words = stream.last_words();
             farewell::say(&core.wheel, &mut stream.socket, &words).await;
             return Err(verdict::told_by(&choice, failure, (core.books(), site, record)));
@@ -178,10 +179,9 @@ async fn handshake(
     let judged = judged
         .map_err(|unfit| verdict::unfitting(unfit, record))
         .and_then(|facts| {
-            let judged = verdict::judge(core.books(), site, server, (&hello, &facts));
-            record.negotiated_as(facts);
-            record.reach(Stage::Policy);
-            judged
+            let decision = decide(&hello, Some(&facts), server.rule());
+            verdict::decided(core.books(), (site, server), (&hello, facts, decision), record);
+            verdict::judge(decision)
         });
     match judged {
         Ok(()) => Ok(stream),
@@ -241,19 +241,38 @@ pub(crate) async fn requests(
     serve: impl AsyncFnOnce(Rc<Visit>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     record.reach(Stage::Request);
+    let limit = record.is_turned_away().then(|| Instant::now() + limits::TURNED_AWAY);
     let visit = Rc::new(visit);
+    let _told = Telling {
+        visit: visit.clone(),
+        record,
+    };
     let mut serving = pin!(serve(visit.clone()));
     let ended = poll_fn(|cx| match recall.as_ref().map_or(Ok(()), |recall| recall.poll(cx)) {
         Ok(()) => serving.as_mut().poll(cx),
         // what is under way is cut with it, and must not look complete
         Err(failure) => Poll::Ready(Err(failure)),
     });
-    let limit = record.is_turned_away().then(|| Instant::now() + limits::TURNED_AWAY);
     let ended = visit.core.wheel.within(limit, ended).await;
-    record.bytes = visit.bytes.get();
     match limit {
         Some(_) => Err(Failure::too_many_connections()),
         None => ended.unwrap_or(Ok(())),
+    }
+}
+
+/// Tells a record of its requests, however they end.
+struct Telling<'a> {
+    visit: Rc<Visit>,
+    record: &'a mut Record,
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        self.record.bytes = self.visit.bytes.get();
+        self.record.requests = self.visit.requests.take();
+        if let Some(site) = self.visit.led_to.take() {
+            self.record.belongs_to(site);
+        }
     }
 }
 

@@ -44,6 +44,7 @@
 
 pub mod config;
 pub mod failure;
+pub mod ledger;
 pub mod picture;
 pub mod plan;
 
@@ -71,6 +72,7 @@ mod site;
 mod snapshot;
 mod socket;
 mod start;
+mod traces;
 mod upstream;
 mod verdict;
 mod watch;

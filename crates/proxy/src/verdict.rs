@@ -7,13 +7,22 @@ use crate::{
 use portcullis_tls::{
     failure::Fault,
     negotiated::{Authentication, Negotiated},
-    policy::{RuleName, Stance, Verdict, decide},
+    policy::{Decision, RuleName, Stance, Verdict},
     server::{Choice, Refusal, Server, Unfit},
 };
 use portcullis_wire::{Hello, alert::Alert};
 
 /// A hello that no configuration fits: the reason in metrics and record.
-pub(crate) fn refused(books: &Books, site: &Site, hello: &Hello, refusal: Refusal) -> Failure {
+pub(crate) fn refused(
+    books: &Books,
+    (site, server): (&Site, &Server),
+    (hello, refusal): (&Hello, Refusal),
+    record: &mut Record,
+) -> Failure {
+    if let Refusal::Policy(rule) = refusal {
+        reason(server, (hello, None), record);
+        record.judgement.refused_by = Some(rule);
+    }
     match refusal {
         Refusal::Policy(rule) => {
             books
@@ -34,18 +43,8 @@ pub(crate) fn refused(books: &Books, site: &Site, hello: &Hello, refusal: Refusa
     }
 }
 
-/// What policy says of what was negotiated; a refusal becomes the connection's end.
-pub(crate) fn judge(
-    books: &Books,
-    site: &Site,
-    server: &Server,
-    (hello, facts): (&Hello, &Negotiated),
-) -> Result<(), Failure> {
-    let decision = decide(hello, Some(facts), server.rule());
-    let asked = |rule: RuleName| rule != RuleName::ClientAuthentication || server.clients().is_some();
-    for (rule, verdict) in decision.rules().into_iter().filter(|(rule, _)| asked(*rule)) {
-        books.metrics.policy(&site.label, rule.as_str(), verdict.as_str());
-    }
+/// What the policy says of what was negotiated; a refusal becomes the connection's end.
+pub(crate) fn judge(decision: Decision) -> Result<(), Failure> {
     match decision.refused_by() {
         None => Ok(()),
         Some(rule) => Err(Failure::refused(
@@ -54,6 +53,30 @@ pub(crate) fn judge(
             format!("policy requires {} to be quantum-safe", words(rule)),
         )),
     }
+}
+
+/// What was negotiated and what was decided on it, in record and metrics.
+pub(crate) fn decided(
+    books: &Books,
+    (site, server): (&Site, &Server),
+    (hello, facts, decision): (&Hello, Negotiated, Decision),
+    record: &mut Record,
+) {
+    reason(server, (hello, Some(&facts)), record);
+    record.negotiated_as(facts);
+    record.reach(Stage::Policy);
+    record.judgement.refused_by = decision.refused_by();
+    let asked = |rule: RuleName| rule != RuleName::ClientAuthentication || server.clients().is_some();
+    for (rule, verdict) in decision.rules().into_iter().filter(|(rule, _)| asked(*rule)) {
+        books.metrics.policy(&site.label, rule.as_str(), verdict.as_str());
+    }
+}
+
+/// Why it is not quantum-safe, for the ledger.
+fn reason(server: &Server, (hello, facts): (&Hello, Option<&Negotiated>), record: &mut Record) {
+    let (key_exchange, authentication) = server.reasons(hello, facts);
+    record.judgement.reason = key_exchange;
+    record.judgement.authentication_reason = authentication;
 }
 
 /// A difference between rustls' facts and our reading is our fault; a client whose certificate has run out is not.
@@ -102,9 +125,10 @@ pub(crate) fn told_by(
 }
 
 /// A client that offers ML-DSA need not trust the root of our chain: who refused what must be told (SPEC 5.3).
-pub(crate) fn noted(choice: &Choice, failure: Failure) -> Failure {
+pub(crate) fn noted(choice: &Choice, failure: Failure, record: &mut Record) -> Failure {
     let refused = failure.alert_in.is_some_and(is_about_certificates);
-    match refused && choice.authentication == Authentication::Pq {
+    record.judgement.ml_dsa_refused = refused && choice.authentication == Authentication::Pq;
+    match record.judgement.ml_dsa_refused {
         true => Failure {
             error: format!("the client refused the ML-DSA chain: {}", failure.error).into(),
             ..failure

@@ -31,6 +31,7 @@ mod protocol;
 mod refused;
 mod sites;
 mod talk;
+mod traces;
 mod upgrades;
 
 /// Certificates, a server, and the proxy between.

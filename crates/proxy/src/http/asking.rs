@@ -134,14 +134,15 @@ impl Visit {
     pub(crate) fn decide(&self, view: &View<'_>) -> (Way, RequestRecord) {
         let site = self.site(view.host);
         let known = site.as_ref().ok().and_then(|site| site.service.http());
-        let record = self.record(known, view.method, || {
+        self.requests.borrow_mut().call(view.field("user-agent"));
+        let record = self.record(known, (view.method, view.fields), || {
             let fields = view.fields.iter().copied();
             view.typed(self.told.client(fields, &self.http.trusted_proxies))
         });
         let way = match known {
             _ if self.is_turned_away => self.too_many(known, view, record.id),
             Some(_) if self.redirect.is_some() => Way::Answer(self.to_https(view), None),
-            Some(service) => match service.decide(self, view, record.id) {
+            Some(service) => match service.decide(self, view, (record.id, record.place())) {
                 Way::Answer(reply, failure) => Way::Answer(reply.announcing(self.alternative.as_deref()), failure),
                 forward => forward,
             },
@@ -157,7 +158,7 @@ impl Visit {
     pub(crate) fn misfit(&self, (status, failure): (u16, Failure), asked: Typed) -> (Reply, RequestRecord) {
         let site = self.site.as_ref().and_then(|site| site.service.http());
         let method = asked.method.clone();
-        let mut record = self.record(site, &method, || asked);
+        let mut record = self.record(site, (&method, &[]), || asked);
         let reply = self.error(status, record.id);
         record.status = status;
         record.bytes_out = reply.body.len() as u64;
@@ -165,20 +166,31 @@ impl Visit {
         (reply, record)
     }
 
-    fn record(&self, site: Option<&Arc<Service>>, method: &str, asked: impl FnOnce() -> Typed) -> RequestRecord {
+    fn record(
+        &self,
+        site: Option<&Arc<Service>>,
+        (method, fields): (&str, &[Field<'_>]),
+        asked: impl FnOnce() -> Typed,
+    ) -> RequestRecord {
         let books = &self.core.shared.books;
         let (label, requests) = match site {
             Some(service) => (&service.name, &service.requests),
             None => (&books.nowhere, &self.core.shared.nowhere_requests),
         };
+        self.requests.borrow_mut().count += 1;
+        if let (None, Some(service), true) = (&self.site, site, self.led_to.borrow().is_none()) {
+            *self.led_to.borrow_mut() = Some(service.name.clone());
+        }
         let origin = RecordOrigin {
             books,
             id: RequestId(self.core.request_id()),
             connection: self.connection,
             site: label,
             requests,
+            facts: self.facts.as_deref(),
         };
-        RequestRecord::new(origin, method, asked)
+        let trace = books.traces.begin(origin.id.0, || self.told.trace(fields));
+        RequestRecord::new(origin, method, trace, asked)
     }
 
     /// As much of a request line as can be told of what is none.
@@ -257,12 +269,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The first field of a name; empty where there is none.
+    fn field(&self, name: &str) -> &'a [u8] {
+        let found = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        found.map_or(&b""[..], |field| field.value)
+    }
+
     /// For the access line.
     fn typed(&self, client: Option<IpAddr>) -> Typed {
-        let field = |name: &str| {
-            let found = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-            found.map_or(&b""[..], |field| field.value).into()
-        };
         let path = match self.query {
             Some(query) => format!("{}?{query}", self.path).into(),
             None => self.path.into(),
@@ -273,8 +287,8 @@ impl<'a> View<'a> {
             method: self.method.into(),
             host: self.host.into(),
             path,
-            user_agent: field("user-agent"),
-            referer: field("referer"),
+            user_agent: self.field("user-agent").into(),
+            referer: self.field("referer").into(),
         }
     }
 }

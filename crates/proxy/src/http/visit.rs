@@ -11,12 +11,16 @@ use crate::{
     core::Core,
     metrics::Label,
     plan::{ForwardPlan, HttpListenerPlan},
-    record::{Bytes, Record},
+    record::{Bytes, Record, Requested},
     site::Site,
     upstream::Upstream,
 };
 use portcullis_tls::{negotiated::Negotiated, rustls::pki_types::CertificateDer};
-use std::{cell::Cell, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
 
 /// One connection.
 pub(crate) struct Visit {
@@ -39,6 +43,9 @@ pub(crate) struct Visit {
     /// The id of its record.
     pub(crate) connection: u64,
     pub(crate) bytes: Cell<Bytes>,
+    pub(crate) requests: RefCell<Requested>,
+    /// The site of its first request, where no handshake said it.
+    pub(crate) led_to: RefCell<Option<Label>>,
     /// Requests under way.
     pub(crate) under_way: Cell<usize>,
     /// Answers of which something waits for the client.
@@ -80,6 +87,8 @@ impl Visit {
             sni: record.sni().map(Box::from),
             connection: record.id(),
             bytes: Cell::default(),
+            requests: RefCell::default(),
+            led_to: RefCell::default(),
             under_way: Cell::default(),
             held: Cell::default(),
             answered: Cell::default(),

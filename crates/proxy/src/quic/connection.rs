@@ -9,16 +9,17 @@ use crate::{
     http::{h3, visit::Visit},
     listener::{Listener, accept::Accepted},
     recall::Recall,
-    record::{Books, Bytes, Peer, Record},
+    record::{Bytes, Peer, Record},
     site::Site,
     verdict,
 };
 use portcullis_tls::{
     failure::Fault,
     negotiated::Negotiated,
+    policy::{Decision, decide},
     quic::{End, Gate, Outcome, alert_in},
     rustls::pki_types::CertificateDer,
-    server::{Asking, Choice, Server},
+    server::{Asking, Choice, Refusal, Server},
 };
 use portcullis_wire::{Hello, alert::Alert, ja4::Transport};
 use quinn::{Connection, ConnectionError, Incoming, ServerConfig};
@@ -61,15 +62,16 @@ async fn handshake(
 ) -> Result<(Connection, Arc<Site>), Failure> {
     record.reach(Stage::Hello);
     let deadline = listener.plan.limits.handshake.map(|limit| record.began() + limit);
-    let (books, peer) = (core.shared.books.clone(), record.peer().clone());
+    let peer = record.peer().clone();
     let common = &core.shared.quic;
     let transport = listener.quic.clone().unwrap_or_default();
     let (crypto, handshake) = common.acceptor.begin(Choosing {
         listener: Some(listener),
-        books,
         peer,
         site: None,
         failure: None,
+        refusal: None,
+        decision: None,
     });
     let mut config: ServerConfig = common.server.clone();
     (config.crypto, config.transport) = (crypto, transport);
@@ -92,7 +94,13 @@ fn settle(
         inward: outcome.bytes_in,
         outward: outcome.bytes_out,
     };
-    let Choosing { site, failure, .. } = outcome.gate;
+    let Choosing {
+        site,
+        failure,
+        refusal,
+        decision,
+        ..
+    } = outcome.gate;
     if let Some(hello) = &outcome.hello {
         record.offered(hello, Transport::Quic);
         record.reach(Stage::Route);
@@ -106,21 +114,25 @@ fn settle(
     let failure = match outcome.end {
         End::Unfinished => Some(lost()),
         End::NoHello(error) => Some(Failure::failed(Stage::Hello, Fault::Client, error.to_string())),
-        End::TurnedAway => failure,
+        End::TurnedAway => failure.or_else(|| {
+            let (site, hello) = (site.as_ref()?, outcome.hello.as_ref()?);
+            let of_site = (&**site, &**site.quic.as_ref()?);
+            Some(verdict::refused(core.books(), of_site, (hello, refusal?), record))
+        }),
         End::Failed(error) => Some(tls_failure(Stage::Handshake, &error)),
         End::Unfit(unfit) => Some(verdict::unfitting(unfit, record)),
-        End::Refused(facts) => {
-            record.negotiated_as(facts);
-            record.reach(Stage::Policy);
-            failure
-        }
-        End::Negotiated(facts) => {
-            record.negotiated_as(facts);
-            record.reach(Stage::Policy);
-            match (shaken, site) {
-                (Some(Ok(connection)), Some(site)) => return Ok((connection, site)),
-                (shaken, _) => return Err(broken(Stage::Policy, &shaken)),
+        End::Refused(facts) | End::Negotiated(facts) => {
+            let Some(((site, hello), decision)) = site.zip(outcome.hello).zip(decision) else {
+                return Err(Failure::failed(stage, Fault::Ours, "negotiated without a decision"));
+            };
+            if let Some(server) = &site.quic {
+                verdict::decided(core.books(), (&site, server), (&hello, facts, decision), record);
             }
+            verdict::judge(decision).map_err(|failure| Failure { alert_out, ..failure })?;
+            return match shaken {
+                Some(Ok(connection)) => Ok((connection, site)),
+                shaken => Err(broken(Stage::Policy, &shaken)),
+            };
         }
     };
     let failure = failure.unwrap_or_else(|| Failure::failed(stage, Fault::Ours, "turned away for no reason"));
@@ -130,7 +142,8 @@ fn settle(
     };
     Err(match (&outcome.choice, &site) {
         (Some(choice), Some(site)) => {
-            verdict::told_by(choice, verdict::noted(choice, failure), (core.books(), site, record))
+            let failure = verdict::noted(choice, failure, record);
+            verdict::told_by(choice, failure, (core.books(), site, record))
         }
         _ => failure,
     })
@@ -157,10 +170,11 @@ fn chain(connection: &Connection) -> Vec<CertificateDer<'static>> {
 struct Choosing {
     /// Until the hello: only the site outlives it, never the listener with all its sites.
     listener: Option<Arc<Listener>>,
-    books: Arc<Books>,
     peer: Peer,
     site: Option<Arc<Site>>,
     failure: Option<Failure>,
+    refusal: Option<Refusal>,
+    decision: Option<Decision>,
 }
 
 impl Gate for Choosing {
@@ -186,22 +200,17 @@ impl Gate for Choosing {
             Ok(choice) => Ok((server.clone(), choice)),
             Err(refusal) => {
                 let alert = refusal.alert();
-                self.failure = Some(verdict::refused(&self.books, site, hello, refusal));
+                self.refusal = Some(refusal);
                 Err(alert)
             }
         }
     }
 
     fn admit(&mut self, hello: &Hello, facts: &Negotiated) -> Result<(), Alert> {
-        let Some(site) = &self.site else {
-            return Err(Alert::INTERNAL_ERROR);
-        };
-        let Some(server) = &site.quic else {
-            return Err(Alert::INTERNAL_ERROR);
-        };
-        verdict::judge(&self.books, site, server, (hello, facts)).map_err(|failure| {
-            self.failure = Some(failure);
-            Alert::ACCESS_DENIED
-        })
+        let site = self.site.as_ref();
+        let server = site.and_then(|site| site.quic.as_ref()).ok_or(Alert::INTERNAL_ERROR)?;
+        let decision = decide(hello, Some(facts), server.rule());
+        self.decision = Some(decision);
+        verdict::judge(decision).map_err(|_| Alert::ACCESS_DENIED)
     }
 }
