@@ -101,7 +101,7 @@ pub(crate) async fn serve(quic: quinn::Connection, visit: &Rc<Visit>) -> Result<
 
 /// How a connection comes to its end.
 struct Parting<'a> {
-    resting: Resting<'a>,
+    resting: Resting,
     watch: Watch,
     visit: &'a Visit,
     /// Until the second GOAWAY.
@@ -123,7 +123,7 @@ enum Step {
 impl<'a> Parting<'a> {
     fn new(visit: &'a Rc<Visit>) -> Parting<'a> {
         Parting {
-            resting: Resting::new(&visit.core.quiet),
+            resting: Resting::new(&visit.core),
             watch: Watch::new(visit),
             visit,
             alarm: None,
@@ -330,7 +330,7 @@ async fn exchange(resolver: Resolver, ahead: &Rc<Ahead>, visit: &Rc<Visit>) -> b
 /// Answers, interim answers first. An error says with what the stream is to be reset, if it still can be.
 async fn respond(request: Request<Sent>, out: &mut Out, visit: &Rc<Visit>) -> Result<(), Option<Code>> {
     let interims = Interims::wanted();
-    let mut answering = pin!(streams::answer(request, visit, &interims));
+    let mut answering = pin!(streams::begin(request, visit, &interims).answered());
     let response = loop {
         let next = poll_fn(|cx| match answering.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Ok(response)),
