@@ -22,6 +22,7 @@ mod crowd;
 mod encrypted_keys;
 mod hello;
 mod key_log;
+mod ledger;
 mod limits;
 mod logs;
 mod modes;
