@@ -1,7 +1,7 @@
 //! `portcullis selftest`: what is promised comes from a configuration or from the command line, the verdict from
 //! handshakes with the running listener.
 use anyhow::{Context, bail};
-use portcullis_probe::{Address, Expectation, Held, Report, SelfTest, Site, Summary, Target, Trust};
+use portcullis_probe::{Address, Expectation, Held, Report, SelfTest, Site, Summary, Target, Transport, Trust};
 use portcullis_proxy::plan::{self, CertificateFiles, Certificates, ListenerPlan, Plan, SitePlan};
 use portcullis_tls::{
     identity::{Identity, certificates_from_pem},
@@ -75,6 +75,7 @@ pub(crate) async fn run(inputs: Inputs) -> anyhow::Result<Tested> {
         Subject::Plan { plan, .. } => of_plan(plan)?,
         Subject::Server { target, server_name } => vec![SelfTest {
             target: server(target, server_name.as_deref())?,
+            transport: Transport::Tcp,
             expectation: Expectation::of_key_exchange(Stance::Prefer),
             trust: Trust::NotChecked,
             identity: None,
@@ -118,6 +119,7 @@ pub(crate) fn of_plan(plan: &Plan) -> anyhow::Result<Vec<SelfTest>> {
                         server_name: asked_for(site, &address)?,
                         address,
                     },
+                    transport: Transport::Tcp,
                     expectation: expectation(listener, site, &held),
                     trust: trust(&held),
                     identity: None,
