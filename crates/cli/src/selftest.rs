@@ -1,12 +1,12 @@
 //! `portcullis selftest`: what is promised comes from a configuration or from the command line, the verdict from
 //! handshakes with the running listener.
 use anyhow::{Context, bail};
-use portcullis_probe::{Address, Expectation, Held, Report, SelfTest, Site, Summary, Target, Trust};
+use portcullis_probe::{Address, Expectation, Held, Report, SelfTest, Site, Summary, Target, Transport, Trust};
 use portcullis_proxy::plan::{self, CertificateFiles, Certificates, ListenerPlan, Plan, SitePlan};
 use portcullis_tls::{
     identity::{Identity, certificates_from_pem},
     negotiated::Authentication,
-    policy::Stance,
+    policy::{Client, Stance},
     profile::{ChainRule, Settings},
     rustls::pki_types::{CertificateDer, ServerName},
 };
@@ -16,6 +16,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// What to test, and how to say what came of it.
@@ -74,6 +75,7 @@ pub(crate) async fn run(inputs: Inputs) -> anyhow::Result<Tested> {
         Subject::Plan { plan, .. } => of_plan(plan)?,
         Subject::Server { target, server_name } => vec![SelfTest {
             target: server(target, server_name.as_deref())?,
+            transport: Transport::Tcp,
             expectation: Expectation::of_key_exchange(Stance::Prefer),
             trust: Trust::NotChecked,
             identity: None,
@@ -117,6 +119,7 @@ pub(crate) fn of_plan(plan: &Plan) -> anyhow::Result<Vec<SelfTest>> {
                         server_name: asked_for(site, &address)?,
                         address,
                     },
+                    transport: Transport::Tcp,
                     expectation: expectation(listener, site, &held),
                     trust: trust(&held),
                     identity: None,
@@ -219,10 +222,14 @@ fn is_sent(identity: &Identity, settings: &Settings) -> bool {
 }
 
 fn expectation(listener: &ListenerPlan, site: &SitePlan, held: &[Certificate]) -> Expectation {
-    let policy = match listener.policy {
-        Some(policy) => policy.tightened_by(site.policy),
-        None => site.policy,
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
+    // as this machine would be offered it: who is let off, or is to read a page, completes the handshake
+    let client = Client {
+        address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        sni: site.names.first().map(String::as_str),
     };
+    let policy = site.demands_on(listener).posture(&client, now);
     Expectation {
         policy,
         site: Some(Site {

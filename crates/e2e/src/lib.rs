@@ -6,11 +6,13 @@
 
 use std::time::Duration;
 
+pub mod browser;
 pub mod client;
 pub mod command;
 pub mod crowd;
 pub mod frames;
 pub mod front;
+pub mod guests;
 pub mod peers;
 pub mod pki;
 pub mod process;

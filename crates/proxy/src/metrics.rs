@@ -1,6 +1,9 @@
 //! The numbers of SPEC 6. Labels come from the configuration or from closed lists, never from a peer.
-use crate::record::Record;
-use portcullis_tls::negotiated::Negotiated;
+use crate::{clock, record::Record};
+use portcullis_tls::{
+    negotiated::Negotiated,
+    policy::{RuleName, Scope, Verdict},
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder, text::encode},
@@ -15,7 +18,7 @@ use prometheus_client::{
 };
 use std::{
     fmt::{self, Write},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -39,6 +42,7 @@ pub(crate) struct Metrics {
     handshake_seconds: Family<ClassLabels, Histogram>,
     handshake_bytes: Family<ByteLabels, Histogram>,
     policy: Family<PolicyLabels, Counter>,
+    upstream_policy: Family<UpstreamPolicyLabels, Counter>,
     bytes: Family<SiteByteLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<SiteLabel, Histogram>,
@@ -57,6 +61,12 @@ pub(crate) struct Metrics {
     reload_good: Gauge,
     reload_time: Gauge<i64>,
     pub(crate) log_dropped: Counter,
+    pub(crate) ledger_dropped: Counter,
+    ledger_flushes: Family<ResultLabel, Counter>,
+    ledger_flush_time: Gauge<i64>,
+    ledger_waiting: Gauge,
+    ledger_rows: Gauge,
+    pub(crate) traces_dropped: Counter,
 }
 
 /// A configured name that many connections share.
@@ -92,6 +102,7 @@ labels! {
     ClassLabels { key_exchange: &'static str, authentication: &'static str, resumed: bool }
     ByteLabels { direction: &'static str, key_exchange: &'static str, authentication: &'static str }
     PolicyLabels { site: Label, scope: &'static str, rule: &'static str, decision: &'static str }
+    UpstreamPolicyLabels { upstream: Label, rule: &'static str, decision: &'static str }
     SiteByteLabels { site: Label, direction: &'static str, key_exchange: &'static str }
     RequestLabels { site: Label, method: &'static str, status: u16 }
     UpstreamLabel { upstream: Label }
@@ -107,14 +118,33 @@ labels! {
 pub(crate) struct Requests {
     site: Label,
     count: Family<RequestLabels, Counter>,
+    frequent: [OnceLock<Counter>; FREQUENT.len()],
     seconds: Histogram,
 }
+
+/// Requests whose counters are kept at hand: looking one up takes a lock and a hash of all its labels.
+const FREQUENT: [(&str, u16); 8] = [
+    ("GET", 200),
+    ("POST", 200),
+    ("GET", 304),
+    ("GET", 206),
+    ("GET", 404),
+    ("HEAD", 200),
+    ("PUT", 200),
+    ("POST", 201),
+];
 
 impl Requests {
     /// A request is over; status 0: it was never answered.
     pub(crate) fn count(&self, method: &'static str, status: u16, took: Duration) {
-        let site = self.site.clone();
-        self.count.get_or_create(&RequestLabels { site, method, status }).inc();
+        let counter = || {
+            let site = self.site.clone();
+            self.count.get_or_create_owned(&RequestLabels { site, method, status })
+        };
+        match FREQUENT.iter().position(|frequent| *frequent == (method, status)) {
+            Some(place) => self.frequent[place].get_or_init(counter).inc(),
+            None => counter().inc(),
+        };
         self.seconds.observe(took.as_secs_f64());
     }
 }
@@ -135,6 +165,13 @@ pub(crate) enum RefreshResult {
     Kept,
 }
 
+/// What a flush of the ledger came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FlushResult {
+    Written,
+    Failed,
+}
+
 impl Metrics {
     pub(crate) fn new() -> Metrics {
         let mut metrics = Metrics {
@@ -145,6 +182,7 @@ impl Metrics {
             handshake_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             handshake_bytes: Family::new_with_constructor(|| Histogram::new(BYTES)),
             policy: Family::default(),
+            upstream_policy: Family::default(),
             bytes: Family::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
@@ -163,6 +201,12 @@ impl Metrics {
             reload_good: Gauge::default(),
             reload_time: Gauge::default(),
             log_dropped: Counter::default(),
+            ledger_dropped: Counter::default(),
+            ledger_flushes: Family::default(),
+            ledger_flush_time: Gauge::default(),
+            ledger_waiting: Gauge::default(),
+            ledger_rows: Gauge::default(),
+            traces_dropped: Counter::default(),
         };
         metrics.register();
         metrics
@@ -173,6 +217,7 @@ impl Metrics {
         Arc::new(Requests {
             site: site.clone(),
             count: self.requests.clone(),
+            frequent: Default::default(),
             seconds: self
                 .request_seconds
                 .get_or_create_owned(&SiteLabel { site: site.clone() }),
@@ -305,6 +350,24 @@ impl Metrics {
         }
     }
 
+    /// The ledger was written, or was not, and so many entries wait.
+    pub(crate) fn ledger_flushed(&self, result: FlushResult, waiting: usize) {
+        let word = match result {
+            FlushResult::Written => "written",
+            FlushResult::Failed => "failed",
+        };
+        self.ledger_flushes.get_or_create(&ResultLabel { result: word }).inc();
+        self.ledger_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        if result == FlushResult::Written {
+            self.ledger_flush_time.set(clock::unix_now());
+        }
+    }
+
+    /// So many rows of the ledger bear a name.
+    pub(crate) fn ledger_rows(&self, rows: usize) {
+        self.ledger_rows.set(i64::try_from(rows).unwrap_or(i64::MAX));
+    }
+
     /// A connection ended: everything its record says.
     pub(crate) fn connection(&self, record: &Record) {
         self.connections
@@ -372,27 +435,25 @@ impl Metrics {
         }
     }
 
-    /// A rule decided on a connection.
-    pub(crate) fn policy(&self, site: &Label, rule: &'static str, decision: &'static str) {
-        self.policy
-            .get_or_create(&PolicyLabels {
-                site: site.clone(),
-                scope: "connection",
-                rule,
-                decision,
-            })
-            .inc();
-    }
-
-    /// A route's rule decided on a request.
-    pub(crate) fn request_policy(&self, site: &Label, rule: &'static str, decision: &'static str) {
+    /// A rule decided on a connection or request.
+    pub(crate) fn policy(&self, site: &Label, scope: Scope, (rule, verdict): (RuleName, Verdict)) {
         let labels = PolicyLabels {
             site: site.clone(),
-            scope: "request",
-            rule,
-            decision,
+            scope: scope.as_str(),
+            rule: rule.as_str(),
+            decision: verdict.as_str(),
         };
         self.policy.get_or_create(&labels).inc();
+    }
+
+    /// A rule decided on a server of an upstream.
+    pub(crate) fn upstream_policy(&self, upstream: &Label, (rule, verdict): (RuleName, Verdict)) {
+        let labels = UpstreamPolicyLabels {
+            upstream: upstream.clone(),
+            rule: rule.as_str(),
+            decision: verdict.as_str(),
+        };
+        self.upstream_policy.get_or_create(&labels).inc();
     }
 
     fn register(&mut self) {
@@ -420,6 +481,11 @@ impl Metrics {
             self.handshake_bytes.clone(),
         );
         r.register("portcullis_policy", "Decisions of the policy", self.policy.clone());
+        r.register(
+            "portcullis_upstream_policy",
+            "Decisions of upstreams' policies on their servers",
+            self.upstream_policy.clone(),
+        );
         r.register("portcullis_bytes", "Application bytes relayed", self.bytes.clone());
         r.register(
             "portcullis_requests",
@@ -502,6 +568,37 @@ impl Metrics {
             "portcullis_log_dropped",
             "Log lines lost because the writer was behind",
             self.log_dropped.clone(),
+        );
+        r.register(
+            "portcullis_ledger_dropped",
+            "Connections whose names, or all of them, the ledger could not keep",
+            self.ledger_dropped.clone(),
+        );
+        r.register(
+            "portcullis_ledger_flushes",
+            "Flushes of the ledger, by what they came to",
+            self.ledger_flushes.clone(),
+        );
+        r.register_with_unit(
+            "portcullis_ledger_last_flush_timestamp",
+            "When the ledger was last written",
+            Unit::Seconds,
+            self.ledger_flush_time.clone(),
+        );
+        r.register(
+            "portcullis_ledger_waiting",
+            "Entries of the ledger that could not be written yet",
+            self.ledger_waiting.clone(),
+        );
+        r.register(
+            "portcullis_ledger_rows",
+            "Rows of the ledger that bear a client's name",
+            self.ledger_rows.clone(),
+        );
+        r.register(
+            "portcullis_traces_dropped",
+            "Spans lost because the collector took none, or not fast enough",
+            self.traces_dropped.clone(),
         );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         r.register("portcullis_build", "This build", build);

@@ -8,13 +8,17 @@ use portcullis_tls::{
     compression::CertificateCompression,
     identity::{Certificate, Identity},
     negotiated::{Authentication, Version},
-    policy::{Policy, Stance},
+    policy::{Demand, Policy, RuleName, Stance},
     server::{ClientAuth, ClientAuthMode, Server},
 };
 use portcullis_wire::GroupId;
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 use std::collections::BTreeMap;
+
+mod policies;
+
+pub use policies::{ClientPicture, ExemptionPicture, PolicyPicture};
 
 /// Ten segments of 1460 bytes: what a fresh TCP connection may send before the first acknowledgement.
 pub const TEN_SEGMENTS: usize = 14_600;
@@ -68,6 +72,10 @@ pub struct SitePicture {
     pub key_exchange: &'static str,
     /// And of authentication.
     pub authentication: &'static str,
+    /// Each policy that requires something: its listeners', its own, its routes'.
+    pub policies: Vec<PolicyPicture>,
+    /// What becomes of clients of well-known kinds, where one does.
+    pub clients: Vec<ClientPicture>,
     /// `required`, `optional` or `none`
     pub client_auth: &'static str,
     /// Its certificates, in its order.
@@ -176,7 +184,10 @@ impl Snapshot {
                 .enumerate()
                 .map(|(at, i)| certificate(plan, (at, i), None))
                 .collect();
-            warn(plan, plan.policy, (identities, &pictures, now), &mut warnings);
+            let on: Vec<_> = plan.listeners.iter().map(|&l| &self.plan.listeners[l]).collect();
+            let strict = absolute(on.iter().flat_map(|listener| plan.demands_on(listener).each));
+            warn(plan, strict, (identities, &pictures, now), &mut warnings);
+            warnings.extend(policies::worries(plan, &policies::of(plan, &on, now)));
         }
         warnings
     }
@@ -188,10 +199,8 @@ impl Snapshot {
         led_to.dedup();
         let upstreams: Vec<_> = led_to.iter().map(|&at| &self.plan.upstreams[at]).collect();
         let on: Vec<&ListenerPlan> = plan.listeners.iter().map(|&l| &self.plan.listeners[l]).collect();
-        let policy = on
-            .iter()
-            .filter_map(|l| l.policy)
-            .fold(plan.policy, Policy::tightened_by);
+        let demands = on.iter().map(|listener| plan.demands_on(listener).words());
+        let policy = demands.fold(plan.policy.policy, Policy::tightened_by);
         let server = self.server(index);
         let identities = &self.identities[index];
         let certificates: Vec<_> = identities
@@ -199,7 +208,10 @@ impl Snapshot {
             .enumerate()
             .map(|(at, i)| certificate(plan, (at, i), server))
             .collect();
-        warn(plan, policy, (identities, &certificates, now), warnings);
+        let strict = absolute(on.iter().flat_map(|listener| plan.demands_on(listener).each));
+        warn(plan, strict, (identities, &certificates, now), warnings);
+        let demands = policies::of(plan, &on, now);
+        warnings.extend(policies::worries(plan, &demands));
         let forwarded = about_forward(plan, self.client_auth[index].as_deref());
         warnings.extend(forwarded.map(|(message, hint)| Warning {
             site: plan.name.clone(),
@@ -223,6 +235,11 @@ impl Snapshot {
             groups: plan.tls.groups.iter().map(GroupId::to_string).collect(),
             key_exchange: policy.key_exchange.as_str(),
             authentication: policy.authentication.as_str(),
+            clients: match demands.is_empty() {
+                true => Vec::new(),
+                false => server.map_or_else(Vec::new, |server| policies::clients(server, now)),
+            },
+            policies: demands,
             client_auth: match plan.client_auth.as_ref().map(|c| c.mode) {
                 Some(ClientAuthMode::Required) => "required",
                 Some(ClientAuthMode::Optional) => "optional",
@@ -247,6 +264,12 @@ impl Snapshot {
             .filter(|s| &*s.name.0 == name)
             .find_map(|s| s.tls.as_ref())
     }
+}
+
+/// The words of those that let nobody off.
+fn absolute(demands: impl Iterator<Item = Demand>) -> Policy {
+    let strict = demands.filter(Demand::is_absolute).map(|demand| demand.policy);
+    strict.fold(Policy::OBSERVE, Policy::tightened_by)
 }
 
 fn listener(plan: &ListenerPlan) -> ListenerPicture {
@@ -426,7 +449,7 @@ fn about_order(site: &SitePlan, identities: &[std::sync::Arc<Identity>], say: &m
         );
     }
     let all_pq = !identities.is_empty() && identities.iter().all(|i| i.authentication() == Authentication::Pq);
-    if all_pq && site.policy.authentication != Stance::Require {
+    if all_pq && !site.policy.refuses_by(RuleName::Authentication) {
         say(
             "only ML-DSA certificates: clients that cannot verify them are locked out".into(),
             "add an ECDSA or RSA certificate after it",

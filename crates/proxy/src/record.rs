@@ -3,17 +3,19 @@
 use crate::{
     clock,
     failure::{Failure, Outcome, Stage},
+    ledger::{Agent, Judgement, Ledger, Offered, note},
     log::{Log, needs_quotes},
     metrics::{Label, Metrics},
     plan::LogFormat,
     site::Site,
+    traces::{self, Fact, Said, Traces},
     upstream::Told,
 };
 use portcullis_tls::{
     failure::Fault,
     fingerprint::Ja4,
     negotiated::{ClientCertificate, Negotiated},
-    policy::Policy,
+    policy::{Decision, Policy, Prospect, RuleName, Scope, Verdict},
 };
 use portcullis_wire::{Escaped, GroupId, Hello, SchemeId, ja4::Transport};
 use serde::Serialize;
@@ -26,10 +28,14 @@ use std::{
     time::Instant,
 };
 
+mod entered;
+
 /// What records report to, the same for all of one proxy.
 pub(crate) struct Books {
     pub(crate) log: Log,
+    pub(crate) traces: Traces,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) ledger: Arc<Ledger>,
     /// The site of what never found one.
     pub(crate) nowhere: Label,
     /// On the way out: readiness fails.
@@ -45,9 +51,31 @@ pub(crate) struct Bytes {
     pub(crate) outward: u64,
 }
 
+/// Requests of a connection.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Requested {
+    pub(crate) count: u64,
+    /// By a route's policy.
+    pub(crate) refused: u64,
+    /// By one that only reports.
+    pub(crate) would_refuse: u64,
+    /// What they call their program.
+    pub(crate) agents: Vec<Agent>,
+}
+
+impl Requested {
+    /// What one more of them calls its program; empty: nothing.
+    pub(crate) fn call(&mut self, agent: &[u8]) {
+        if !agent.is_empty() {
+            note(&mut self.agents, agent, 1);
+        }
+    }
+}
+
 /// What is known of one connection.
 pub(crate) struct Record {
     books: Arc<Books>,
+    core: usize,
     id: u64,
     began: Instant,
     pub(crate) listener: Label,
@@ -61,9 +89,14 @@ pub(crate) struct Record {
     /// Whose certificate was refused, so that nothing was negotiated.
     refused_client: Option<Box<ClientCertificate>>,
     policy: Option<Policy>,
+    /// What was decided on it, and would be; None where nothing could be.
+    decision: Option<Decision>,
     handshake_us: u64,
     pub(crate) handshake_bytes: Bytes,
     pub(crate) bytes: Bytes,
+    pub(crate) requests: Requested,
+    /// What the ledger is told of it besides.
+    pub(crate) judgement: Judgement,
     upstream: Option<Upstream>,
     /// Its listener was full when it came.
     is_turned_away: bool,
@@ -85,11 +118,20 @@ struct Announced {
     destination: Option<std::net::SocketAddr>,
 }
 
+/// Whether a site wants to see its clients' certificates.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum AskedForClients {
+    Yes,
+    No,
+}
+
 /// What a client offered, kept for the line.
 struct Offer {
     sni: Option<String>,
     groups: Vec<GroupId>,
     ja4: Ja4,
+    transport: Transport,
+    offered: Arc<Offered>,
 }
 
 struct Upstream {
@@ -127,8 +169,9 @@ impl fmt::Display for Peer {
 }
 
 impl Record {
-    pub(crate) fn new(books: Arc<Books>, id: u64, listener: Label, peer: Peer) -> Record {
+    pub(crate) fn new((books, core): (Arc<Books>, usize), id: u64, listener: Label, peer: Peer) -> Record {
         Record {
+            core,
             id,
             began: Instant::now(),
             listener,
@@ -140,9 +183,12 @@ impl Record {
             negotiated: None,
             refused_client: None,
             policy: None,
+            decision: None,
             handshake_us: 0,
             handshake_bytes: Bytes::default(),
             bytes: Bytes::default(),
+            requests: Requested::default(),
+            judgement: Judgement::default(),
             upstream: None,
             is_turned_away: false,
             ending: Ending::Running(Stage::Accept),
@@ -191,11 +237,14 @@ impl Record {
     }
 
     pub(crate) fn offered(&mut self, hello: &Hello, transport: Transport) {
+        // here, since it wants lists of the hello that nothing else does, and nobody keeps them
+        let ja4 = Ja4::of(hello, transport);
         self.offer = Some(Box::new(Offer {
             sni: hello.sni.clone(),
             groups: hello.groups.clone(),
-            // here, since it wants lists of the hello that nothing else does, and nobody keeps them
-            ja4: Ja4::of(hello, transport),
+            ja4,
+            transport,
+            offered: self.books.ledger.offered(self.core, (hello, ja4)),
         }));
     }
 
@@ -205,6 +254,13 @@ impl Record {
         self.policy = Some(site.policy);
     }
 
+    /// Its requests led to this site, where no handshake said so before.
+    pub(crate) fn belongs_to(&mut self, site: Label) {
+        if self.site == self.books.nowhere {
+            self.site = site;
+        }
+    }
+
     pub(crate) fn negotiated_as(&mut self, facts: Negotiated) {
         let took = self.began.elapsed();
         self.handshake_us = took.as_micros() as u64;
@@ -212,9 +268,48 @@ impl Record {
         self.books.metrics.handshake(self, took);
     }
 
+    /// What the policy says of it, before the handshake (then only what it has against it) or afterwards.
+    pub(crate) fn decided(&mut self, decision: Decision, asked_for_clients: AskedForClients) {
+        let is_over = self.negotiated.is_some();
+        for (rule, verdict) in decision.rules() {
+            let is_asked = rule != RuleName::ClientAuthentication || asked_for_clients == AskedForClients::Yes;
+            if is_asked && (is_over || verdict != Verdict::Admitted) {
+                let metrics = &self.books.metrics;
+                metrics.policy(&self.site_label, Scope::Connection, (rule, verdict));
+            }
+        }
+        self.judged(decision);
+    }
+
+    fn judged(&mut self, decision: Decision) {
+        let rules = decision.rules();
+        let is_any = |verdict| rules.iter().any(|(_, of)| *of == verdict);
+        self.judgement.refused_by = decision.refused_by();
+        self.judgement.would_refuse = rules.map(|(_, verdict)| verdict == Verdict::WouldRefuse);
+        self.judgement.exempt = is_any(Verdict::Exempt);
+        self.judgement.whatif_key_exchange = decision.outlook.key_exchange == Prospect::Fails;
+        self.judgement.whatif_authentication = decision.outlook.authentication == Prospect::Fails;
+        self.decision = Some(decision);
+    }
+
+    /// The client's certificate was refused in the handshake, by the policy.
+    pub(crate) fn refused_by_policy(&mut self, decision: Decision) {
+        let verdict = (RuleName::ClientAuthentication, Verdict::Refused);
+        self.books.metrics.policy(&self.site_label, Scope::Connection, verdict);
+        self.judged(Decision {
+            client_authentication: Verdict::Refused,
+            ..decision
+        });
+    }
+
+    /// What was decided on it; None before it was, and where no TLS is.
+    pub(crate) fn decision(&self) -> Option<Decision> {
+        self.decision
+    }
+
     /// Its handshake failed by this certificate.
-    pub(crate) fn refused_client(&mut self, certificate: ClientCertificate) {
-        self.refused_client = Some(Box::new(certificate));
+    pub(crate) fn refused_client(&mut self, certificate: Box<ClientCertificate>) {
+        self.refused_client = Some(certificate);
     }
 
     pub(crate) fn connected(&mut self, upstream: &Label, server: &Arc<str>, facts: Option<&Negotiated>) {
@@ -331,7 +426,10 @@ impl Record {
                 .unwrap_or_default(),
             resumed: facts.is_some_and(|n| n.resumed),
             ja4: self.offer.as_ref().map_or("", |o| o.ja4.as_str()),
-            policy: self.policy.map(policy_words).unwrap_or_default(),
+            policy: self
+                .policy
+                .map(|policy| policy_words(policy, self.decision))
+                .unwrap_or_default(),
             handshake_us: self.handshake_us,
             handshake_bytes_in: self.handshake_bytes.inward,
             handshake_bytes_out: self.handshake_bytes.outward,
@@ -355,6 +453,53 @@ impl Record {
         }
     }
 
+    /// A span, where it is for a collector: requests tell of their connections, so what is left is tcp, and what failed.
+    fn trace(&self) {
+        let is_told = self.failure().is_none_or(|failure| failure.stage == Stage::Request);
+        if self.upstream.is_none() && is_told {
+            return;
+        }
+        let Some(trace) = self.books.traces.begin(self.id, || None) else {
+            return;
+        };
+        trace.end(&self.books.traces, || self.span());
+    }
+
+    fn span(&self) -> Said {
+        let text = |text: &str| Fact::from(text);
+        let mut attributes = vec![
+            ("portcullis.connection_id", Fact::from(format!("{:016x}", self.id))),
+            ("portcullis.listener", text(&self.listener.0)),
+            ("portcullis.site", text(&self.site.0)),
+            (
+                "client.address",
+                self.peer.address().map(|ip| ip.to_string()).unwrap_or_default().into(),
+            ),
+            ("server.address", text(self.sni().unwrap_or_default())),
+            (
+                "tls.client.ja4",
+                text(self.offer.as_ref().map_or("", |o| o.ja4.as_str())),
+            ),
+            ("portcullis.bytes_in", self.bytes.inward.into()),
+            ("portcullis.bytes_out", self.bytes.outward.into()),
+            (
+                "portcullis.upstream",
+                text(self.upstream.as_ref().map_or("", |u| &u.name.0)),
+            ),
+            (
+                "portcullis.upstream_server",
+                text(self.upstream.as_ref().map_or("", |u| &u.server)),
+            ),
+        ];
+        attributes.extend(self.negotiated().into_iter().flat_map(traces::of_tls));
+        Said {
+            name: "connection".to_owned(),
+            took: self.began.elapsed(),
+            attributes,
+            error: self.failure().map(traces::why),
+        }
+    }
+
     fn safety(&self) -> &'static str {
         match (&self.negotiated, &self.offer) {
             (Some(facts), _) => facts.safety().as_str(),
@@ -373,6 +518,8 @@ impl Drop for Record {
         if silent {
             return;
         }
+        self.enter();
+        self.trace();
         if let Some(line) = self
             .books
             .log
@@ -384,14 +531,19 @@ impl Drop for Record {
     }
 }
 
-/// `key_exchange=prefer,authentication=observe,client_authentication=observe`
-fn policy_words(policy: Policy) -> String {
-    format!(
-        "key_exchange={},authentication={},client_authentication={}",
-        policy.key_exchange.as_str(),
-        policy.authentication.as_str(),
-        policy.client_authentication.as_str()
-    )
+/// `key_exchange=require:would_refuse,authentication=observe,client_authentication=observe`: each rule with its word, and
+/// what was decided where that is not simply to admit.
+pub(crate) fn policy_words(policy: Policy, decision: Option<Decision>) -> String {
+    let verdict = |rule| {
+        let rules = decision.map(Decision::rules).into_iter().flatten();
+        let mut weighty = rules.filter(|(_, verdict)| *verdict != Verdict::Admitted);
+        weighty.find_map(|(of, verdict)| (of == rule).then_some(verdict))
+    };
+    let word = |rule: RuleName| match verdict(rule) {
+        Some(verdict) => format!("{rule}={}:{}", policy.stance(rule).as_str(), verdict.as_str()),
+        None => format!("{rule}={}", policy.stance(rule).as_str()),
+    };
+    RuleName::ALL.map(word).join(",")
 }
 
 /// SPEC 6's line, field by field in its order.
@@ -511,14 +663,16 @@ mod tests {
         let nowhere = Label::from("none");
         let books = Books {
             log,
+            traces: Traces::new(metrics.traces_dropped.clone()),
             metrics,
+            ledger: Arc::new(Ledger::alone()),
             nowhere,
             draining: flags(),
             cutting: flags(),
         };
         let books = Arc::new(books);
         let peer = Peer::Ip("192.0.2.7:40000".parse().unwrap());
-        let mut record = Record::new(books.clone(), 1, "web".into(), peer);
+        let mut record = Record::new((books.clone(), 0), 1, "web".into(), peer);
         end(&mut record);
         drop(record);
         books.log.end();
@@ -590,13 +744,15 @@ mod tests {
             record.negotiated_as(facts);
             record.bytes = Bytes { inward: 1, outward: 2 };
             let (site, upstream, metrics) = (Label::from("shop"), Label::from("up"), &record.books.metrics);
-            metrics.policy(&site, "key_exchange", "admitted");
+            metrics.policy(&site, Scope::Connection, (RuleName::KeyExchange, Verdict::Admitted));
+            metrics.upstream_policy(&upstream, (RuleName::KeyExchange, Verdict::Refused));
             metrics.open(&site).inc();
             metrics.upstream_open(&upstream).inc();
             metrics.upstream_failures(&upstream).inc();
             metrics.certificates([(site.clone(), "ML-DSA-65", 0, 1)].into_iter());
             metrics.lists([(site, 0, 1)].into_iter());
             metrics.reloaded(crate::metrics::ReloadResult::Applied, 1);
+            metrics.ledger_flushed(crate::metrics::FlushResult::Written, 0);
             let failure = Failure::failed(Stage::Relay, Fault::Client, "as a test");
             record.end(Err(Failure {
                 alert_in: Some(portcullis_wire::alert::Alert(46)),
@@ -623,7 +779,7 @@ mod tests {
     fn a_panic_is_counted_and_logged() {
         let (line, _) = told(LogFormat::Json, |record| {
             let books = record.books.clone();
-            let mut doomed = Record::new(books, 2, "web".into(), Peer::Unix);
+            let mut doomed = Record::new((books, 0), 2, "web".into(), Peer::Unix);
             doomed.reach(Stage::Handshake);
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
                 let _held = doomed;

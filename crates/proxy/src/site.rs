@@ -10,10 +10,12 @@ pub(crate) struct Site {
     pub(crate) name: Label,
     /// The same for metrics: `other` where there are more sites than labels.
     pub(crate) label: Label,
-    /// What it admits, its listener's demands included.
+    /// The strictest words of its listener and itself, enforced or not.
     pub(crate) policy: Policy,
     /// Its TLS; none on a plain listener.
     pub(crate) tls: Option<Server>,
+    /// The same over QUIC, where a listener has that.
+    pub(crate) quic: Option<Arc<Server>>,
     /// To whom each of its certificates is offered; no networks: to everyone.
     pub(crate) audiences: Vec<Vec<IpNet>>,
     /// What its clients may say before TLS.

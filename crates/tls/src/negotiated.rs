@@ -56,7 +56,20 @@ pub struct ClientCertificate {
     /// Issuer, likewise.
     pub issuer: String,
     /// Serial number in lower-case hex.
-    pub serial: String,
+    pub serial: Box<str>,
+    /// DNS names among its alternative names.
+    pub dns_names: Vec<String>,
+    /// URIs among them.
+    pub uris: Vec<String>,
+}
+
+impl ClientCertificate {
+    /// What it is called: its subject, else its first URI or DNS name (SPIFFE, RFC 5280 4.1.2.6).
+    pub fn identity(&self) -> Option<&str> {
+        let alternatives = self.uris.iter().chain(&self.dns_names);
+        let mut names = std::iter::once(&self.subject).chain(alternatives);
+        names.find(|name| !name.is_empty()).map(String::as_str)
+    }
 }
 
 /// What a handshake came to.
@@ -89,7 +102,9 @@ impl From<&Certificate> for ClientCertificate {
         ClientCertificate {
             subject: leaf.subject.clone(),
             issuer: leaf.issuer.clone(),
-            serial: leaf.serial.clone(),
+            serial: leaf.serial.as_str().into(),
+            dns_names: leaf.dns_names.clone(),
+            uris: leaf.uris.clone(),
         }
     }
 }
@@ -210,7 +225,7 @@ mod tests {
         for group in [None, Some(GroupId(0xfefe)), Some(GroupId(0x001d))] {
             let facts = Negotiated {
                 group,
-                ..crate::policy::tests::facts()
+                ..crate::policy::facts()
             };
             assert_eq!(facts.key_exchange(), KeyExchange::Classical, "{group:?}");
         }

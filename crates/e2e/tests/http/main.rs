@@ -16,6 +16,7 @@ use std::{
 };
 use talk::Talk;
 
+mod backends;
 mod bodies;
 mod broken;
 mod corpus;
@@ -26,10 +27,14 @@ mod floods;
 mod h2;
 mod messages;
 mod origin;
+mod policy;
+mod protocol;
 mod refused;
+mod restarts;
 mod sites;
 mod streams;
 mod talk;
+mod traces;
 mod upgrades;
 
 /// Certificates, a server, and the proxy between.

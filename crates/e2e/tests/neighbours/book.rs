@@ -12,7 +12,7 @@ use portcullis_e2e::{
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 /// The pages whose commands are run below.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "docs/introduction.md",
     "docs/quick-start.md",
@@ -20,15 +20,17 @@ const PAGES: [&str; 10] = [
     "docs/certificates.md",
     "docs/http-sites.md",
     "docs/migrating.md",
+    "docs/requiring.md",
     "docs/verifying.md",
     "docs/answers.md",
     "docs/costs.md",
 ];
 
 /// Pages of reference, whose tables and examples have tests of their own.
-const REFERENCE: [&str; 5] = [
+const REFERENCE: [&str; 6] = [
     "docs/metrics.md",
     "docs/configuration.md",
+    "docs/ledger.md",
     "docs/http.md",
     "docs/client-certificates.md",
     "docs/coming-from.md",
@@ -108,6 +110,11 @@ fn http_sites() {
 #[test]
 fn migrating() {
     follow("docs/migrating.md");
+}
+
+#[test]
+fn requiring() {
+    follow("docs/requiring.md");
 }
 
 #[test]

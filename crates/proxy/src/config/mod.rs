@@ -18,6 +18,7 @@ mod client_auth;
 mod condition;
 mod document;
 mod environment;
+mod exempt;
 pub mod flags;
 mod flat;
 mod footing;
@@ -320,6 +321,8 @@ fn plan(tree: Table, environment: &[(String, String)], report: &mut Report) -> P
         key_log: None,
         admin: process.admin.map(|admin| admin.value),
         metrics: process.metrics,
+        ledger: process.ledger,
+        traces: process.traces,
         shutdown: process.shutdown,
         watch: process.watch,
         listeners: listeners.into_iter().map(listener::Draft::into_plan).collect(),

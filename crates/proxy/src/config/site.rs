@@ -4,7 +4,7 @@ use super::{
     footing::{Footing, Neighbours, Wish},
     listener::MODES,
     named::{self, Name},
-    policy::{self, SitePolicy},
+    policy::{self, SitePolicy, Written},
     reader::Reader,
     report::{Fault, Found},
     route, service, settings,
@@ -12,6 +12,7 @@ use super::{
     values::{self, Word, server_name},
 };
 use crate::plan::{Certificates, ClientAuthPlan, ForwardPlan, Mode, Protocol, SitePlan};
+use portcullis_tls::policy::{Demand, Refuse};
 use portcullis_wire::postgres;
 
 const PROTOCOLS: &[(&str, Word<Protocol>)] = &[("postgres", Word::Is(Protocol::Postgres))];
@@ -53,6 +54,9 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     let called_after = ("names", "default");
     let (mut site, name) = named::begin(root, "site", (table, &origin), called_after);
     check_name(&mut site, &name.found);
+    let label = site
+        .value("label", values::name)
+        .map_or_else(String::new, |found| found.value);
     let is_default = site.lacks("names");
     let names = site.list_or_empty("names", server_name);
     let (certificates, audiences) = certificates::read(&mut site, &origin);
@@ -73,12 +77,22 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     let written = policy::read(&mut site);
     let mut policy = SitePolicy::new(written.as_ref(), &tls.profile);
     footing.tighten(&mut site, &mut policy, written.as_ref());
+    let demand = written.as_ref().map_or_else(
+        || Demand::from(tls.profile.value.policy()),
+        |written| written.demand(tls.profile.value.policy()),
+    );
     if speaks_tls {
         policy.explain(&mut site);
         policy.check(&mut site, &tls.settings);
         if client_auth_is_good {
             policy.check_clients(&mut site, client_auth.as_ref());
         }
+        check_leniency(
+            &mut site,
+            (written.as_ref(), &demand),
+            (&footing, mode),
+            client_auth.as_ref(),
+        );
     }
     let service = match mode {
         Mode::Tcp => {
@@ -90,6 +104,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
                 neighbours,
                 policy: &policy,
                 written: written.as_ref(),
+                above: above(&footing, &demand),
                 tls: speaks_tls.then_some(&tls.settings),
                 client_auth: client_auth.as_ref(),
                 body: None,
@@ -100,6 +115,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     site.finish();
     let plan = SitePlan {
         name: name.found.value.clone(),
+        label,
         names: names.iter().map(|name| name.value.clone()).collect(),
         listeners: footing.listeners,
         certificates: certificates.value,
@@ -110,7 +126,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
         protocol,
         resumption: tls.resumption,
         client_auth,
-        policy: policy.comes_to,
+        policy: demand,
         service,
     };
     Draft {
@@ -120,6 +136,38 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
         is_default,
         origin,
     }
+}
+
+/// What is demanded of a site's connections, each with whose word it is.
+fn above(footing: &Footing<'_>, demand: &Demand) -> Vec<(String, Demand)> {
+    let mut above = footing.demands();
+    above.push(("its site".to_owned(), demand.clone()));
+    above
+}
+
+/// Whom a policy lets off, and how it tells the rest.
+fn check_leniency(
+    site: &mut Reader<'_>,
+    (written, demand): (Option<&Written>, &Demand),
+    (footing, mode): (&Footing<'_>, Mode),
+    client_auth: Option<&ClientAuthPlan>,
+) {
+    if let (Mode::Tcp, Some(listener)) = (mode, footing.pages()) {
+        let message = format!("{} refuses by a page, which a tcp site cannot send", listener.subject());
+        let origin = listener
+            .policy
+            .as_ref()
+            .map_or(Origin::Default, |policy| policy.origin.clone());
+        site.error(Fault::whole(origin, message).hint("refuse = \"page\" in the policies of its http sites"));
+    }
+    let Some(written) = written else { return };
+    written.explain_leniency(site);
+    written.check(site, demand, &footing.demands());
+    let page = written.refuse.as_ref().filter(|found| found.value == Refuse::Page);
+    if let (Mode::Tcp, Some(page)) = (mode, page) {
+        site.error(policy::no_page(&page.origin));
+    }
+    written.check_identities(site, client_auth);
 }
 
 /// The listeners of a site, and its mode: its own, else theirs.

@@ -7,7 +7,7 @@ use super::{
     rules::Rules,
 };
 use crate::plan::{AccessPlan, ActionPlan, HttpPlan, RoutePlan};
-use portcullis_tls::policy::Policy;
+use portcullis_tls::policy::Demand;
 use portcullis_wire::http1::Field;
 use std::{
     net::IpAddr,
@@ -30,8 +30,8 @@ pub(crate) struct Route {
     pub(crate) action: ActionPlan,
     /// What is done to fields.
     pub(crate) rules: Rules,
-    /// What a connection must have negotiated.
-    pub(crate) policy: Policy,
+    /// What a connection must have negotiated beyond what its site demands.
+    pub(crate) policy: Option<Demand>,
     /// Most bytes of a body.
     pub(crate) body: Option<u64>,
     /// The prefix that it takes, if that is how it takes requests.
@@ -61,7 +61,7 @@ impl Routes {
             Arc::new(Route {
                 action: plan.action.clone(),
                 rules: Rules::new(&plan.headers),
-                policy: plan.policy,
+                policy: plan.policy.clone(),
                 body: plan.body,
                 prefix: plan.condition.path.prefix().map(str::to_owned),
                 access: plan.access.clone(),
@@ -77,35 +77,39 @@ impl Routes {
         }
     }
 
-    /// The route of a request that may be served, of a client at a moment.
+    /// The route of a request that may be served, of a client at a moment, which is asked for where rates are counted.
     pub(crate) fn admit<'f, F, I>(
         &self,
         asked: &Asked<'_, F>,
         client: Option<IpAddr>,
-        now: Instant,
+        now: impl Fn() -> Instant,
     ) -> Result<&Arc<Route>, Refusal>
     where
         F: Fn() -> I,
         I: Iterator<Item = Field<'f>>,
     {
-        admit((&self.access, self.rates.as_ref()), client, now)?;
+        admit((&self.access, self.rates.as_ref()), client, &now)?;
         let Some(route) = self.router.find(asked) else {
             return Err(match self.router.methods(asked).join(", ") {
                 none if none.is_empty() => Refusal::NoRoute,
                 methods => Refusal::Method(methods),
             });
         };
-        admit((&route.access, route.rates.as_ref()), client, now)?;
+        admit((&route.access, route.rates.as_ref()), client, &now)?;
         Ok(route)
     }
 }
 
-fn admit((access, rates): (&AccessPlan, Option<&Rates>), client: Option<IpAddr>, now: Instant) -> Result<(), Refusal> {
+fn admit(
+    (access, rates): (&AccessPlan, Option<&Rates>),
+    client: Option<IpAddr>,
+    now: impl Fn() -> Instant,
+) -> Result<(), Refusal> {
     if !access::admits(access, client) {
         return Err(Refusal::Denied);
     }
     rates
-        .map_or(Ok(()), |rates| rates.take(client, now))
+        .map_or(Ok(()), |rates| rates.take(client, now()))
         .map_err(Refusal::TooMany)
 }
 
@@ -171,7 +175,7 @@ mod tests {
             path,
             fields: std::iter::empty,
         };
-        let route = routes.admit(&asked, client.parse().ok(), Instant::now())?;
+        let route = routes.admit(&asked, client.parse().ok(), Instant::now)?;
         Ok(route.body.unwrap_or_default() as usize)
     }
 

@@ -10,20 +10,20 @@ use super::{
     patience::{Patience, Wait},
     record::RequestRecord,
     rules::passes_in_trailers,
+    sent::Sent,
+    streams::Interims,
     visit::Visit,
     watch::{Held, UnderWay},
 };
-use crate::failure::{Failure, Stage};
 use hyper::{
     Response, StatusCode,
-    body::{Body, Bytes, Frame, Incoming, SizeHint},
+    body::{Body, Bytes, Frame, SizeHint},
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use portcullis_tls::failure::Fault;
 use portcullis_wire::http1::{Field, Framing, ResponseHead};
 use std::{
     collections::VecDeque,
-    error::Error,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -32,7 +32,7 @@ use std::{
 /// A request under way.
 pub(super) struct Streamed {
     visit: Rc<Visit>,
-    pub(super) forward: Forward,
+    pub(super) forward: Box<Forward>,
     origin: Origin,
     upload: Upload,
     come: Come,
@@ -40,9 +40,9 @@ pub(super) struct Streamed {
     moved: u64,
 }
 
-/// The request's body, as hyper gives it.
+/// The request's body.
 pub(super) struct Upload {
-    body: Incoming,
+    body: Sent,
     /// Of the last piece, what has not gone.
     piece: Bytes,
     is_chunked: bool,
@@ -54,6 +54,7 @@ pub(super) struct Upload {
 /// What came of the answer.
 #[derive(Default)]
 struct Come {
+    interims: Interims,
     head: Option<Response<()>>,
     frames: VecDeque<Frame<Bytes>>,
     body_out: u64,
@@ -64,7 +65,7 @@ struct Come {
 }
 
 impl Upload {
-    pub(super) fn new(body: Incoming, framing: &Framing, most: u64) -> Upload {
+    pub(super) fn new(body: Sent, framing: &Framing, most: u64) -> Upload {
         Upload {
             is_over: body.is_end_stream(),
             body,
@@ -82,13 +83,13 @@ impl Upload {
 
     /// The next piece, when the one before has gone.
     fn poll_piece(&mut self, cx: &mut Context<'_>, origin: &mut Origin) -> Poll<Result<(), Broken>> {
-        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+        let frame = match self.body.poll_frame(cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(None) => {
                 self.end(origin, None);
                 return Poll::Ready(Ok(()));
             }
-            Poll::Ready(Some(frame)) => frame.map_err(|error| cut(&error))?,
+            Poll::Ready(Some(frame)) => frame?,
         };
         match frame.into_data() {
             Ok(data) => {
@@ -119,14 +120,22 @@ impl Upload {
 }
 
 impl Streamed {
-    pub(super) fn new(visit: &Rc<Visit>, forward: Forward, (lease, head): (Lease, Head), upload: Upload) -> Streamed {
+    pub(super) fn new(
+        (visit, interims): (&Rc<Visit>, &Interims),
+        forward: Box<Forward>,
+        (lease, head): (Lease, Head),
+        upload: Upload,
+    ) -> Streamed {
         Streamed {
             origin: Origin::new(lease, head),
-            patience: visit.patience(&forward.upstream),
+            patience: visit.patience(&forward.upstream, None),
             visit: visit.clone(),
             forward,
             upload,
-            come: Come::default(),
+            come: Come {
+                interims: interims.clone(),
+                ..Come::default()
+            },
             moved: 0,
         }
     }
@@ -153,18 +162,18 @@ impl Streamed {
     }
 
     /// What remains when it did.
-    pub(super) fn into_switched(self) -> (Forward, Rc<Visit>, After) {
+    pub(super) fn into_switched(self) -> (Box<Forward>, Rc<Visit>, After) {
         (self.forward, self.visit, self.origin.after())
     }
 
     /// What a second try takes: the request's head and body.
-    pub(super) fn take_apart(self) -> (Forward, Vec<u8>, Upload) {
+    pub(super) fn take_apart(self) -> (Box<Forward>, Vec<u8>, Upload) {
         (self.forward, self.origin.into_head(), self.upload)
     }
 
-    /// The server said that it did nothing.
-    pub(super) fn is_refused(&self) -> bool {
-        self.origin.is_refused()
+    /// Whom it is asked.
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Another connection may be asked the same: the server cannot have begun, or asking twice is asking once.
@@ -231,20 +240,24 @@ struct ToStream<'a> {
 }
 
 impl Sink for ToStream<'_> {
-    /// hyper has no way to pass an interim answer on.
-    fn interim(&mut self, _: &ResponseHead<'_>) {}
+    fn interim(&mut self, head: &ResponseHead<'_>) {
+        self.come.interims.push(|| {
+            let mut interim = Response::new(());
+            *interim.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::PROCESSING);
+            let fields = interim.headers_mut();
+            self.forward
+                .interim_fields(head, |name, value| append(fields, name, value));
+            interim
+        });
+    }
 
     fn head(&mut self, head: &ResponseHead<'_>) {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
         let fields = response.headers_mut();
         fields.reserve(head.fields.len());
-        self.forward.answer_fields(head, |name, value| {
-            // both were checked by the codec, which allows less
-            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
-                fields.append(name, value);
-            }
-        });
+        self.forward
+            .answer_fields(head, |name, value| append(fields, name, value));
         self.come.framing = Some(head.framing.clone());
         if head.status == 101 {
             let mut fields = head.fields.iter();
@@ -267,6 +280,13 @@ impl Sink for ToStream<'_> {
     }
 }
 
+/// Both were checked by the codec, which allows less.
+fn append(fields: &mut HeaderMap, name: &str, value: &[u8]) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+        fields.append(name, value);
+    }
+}
+
 /// The body of an answer.
 pub(super) enum Answered {
     /// Ours.
@@ -277,14 +297,14 @@ pub(super) enum Answered {
 
 /// A body as it comes, and the record that tells of it when it ends.
 pub(super) struct Flowing {
-    streamed: Option<Streamed>,
+    streamed: Option<Box<Streamed>>,
     record: RequestRecord,
     held: Option<Held>,
     _under_way: UnderWay,
 }
 
 impl Flowing {
-    pub(super) fn new(streamed: Streamed, record: RequestRecord) -> Flowing {
+    pub(super) fn new(streamed: Box<Streamed>, record: RequestRecord) -> Flowing {
         let mut flowing = Flowing {
             held: None,
             _under_way: UnderWay::new(&streamed.visit),
@@ -302,7 +322,7 @@ impl Flowing {
             self.record.bytes_out = streamed.come.body_out;
             self.record.end(Ok(()));
             let is_told = streamed.has_gone();
-            let Streamed { origin, visit, .. } = streamed;
+            let Streamed { origin, visit, .. } = *streamed;
             if let (true, After::Rests(own)) = (is_told, origin.after()) {
                 visit.core.pool.keep(own);
             }
@@ -382,11 +402,4 @@ impl Flowing {
             }
         }
     }
-}
-
-/// Its client gave it up, or broke off: nobody can be told anything any more.
-fn cut(error: &hyper::Error) -> Broken {
-    let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-    let error = format!("its stream ended in the middle of its body: {reason}");
-    Broken::gone(Failure::failed(Stage::Request, Fault::Client, error))
 }

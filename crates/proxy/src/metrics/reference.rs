@@ -22,6 +22,7 @@ fn populated() -> Metrics {
     drop(m.handshake_seconds.get_or_create(&Default::default()));
     drop(m.handshake_bytes.get_or_create(&Default::default()));
     drop(m.policy.get_or_create(&Default::default()));
+    drop(m.upstream_policy.get_or_create(&Default::default()));
     drop(m.bytes.get_or_create(&Default::default()));
     drop(m.requests.get_or_create(&Default::default()));
     drop(m.request_seconds.get_or_create(&Default::default()));
@@ -34,6 +35,7 @@ fn populated() -> Metrics {
     drop(m.next_update.get_or_create(&Default::default()));
     drop(m.reloads.get_or_create(&Default::default()));
     drop(m.refreshes.get_or_create(&Default::default()));
+    drop(m.ledger_flushes.get_or_create(&Default::default()));
     drop(m.failed.get_or_create(&Default::default()));
     drop(m.out_of_time.get_or_create(&Default::default()));
     drop(m.warnings.get_or_create(&Default::default()));

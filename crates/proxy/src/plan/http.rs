@@ -1,5 +1,5 @@
 //! What a configuration says of requests: routes, what is done with them, and what is set, taken and counted.
-use super::{Address, IpNet, PathBuf, Policy};
+use super::{Address, Demand, IpNet, PathBuf};
 use std::{collections::BTreeMap, time::Duration};
 
 /// What stands behind a site.
@@ -34,6 +34,15 @@ impl ServicePlan {
             }))
     }
 
+    /// What its routes demand.
+    pub fn demands(&self) -> impl Iterator<Item = &Demand> {
+        let routes = match self {
+            ServicePlan::Tcp(_) => [].as_slice(),
+            ServicePlan::Http(http) => http.routes.as_slice(),
+        };
+        routes.iter().filter_map(|route| route.policy.as_ref())
+    }
+
     /// Files in place of our own pages, by status.
     pub fn pages(&self) -> impl Iterator<Item = (u16, &PathBuf)> {
         let errors = match self {
@@ -66,8 +75,8 @@ pub struct RoutePlan {
     pub action: ActionPlan,
     /// What is done to their fields and to those of the answers.
     pub headers: HeadersPlan,
-    /// What they must have negotiated: the site's policy, tightened.
-    pub policy: Policy,
+    /// What they must have negotiated beyond what the site demands.
+    pub policy: Option<Demand>,
     /// Most bytes of a request's body; None: any.
     pub body: Option<u64>,
     /// Requests a second, beside the site's; None: as many as come.
@@ -250,7 +259,9 @@ pub enum RatePer {
 /// What a listener says of its http sites.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HttpListenerPlan {
-    /// The port that the world sees, in redirects; None: the one that is listened on.
+    /// The same sites over QUIC, on the same addresses.
+    pub http3: bool,
+    /// The port that the world sees, in redirects and Alt-Svc; None: the one that is listened on.
     pub public_port: Option<u16>,
     /// Plain HTTP here is sent to https.
     pub redirect_from: Vec<Address>,

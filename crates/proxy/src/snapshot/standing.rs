@@ -61,17 +61,10 @@ impl<'a> Standing<'a> {
         before == *site
     }
 
-    /// On each of its listeners it is what it was there: the policy may be the listener's, and so is whether there is TLS.
+    /// Its listeners are what they were: it may have its policy of them, and whether there is TLS and QUIC.
     fn stands_alike(&self, (plan, site): (&Plan, &SitePlan), at: usize) -> bool {
-        let before = &self.previous.plan.sites[at].listeners;
-        let names = |plan: &Plan, listeners: &[usize]| -> Vec<String> {
-            listeners.iter().map(|&at| plan.listeners[at].name.clone()).collect()
-        };
-        let built = self.previous.built[at].iter().zip(&site.listeners);
-        let mut alike = built.map(|(built, &listener)| {
-            let listener = &plan.listeners[listener];
-            built.policy == site.policy_on(listener) && built.tls.is_none() == listener.plain
-        });
-        names(plan, &site.listeners) == names(&self.previous.plan, before) && alike.all(|alike| alike)
+        let before = &self.previous.plan;
+        let then = before.sites[at].listeners.iter().map(|&at| &before.listeners[at]);
+        then.eq(site.listeners.iter().map(|&at| &plan.listeners[at]))
     }
 }

@@ -88,6 +88,7 @@ const SITES: &[&str] = &[
 /// Lines of a listener with nothing wrong, of which no two mean the same.
 const LISTENERS: &[&str] = &[
     "",
+    "http3 = true",
     "public_port = 443",
     "redirect_from = ['127.0.0.1:80']",
     "trusted_proxies = ['10.0.0.0/8']",
@@ -455,11 +456,31 @@ const MISTAKES: &[((&str, &str, &str), &str)] = &[
     ),
     (
         ("", "", "upstream = 'b'; policy = { report_only = true }"),
-        "\"route.policy.report_only\" is not in this version",
+        "policy report_only means nothing where nothing is required",
     ),
     (
-        ("", "", "upstream = 'b'; policy = { exempt = [] }"),
-        "\"route.policy.exempt\" is not in this version",
+        (
+            "",
+            "",
+            "upstream = 'b'; policy = { key_exchange = 'require', exempt = [] }",
+        ),
+        "route.policy.exempt lets nobody off",
+    ),
+    (
+        (
+            "",
+            "",
+            "upstream = 'b'; policy = { key_exchange = 'require', refuse = 'alert' }",
+        ),
+        "policy refuse \"alert\" means nothing on a route",
+    ),
+    (
+        (
+            "",
+            "policy = 'require'",
+            "upstream = 'b'; policy = { key_exchange = 'require', report_only = true }",
+        ),
+        "policy report_only is weaker than its site, which requires the same",
     ),
     (
         ("", "", "upstream = 'b'; limits = { body = 5 }"),
@@ -645,6 +666,7 @@ fn what_is_said_of_requests_where_none_are_served_is_told() {
         ))
     };
     for key in [
+        "http3 = true",
         "public_port = 1",
         "redirect_from = [':80']",
         "trusted_proxies = []",
