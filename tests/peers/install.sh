@@ -12,6 +12,7 @@ peers=${PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/portcullis-peers}
 root=$peers/trixie
 venv=$peers/node
 neighbours=(postgresql-17 redis-server redis-tools mosquitto mosquitto-clients)
+fingerprints=(gnutls-bin wget openjdk-21-jdk-headless firefox-esr)
 book=(nginx haproxy apache2 caddy golang-go tshark jq)
 
 say() { printf 'peers: %s\n' "$*" >&2; }
@@ -141,6 +142,7 @@ flock 9
 install_here
 install_trixie
 install_more .neighbours "${neighbours[@]}" # servers and clients of examples/
+install_more .fingerprints "${fingerprints[@]}" # clients that portcullis report knows by their hellos
 install_more .book "${book[@]}"             # what the pages of docs/ set up and look with
 warm_go
 install_node

@@ -44,8 +44,11 @@
 
 pub mod config;
 pub mod failure;
+#[path = "ledger_stub.rs"]
+pub mod ledger;
 pub mod picture;
 pub mod plan;
+pub mod report;
 
 mod admin;
 mod clock;

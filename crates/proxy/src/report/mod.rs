@@ -1,0 +1,16 @@
+//! What the ledger comes to: who is quantum-safe, who is not and why, and what requiring it would break. Pure: from extracts
+//! of one or several ledgers to figures; `portcullis report` and the admin listener share it.
+
+mod adoption;
+mod clients;
+mod downgrades;
+mod known;
+mod merge;
+mod reasons;
+mod sums;
+
+pub use adoption::{Adoption, Exposure, OverTime, Refusals, SiteAdoption, UnknownSite, UpstreamEntry, adoption};
+pub use clients::{ClientEntry, MlDsa};
+pub use downgrades::{Basis, Downgrade};
+pub use merge::merged;
+pub use sums::{Amounts, Breaking, BreakingAuthentication, Class, Shares, Split, WouldRefuse};
