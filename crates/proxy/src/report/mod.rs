@@ -14,3 +14,6 @@ pub use clients::{ClientEntry, MlDsa};
 pub use downgrades::{Basis, Downgrade};
 pub use merge::merged;
 pub use sums::{Amounts, Breaking, BreakingAuthentication, Class, Shares, Split, WouldRefuse};
+
+#[cfg(test)]
+mod tests;
