@@ -84,7 +84,6 @@ fn import_takes_the_guests_word_and_a_file() {
 fn commands_and_flags_of_a_later_version_are_refused_by_name() {
     let later = [
         ("probe example.com --json", "probe"),
-        ("report --since 7d", "report"),
         ("check --diff", "check --diff"),
         ("selftest localhost:1 --quic", "selftest --quic"),
     ];
