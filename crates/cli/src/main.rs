@@ -7,6 +7,7 @@
 
 mod args;
 mod bench;
+mod cbom;
 mod cert;
 mod check;
 mod colour;

@@ -1,12 +1,19 @@
 //! `portcullis report`: who is not quantum-safe yet, why, and what requiring it would break.
-use crate::{args::Report, exit::Exit, say};
+use crate::{
+    args::Report,
+    cbom::{self, Issue},
+    colour,
+    exit::Exit,
+    say,
+};
 use portcullis_proxy::{
     config,
     ledger::{Extract, Span},
-    report::{UnknownSite, adoption, merged},
+    report::{UnknownSite, adoption, merged, of_site},
 };
 use std::time::{SystemTime, UNIX_EPOCH};
 
+mod bill;
 mod csv;
 mod page;
 mod sources;
@@ -33,7 +40,7 @@ pub(crate) async fn run(wish: Report, source: config::Source) -> Exit {
         to: now + 1,
     };
     let told = match sources::extracts(&wish, &source, span).await {
-        Ok(extracts) => told(&wish, extracts, now),
+        Ok(extracts) => told(&wish, &source, (extracts, now)),
         Err(refusal) => Err(refusal),
     };
     match told {
@@ -45,16 +52,43 @@ pub(crate) async fn run(wish: Report, source: config::Source) -> Exit {
     }
 }
 
-fn told(wish: &Report, extracts: Vec<Extract>, now: i64) -> Result<(), Refusal> {
-    let extract = merged(extracts);
-    let figures = adoption(extract, wish.site.as_deref())?;
+fn told(wish: &Report, source: &config::Source, (extracts, now): (Vec<Extract>, i64)) -> Result<(), Refusal> {
+    let mut extract = merged(extracts);
+    if let Some(site) = &wish.site {
+        extract = of_site(extract, site)?;
+    }
+    if wish.cbom {
+        // only of our own sites do we know the certificates
+        let is_ours = wish.ledger.is_empty() && wish.from.is_empty();
+        let shown = if is_ours {
+            bill::shown(wish, source, now)
+        } else {
+            Vec::new()
+        };
+        say::result(&format!(
+            "{:#}",
+            cbom::bill(&bill::negotiated(&extract), &shown, issue(now)?)
+        ));
+        return Ok(());
+    }
+    let figures = adoption(&extract);
     match () {
         () if wish.json => say::result(&format!("{:#}", serde_json::json!(figures))),
         () if wish.csv => say::result(&csv::render(&figures)),
-        () => page::print(&page::render(&figures, wish.since)),
+        () => colour::result(&page::render(&figures, wish.since)),
     }
-    let _ = now;
     Ok(())
+}
+
+fn issue(at: i64) -> Result<Issue, Refusal> {
+    let mut serial = [0; 16];
+    match rustix::rand::getrandom(&mut serial, rustix::rand::GetRandomFlags::empty()) {
+        Ok(read) if read == serial.len() => Ok(Issue { at, serial }),
+        _ => Err(Refusal {
+            exit: Exit::System,
+            message: "the system gives no random numbers".to_owned(),
+        }),
+    }
 }
 
 impl From<UnknownSite> for Refusal {

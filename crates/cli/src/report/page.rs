@@ -3,7 +3,7 @@ use super::{
     span::Since,
     words::{bytes, grouped, percent, share},
 };
-use crate::colour::{self, BAD, FAINT, GOOD, HEADING, WARN, in_style};
+use crate::colour::{BAD, FAINT, GOOD, HEADING, WARN, in_style};
 use portcullis_probe::table;
 use portcullis_proxy::report::{Adoption, Basis, Breaking, Class, ClientEntry, Downgrade, Shares, WouldRefuse};
 use std::fmt::Write;
@@ -376,9 +376,4 @@ fn refusals(figures: &Adoption) -> String {
     let told = lines.into_iter().filter(|(_, n)| *n > 0);
     let body: String = told.map(|(what, n)| format!("  {} {what}\n", grouped(n))).collect();
     section("besides", &body)
-}
-
-/// Prints the page, with colours where they belong.
-pub(super) fn print(text: &str) {
-    colour::result(text);
 }

@@ -68,7 +68,7 @@ pub(super) fn extract() -> Extract {
 }
 
 pub(super) fn figures() -> Adoption {
-    adoption(extract(), None).expect("no site is asked for")
+    adoption(&extract())
 }
 
 fn clients() -> Vec<Client> {
@@ -175,7 +175,7 @@ fn a_ledger_without_connections_is_told_in_a_line() {
         instance: "one".into(),
         ..Extract::default()
     };
-    let figures = adoption(empty, None).unwrap();
+    let figures = adoption(&empty);
     assert_eq!(
         page::render(&figures, Since::Ago(DAY)),
         "no connection with TLS ended in the last day\n"

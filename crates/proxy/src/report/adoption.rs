@@ -134,38 +134,35 @@ pub struct UnknownSite {
     pub known: Vec<String>,
 }
 
-/// The figures of an extract, of all sites or of one.
-pub fn adoption(mut extract: Extract, site: Option<&str>) -> Result<Adoption, UnknownSite> {
-    if let Some(name) = site {
-        only(&mut extract, name)?;
-    }
-    let groups = clients::groups(&extract);
+/// The figures of an extract.
+pub fn adoption(extract: &Extract) -> Adoption {
+    let groups = clients::groups(extract);
     let known = Known::table();
-    let downgraded = downgrades((&extract, &known), &groups);
-    let mut figures = Figures::new(&extract);
+    let downgraded = downgrades((extract, &known), &groups);
+    let mut figures = Figures::new(extract);
     for row in &extract.rows {
-        figures.add(&extract, row);
+        figures.add(extract, row);
     }
-    Ok(Adoption {
+    Adoption {
         from: clock::date(extract.from),
         to: clock::date(extract.to),
         totals: figures.totals,
         would_refuse: figures.all.would_refuse(),
-        sites: figures.sites(&extract),
-        clients: clients::entries((&extract, &known), groups),
+        sites: figures.sites(extract),
+        clients: clients::entries((extract, &known), groups),
         downgraded,
-        upstreams: upstreams(&extract),
+        upstreams: upstreams(extract),
         exposure: figures.exposure,
-        over_time: over_time(&extract),
+        over_time: over_time(extract),
         others: figures.others,
         unknown: figures.unknown,
         plain: figures.plain,
         refusals: figures.refusals,
-    })
+    }
 }
 
-/// Keeps the rows of one site.
-fn only(extract: &mut Extract, name: &str) -> Result<(), UnknownSite> {
+/// What an extract says of one site. Upstreams belong to all.
+pub fn of_site(mut extract: Extract, name: &str) -> Result<Extract, UnknownSite> {
     let Some(at) = extract.sites.iter().position(|site| site.name == name) else {
         let mut known: Vec<String> = extract.sites.iter().map(|site| site.name.clone()).collect();
         known.sort_unstable();
@@ -174,7 +171,7 @@ fn only(extract: &mut Extract, name: &str) -> Result<(), UnknownSite> {
     };
     extract.rows.retain(|row| row.site == at);
     extract.over_time.retain(|moment| moment.site == at);
-    Ok(())
+    Ok(extract)
 }
 
 fn known_sites(known: &[String]) -> String {

@@ -9,7 +9,9 @@ mod merge;
 mod reasons;
 mod sums;
 
-pub use adoption::{Adoption, Exposure, OverTime, Refusals, SiteAdoption, UnknownSite, UpstreamEntry, adoption};
+pub use adoption::{
+    Adoption, Exposure, OverTime, Refusals, SiteAdoption, UnknownSite, UpstreamEntry, adoption, of_site,
+};
 pub use clients::{ClientEntry, MlDsa};
 pub use downgrades::{Basis, Downgrade};
 pub use merge::merged;

@@ -1,5 +1,5 @@
 //! Figures against ledgers made by hand.
-use super::{Adoption, Basis, Breaking, Class, MlDsa, Shares, adoption, merged};
+use super::{Adoption, Basis, Breaking, Class, MlDsa, Shares, adoption, merged, of_site};
 use crate::ledger::{Client, Extract, Moment, Offer, Row, Site, Sums, Terms, UpstreamRow};
 
 /// 2026-11-13T00:00:00Z
@@ -76,7 +76,7 @@ impl Book {
     }
 
     fn figures(&self) -> Adoption {
-        adoption(self.0.clone(), None).expect("no site is asked for")
+        adoption(&self.0)
     }
 }
 
@@ -538,11 +538,11 @@ fn one_site_is_reported_alone_and_an_unknown_one_is_answered_with_those_there_ar
         sums(2, 2),
         (0, 1),
     );
-    let shop = adoption(book.0.clone(), Some("shop")).unwrap();
+    let shop = adoption(&of_site(book.0.clone(), "shop").unwrap());
     assert_eq!(shop.totals.connections, shares(1, 0, 0));
     assert_eq!([shop.sites.len(), shop.clients.len(), shop.over_time.len()], [1, 1, 1]);
     assert_eq!(shop.exposure.classical_bytes, 0);
-    let error = adoption(book.0.clone(), Some("shpo")).unwrap_err();
+    let error = of_site(book.0.clone(), "shpo").unwrap_err();
     let words = "no connection of a site \"shpo\" in the ledger; it knows api, shop";
     assert_eq!(error.to_string(), words);
 }
@@ -571,7 +571,7 @@ fn several_ledgers_are_one_and_the_same_one_twice_counts_once() {
             (5, 6),
         );
     let whole = merged(vec![earlier, one.0.clone(), other.0, one.0.clone()]);
-    let figures = adoption(whole.clone(), None).unwrap();
+    let figures = adoption(&whole);
     assert_eq!(figures.totals.connections, shares(1, 2, 3));
     assert_eq!(figures.clients.len(), 3);
     let a = &figures.clients[0];
