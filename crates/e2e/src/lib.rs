@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+pub mod browser;
 pub mod client;
 pub mod command;
 pub mod crowd;
@@ -14,6 +15,7 @@ pub mod peers;
 pub mod pki;
 pub mod process;
 pub mod proxy;
+pub mod script;
 pub mod server;
 pub mod straight;
 pub mod upstream;

@@ -26,8 +26,10 @@ pub enum Home {
     Postgres,
     /// Node from PyPI.
     Node,
-    /// What the folders of `examples/` ask of pip.
+    /// What the folders of `examples/` and `tests/peers` ask of pip.
     Python,
+    /// Autobahn's suite for WebSocket.
+    Autobahn,
     /// This machine's own packages: OpenSSL 3.0, the classical world.
     Here,
     /// This machine's browser, with its own TLS.
@@ -80,6 +82,7 @@ impl Peer {
             Home::Here | Home::Browser | Home::Tool => Command::new(self.program),
             Home::Node => Command::new(self.folder.join("node/bin").join(self.program)),
             Home::Python => Command::new(self.folder.join("python/bin").join(self.program)),
+            Home::Autobahn => Command::new(self.folder.join("autobahn").join(self.program)),
             Home::Trixie | Home::Postgres => {
                 let mut command = Command::new("chroot");
                 if self.home == Home::Postgres {
@@ -182,6 +185,10 @@ impl Peer {
                 let binary = folder.join("python/bin").join(program);
                 let complete = fs::metadata(folder.join("python/.complete")).and_then(|_| fs::metadata(&binary));
                 complete.map_err(|error| format!("{}: {error}; {install}", binary.display()))?;
+            }
+            Home::Autobahn => {
+                let complete = fs::metadata(folder.join("autobahn/.complete"));
+                complete.map_err(|error| format!("{error}; {install}"))?;
             }
             Home::Trixie | Home::Postgres => {
                 if !rustix::process::geteuid().is_root() {

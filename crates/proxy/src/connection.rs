@@ -5,7 +5,7 @@ use crate::{
     downstream::{TlsStream, tls_failure},
     failure::{Failure, Outcome, Stage},
     farewell,
-    http::{self, visit::Visit},
+    http::{self, limits, visit::Visit},
     listener::{
         Listener,
         accept::{Accepted, Attachable, Handshaking},
@@ -22,7 +22,7 @@ use crate::{
 };
 use portcullis_tls::{
     failure::Fault,
-    negotiated::Authentication,
+    negotiated::{Authentication, Negotiated},
     policy::{RuleName, Stance, Verdict, decide},
     rustls::ServerConnection,
     server::{Asking, Choice, Refusal, Server, Unfit},
@@ -147,7 +147,13 @@ async fn handshake(
     };
     let choice = match server.choose_for(&hello, &asking) {
         Ok(choice) => choice,
-        Err(refusal) => return Err(refuse(&mut socket, (core, site), &hello, refusal).await),
+        Err(refusal) => {
+            if let Refusal::Policy(rule) = refusal {
+                reason(server, (&hello, None), record);
+                record.judgement.refused_by = Some(rule);
+            }
+            return Err(refuse(&mut socket, (core, site), &hello, refusal).await);
+        }
     };
     let mut tls = ServerConnection::new(choice.config.clone()).map_err(|e| tls_failure(Stage::Handshake, &e))?;
     tls.set_buffer_limit(None);
@@ -160,7 +166,7 @@ async fn handshake(
     match shaken {
         None => return Err(slow(Stage::Handshake)),
         Some(Err(failure)) => {
-            let failure = noted(&choice, failure);
+            let failure = noted(&choice, failure, record);
             let words = stream.last_words();
             farewell::say(&core.wheel, &mut stream.socket, &words).await;
             return Err(told_by(&choice, failure, (core, site, record)));
@@ -177,9 +183,10 @@ async fn handshake(
 }
 
 /// A client that offers ML-DSA need not trust the root of our chain: who refused what must be told (SPEC 5.3).
-fn noted(choice: &Choice, failure: Failure) -> Failure {
+fn noted(choice: &Choice, failure: Failure, record: &mut Record) -> Failure {
     let refused = failure.alert_in.is_some_and(is_about_certificates);
-    match refused && choice.authentication == Authentication::Pq {
+    record.judgement.ml_dsa_refused = refused && choice.authentication == Authentication::Pq;
+    match record.judgement.ml_dsa_refused {
         true => Failure {
             error: format!("the client refused the ML-DSA chain: {}", failure.error).into(),
             ..failure
@@ -204,9 +211,11 @@ fn judge(
     let facts = server
         .negotiated(hello, choice, &stream.tls)
         .map_err(|unfit| unfitting(unfit, record))?;
+    reason(server, (hello, Some(&facts)), record);
     let decision = decide(hello, Some(&facts), server.rule());
     record.negotiated_as(facts);
     record.reach(Stage::Policy);
+    record.judgement.refused_by = decision.refused_by();
     let asked = |rule: RuleName| rule != RuleName::ClientAuthentication || server.clients().is_some();
     for (rule, verdict) in decision.rules().into_iter().filter(|(rule, _)| asked(*rule)) {
         core.books()
@@ -221,6 +230,13 @@ fn judge(
             format!("policy requires {} to be quantum-safe", words(rule)),
         )),
     }
+}
+
+/// Why it is not quantum-safe, for the ledger.
+fn reason(server: &Server, (hello, facts): (&Hello, Option<&Negotiated>), record: &mut Record) {
+    let (key_exchange, authentication) = server.reasons(hello, facts);
+    record.judgement.reason = key_exchange;
+    record.judgement.authentication_reason = authentication;
 }
 
 /// A difference between rustls' facts and our reading is our fault; a client whose certificate has run out is not.
@@ -267,6 +283,7 @@ fn told_by(choice: &Choice, failure: Failure, (core, site, record): (&Core, &Sit
 async fn serve(core: &Rc<Core>, admitted: Admitted, record: &mut Record) -> Result<(), Failure> {
     let Admitted { down, site, idle, http } = admitted;
     match &site.service {
+        Service::Tcp(_) if record.is_turned_away() => Err(Failure::too_many_connections()),
         Service::Tcp(upstream) => tcp(core, (down, idle), (&site, upstream), record).await,
         Service::Http(_) => {
             let recall = Recall::of(core, &down, &site, record);
@@ -302,16 +319,39 @@ async fn requests(
     record: &mut Record,
 ) -> Result<(), Failure> {
     record.reach(Stage::Request);
+    let limit = record.is_turned_away().then(|| Instant::now() + limits::TURNED_AWAY);
     let visit = Rc::new(visit);
+    let _told = Telling {
+        visit: visit.clone(),
+        record,
+    };
     let mut serving = pin!(http::serve(down, visit.clone()));
     let ended = poll_fn(|cx| match recall.as_ref().map_or(Ok(()), |recall| recall.poll(cx)) {
         Ok(()) => serving.as_mut().poll(cx),
         // what is under way is cut with it, and must not look complete
         Err(failure) => Poll::Ready(Err(failure)),
     });
-    let ended = ended.await;
-    record.bytes = visit.bytes.get();
-    ended
+    let ended = visit.core.wheel.within(limit, ended).await;
+    match limit {
+        Some(_) => Err(Failure::too_many_connections()),
+        None => ended.unwrap_or(Ok(())),
+    }
+}
+
+/// Tells a record of its requests, however they end.
+struct Telling<'a> {
+    visit: Rc<Visit>,
+    record: &'a mut Record,
+}
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        self.record.bytes = self.visit.bytes.get();
+        self.record.requests = self.visit.requests.take();
+        if let Some(site) = self.visit.led_to.take() {
+            self.record.belongs_to(site);
+        }
+    }
 }
 
 /// A listener without TLS: its one site at once, or requests by their hosts.

@@ -200,7 +200,8 @@ impl Core {
 
     pub(crate) fn record(&self, listener: &Listener, peer: Peer) -> Record {
         let id = self.shared.next_id.fetch_add(1, Relaxed);
-        Record::new(self.shared.books.clone(), id, listener.name.clone(), peer)
+        let books = (self.shared.books.clone(), self.index);
+        Record::new(books, id, listener.name.clone(), peer)
     }
 
     /// A number for the next request.

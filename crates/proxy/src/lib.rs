@@ -44,7 +44,6 @@
 
 pub mod config;
 pub mod failure;
-#[path = "ledger_stub.rs"]
 pub mod ledger;
 pub mod picture;
 pub mod plan;
@@ -73,6 +72,7 @@ mod site;
 mod snapshot;
 mod socket;
 mod start;
+mod traces;
 mod upstream;
 mod watch;
 mod wheel;

@@ -7,7 +7,7 @@ use crate::{
 };
 use portcullis_wire::{CipherId, GroupId, SchemeId, registry::Cipher};
 use rustls::{
-    ClientConfig, ClientConnection, Error, HandshakeKind, RootCertStore, SignatureScheme,
+    ClientConfig, ClientConnection, CommonState, Error, HandshakeKind, RootCertStore, SignatureScheme,
     client::{Resumption, WebPkiServerVerifier, danger::ServerCertVerifier},
     crypto::CryptoProvider,
     pki_types::{CertificateDer, ServerName},
@@ -69,6 +69,11 @@ pub struct Client {
 pub struct Connection {
     /// To be driven by the caller.
     pub tls: ClientConnection,
+    watch: Watch,
+}
+
+/// An eye on one connection.
+pub(crate) struct Watch {
     lane: Borrowed,
     /// Of each certificate that may be shown.
     classes: Vec<Authentication>,
@@ -76,6 +81,7 @@ pub struct Connection {
 
 /// One connection at a time uses a lane, so that what its verifier notes is of that connection. rustls resumes only
 /// where the verifier is the very same, hence a lane is used again, with its own sessions, and not made anew.
+#[derive(Clone)]
 struct Lane {
     config: Arc<ClientConfig>,
     note: Arc<Note>,
@@ -83,7 +89,7 @@ struct Lane {
 
 /// A lane until it goes back to the idle ones.
 struct Borrowed {
-    lane: Option<Lane>,
+    lane: Lane,
     home: Arc<Mutex<Vec<Lane>>>,
 }
 
@@ -156,19 +162,23 @@ impl Client {
 
     /// A connection to be driven by the caller; it notes the signature for itself.
     pub fn connect(&self, name: ServerName<'static>) -> Result<Connection, Error> {
+        let watch = self.watch();
+        let tls = ClientConnection::new(Arc::clone(watch.config()), name)?;
+        Ok(Connection { tls, watch })
+    }
+
+    /// For one connection, over whatever transport.
+    pub(crate) fn watch(&self) -> Watch {
         let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let lane = kept.unwrap_or_else(|| self.lane());
-        let tls = ClientConnection::new(Arc::clone(&lane.config), name)?;
-        let home = Arc::clone(&self.idle);
-        Ok(Connection {
-            tls,
-            lane: Borrowed { lane: Some(lane), home },
-            classes: self
-                .identities
-                .iter()
-                .map(|identity| identity.authentication())
-                .collect(),
-        })
+        let classes = self.identities.iter().map(|identity| identity.authentication());
+        Watch {
+            lane: Borrowed {
+                lane,
+                home: Arc::clone(&self.idle),
+            },
+            classes: classes.collect(),
+        }
     }
 
     fn lane(&self) -> Lane {
@@ -196,30 +206,7 @@ impl Client {
 impl Connection {
     /// The facts, once the handshake is over.
     pub fn negotiated(&self) -> Option<Negotiated> {
-        if self.tls.is_handshaking() {
-            return None;
-        }
-        let note = self.lane.note()?;
-        let kind = self.tls.handshake_kind()?;
-        let resumed = kind == HandshakeKind::Resumed;
-        let group = self.tls.negotiated_key_exchange_group();
-        let client = note.shown().and_then(|place| self.classes.get(place));
-        Some(Negotiated {
-            version: Version::from_rustls(self.tls.protocol_version()?)?,
-            group: group.map(|group| GroupId(group.name().into())),
-            retry: kind == HandshakeKind::FullWithHelloRetryRequest,
-            cipher: CipherId(self.tls.negotiated_cipher_suite()?.suite().into()),
-            signature: note.signature().filter(|_| !resumed),
-            authentication: class_of(&self.peer_chain()),
-            client_authentication: match client {
-                None => ClientAuthentication::None,
-                Some(Authentication::Pq) => ClientAuthentication::Pq,
-                Some(_) => ClientAuthentication::Classical,
-            },
-            client: None,
-            resumed,
-            alpn: self.tls.alpn_protocol().map(<[u8]>::to_vec),
-        })
+        self.watch.negotiated(&self.tls)
     }
 
     /// The facts and the connection, once the handshake is over; what watched it is free for the next one.
@@ -230,20 +217,55 @@ impl Connection {
 
     /// The server asked for a certificate of ours, and none was fit to show.
     pub fn lacked_certificate(&self) -> bool {
-        self.lane.note().is_some_and(|note| note.asked_in_vain())
+        self.watch.lacked_certificate()
     }
 
     /// What the server sent (of the original handshake when resumed), leaf first; what we cannot read is left out.
     pub fn peer_chain(&self) -> Vec<Certificate> {
-        let chain = self.tls.peer_certificates().unwrap_or_default();
-        let read = chain.iter().map(|der| Certificate::from_der(der));
-        read.filter_map(Result::ok).collect()
+        Watch::peer_chain(&self.tls)
     }
 }
 
-impl Borrowed {
-    fn note(&self) -> Option<&Note> {
-        self.lane.as_ref().map(|lane| &*lane.note)
+impl Watch {
+    pub(crate) fn config(&self) -> &Arc<ClientConfig> {
+        &self.lane.lane.config
+    }
+
+    pub(crate) fn negotiated(&self, state: &CommonState) -> Option<Negotiated> {
+        if state.is_handshaking() {
+            return None;
+        }
+        let note = &self.lane.lane.note;
+        let kind = state.handshake_kind()?;
+        let resumed = kind == HandshakeKind::Resumed;
+        let group = state.negotiated_key_exchange_group();
+        let client = note.shown().and_then(|place| self.classes.get(place));
+        Some(Negotiated {
+            version: Version::from_rustls(state.protocol_version()?)?,
+            group: group.map(|group| GroupId(group.name().into())),
+            retry: kind == HandshakeKind::FullWithHelloRetryRequest,
+            cipher: CipherId(state.negotiated_cipher_suite()?.suite().into()),
+            signature: note.signature().filter(|_| !resumed),
+            authentication: class_of(&Watch::peer_chain(state)),
+            client_authentication: match client {
+                None => ClientAuthentication::None,
+                Some(Authentication::Pq) => ClientAuthentication::Pq,
+                Some(_) => ClientAuthentication::Classical,
+            },
+            client: None,
+            resumed,
+            alpn: state.alpn_protocol().map(<[u8]>::to_vec),
+        })
+    }
+
+    pub(crate) fn lacked_certificate(&self) -> bool {
+        self.lane.lane.note.asked_in_vain()
+    }
+
+    pub(crate) fn peer_chain(state: &CommonState) -> Vec<Certificate> {
+        let chain = state.peer_certificates().unwrap_or_default();
+        let read = chain.iter().map(|der| Certificate::from_der(der));
+        read.filter_map(Result::ok).collect()
     }
 }
 
@@ -251,7 +273,7 @@ impl Drop for Borrowed {
     fn drop(&mut self) {
         let mut idle = self.home.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_LANES {
-            idle.extend(self.lane.take());
+            idle.push(self.lane.clone());
         }
     }
 }

@@ -12,6 +12,8 @@ pub mod identity;
 pub mod negotiated;
 pub mod policy;
 pub mod profile;
+pub mod quic;
+pub mod reason;
 pub mod server;
 pub mod tickets;
 

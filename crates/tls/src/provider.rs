@@ -1,11 +1,12 @@
 //! The cryptography behind rustls; with its folder the only place that names aws-lc-rs.
 use portcullis_wire::{CipherId, GroupId};
 use rustls::{
-    NamedGroup, SignatureScheme, SupportedCipherSuite,
+    NamedGroup, ServerConfig, SignatureScheme, SupportedCipherSuite,
     crypto::{
         CryptoProvider, SupportedKxGroup, WebPkiSupportedAlgorithms,
         aws_lc_rs::{ALL_CIPHER_SUITES, default_provider, kx_group},
     },
+    server::ResolvesServerCertUsingSni,
 };
 use std::sync::Arc;
 
@@ -42,6 +43,15 @@ pub(crate) fn provider(groups: &[GroupId], ciphers: &[CipherId]) -> Arc<CryptoPr
 /// The provider for what needs no handshake: loading keys.
 pub(crate) fn key_loader() -> CryptoProvider {
     default_provider()
+}
+
+/// A server of nobody's, for what QUIC needs before a hello: the keys of first packets and the tag of a Retry come of
+/// TLS_AES_128_GCM_SHA256 (RFC 9001 section 5), whatever a site's own suites are.
+pub(crate) fn first_packets() -> Option<ServerConfig> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).ok()?;
+    let resolver = Arc::new(ResolvesServerCertUsingSni::new());
+    Some(builder.with_no_client_auth().with_cert_resolver(resolver))
 }
 
 /// What verifies signatures, of handshakes and of chains.

@@ -6,9 +6,11 @@ use crate::{
     negotiated::{Authentication, Negotiated, Version},
     policy::{self, Policy, Rule, RuleName},
     profile::Settings,
+    quic,
+    reason::{AuthenticationReason, Ours, Reason},
     tickets::{Resumption, Tickets},
 };
-use portcullis_wire::{CipherId, GroupId, Hello, SchemeId, alert::Alert, registry::KeyKind};
+use portcullis_wire::{CipherId, GroupId, Hello, KeyExchange, SchemeId, alert::Alert, registry::KeyKind};
 use std::{fmt, sync::Arc};
 
 mod build;
@@ -16,6 +18,8 @@ mod client_auth;
 mod facts;
 mod flight;
 mod signing;
+
+use facts::Seen;
 
 pub use client_auth::{ClientAuthProblem, ClientRefusal, ClientRules};
 
@@ -75,6 +79,7 @@ impl ClientAuth {
 }
 
 /// Everything that makes a site's TLS server.
+#[derive(Clone)]
 pub struct ServerSpec {
     /// Names the resumption context together with all below: site and transport.
     pub context: String,
@@ -94,6 +99,19 @@ pub struct ServerSpec {
     pub key_log: Option<Arc<dyn rustls::KeyLog>>,
 }
 
+impl ServerSpec {
+    /// The same over QUIC, for HTTP/3: TLS 1.3 alone, and sessions that do not resume over TCP, nor the other way round.
+    pub fn over_quic(mut self) -> Result<ServerSpec, BuildError> {
+        if !self.settings.versions.contains(&Version::Tls13) {
+            return Err(BuildError::NoTls13);
+        }
+        self.settings.versions = vec![Version::Tls13];
+        self.alpn = vec![quic::ALPN.to_vec()];
+        self.context = format!("quic/{}", self.context);
+        Ok(self)
+    }
+}
+
 /// Why no server can be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -109,6 +127,9 @@ pub enum BuildError {
     /// A revocation list is of no use.
     #[error("client revocation list: {0}")]
     ClientCrl(String),
+    /// QUIC has TLS 1.3 alone (RFC 9001 section 4.2).
+    #[error("no TLS 1.3, which QUIC needs")]
+    NoTls13,
     /// What rustls says.
     #[error("{0}")]
     Rustls(#[from] rustls::Error),
@@ -255,6 +276,27 @@ impl Server {
         &self.rule
     }
 
+    /// Why what this hello came to is not quantum-safe, in its key exchange and in its authentication. Without facts: why
+    /// it could not have been.
+    pub fn reasons(
+        &self,
+        hello: &Hello,
+        negotiated: Option<&Negotiated>,
+    ) -> (Option<Reason>, Option<AuthenticationReason>) {
+        let ours = Ours {
+            versions: &self.rule.versions,
+            groups: &self.rule.groups,
+            retry: self.rule.retry,
+            pq_schemes: &self.rule.pq_schemes,
+        };
+        let key_exchange = negotiated.map_or(KeyExchange::Classical, Negotiated::key_exchange);
+        let authentication = negotiated.map_or(Authentication::Classical, |facts| facts.authentication);
+        (
+            Reason::of(hello, key_exchange, &ours),
+            AuthenticationReason::of(hello, authentication, &ours),
+        )
+    }
+
     /// The certificates in use, in order.
     pub fn identities(&self) -> &[Arc<Identity>] {
         &self.identities
@@ -318,7 +360,21 @@ impl Server {
         choice: &Choice,
         connection: &rustls::ServerConnection,
     ) -> Result<Negotiated, Unfit> {
-        facts::negotiated(self, hello, choice, connection)
+        let server_name = connection.server_name();
+        let state = connection;
+        facts::negotiated(self, hello, choice, &Seen { server_name, state })
+    }
+
+    /// The same over QUIC.
+    pub(crate) fn negotiated_over_quic(
+        &self,
+        hello: &Hello,
+        choice: &Choice,
+        connection: &rustls::quic::ServerConnection,
+    ) -> Result<Negotiated, Unfit> {
+        let server_name = connection.server_name();
+        let state = connection;
+        facts::negotiated(self, hello, choice, &Seen { server_name, state })
     }
 
     /// Bytes of the server's first flight for a certificate and group, taken from a handshake in memory with a client

@@ -1,7 +1,7 @@
 //! What may be typed after the commands that look around: `doctor`, `bench`, `completions`, `man`.
 use super::Typed;
-use crate::report::Since;
 use clap::{Args, ValueEnum};
+use portcullis_proxy::report::Since;
 use std::path::PathBuf;
 
 /// Flags of `doctor`.

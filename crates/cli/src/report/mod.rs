@@ -17,12 +17,9 @@ mod bill;
 mod csv;
 mod page;
 mod sources;
-mod span;
 #[cfg(test)]
 mod tests;
 mod words;
-
-pub(crate) use span::Since;
 
 /// Why there is no report, and what the exit code says of it.
 #[derive(Debug)]
@@ -54,6 +51,8 @@ pub(crate) async fn run(wish: Report, source: config::Source) -> Exit {
 
 fn told(wish: &Report, source: &config::Source, (extracts, now): (Vec<Extract>, i64)) -> Result<(), Refusal> {
     let mut extract = merged(extracts);
+    // the hour that is not over ends now
+    extract.to = extract.to.min(now);
     if let Some(site) = &wish.site {
         extract = of_site(extract, site)?;
     }

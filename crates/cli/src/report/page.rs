@@ -1,11 +1,8 @@
 //! The report for people.
-use super::{
-    span::Since,
-    words::{bytes, grouped, percent, share},
-};
+use super::words::{bytes, grouped, percent, share};
 use crate::colour::{BAD, FAINT, GOOD, HEADING, WARN, in_style};
 use portcullis_probe::table;
-use portcullis_proxy::report::{Adoption, Basis, Breaking, Class, ClientEntry, Downgrade, Shares, WouldRefuse};
+use portcullis_proxy::report::{Adoption, Basis, Breaking, Class, ClientEntry, Downgrade, Shares, Since, WouldRefuse};
 use std::fmt::Write;
 
 /// So many lines of clients, downgrades and refusals; the rest is counted.

@@ -6,6 +6,7 @@ use portcullis_proxy::{
     config,
     ledger::{self, Extract, LedgerError, Span},
     plan::{Address, AdminPlan},
+    report::is_whole,
 };
 use serde_json::Value;
 use std::{
@@ -75,8 +76,8 @@ fn configured(source: &config::Source) -> Result<Option<AdminPlan>, Refusal> {
 
 /// The ledger that the configuration names, where it names one.
 fn ledger_of(source: &config::Source) -> Option<PathBuf> {
-    let _ = source;
-    None
+    source.file.as_ref()?;
+    config::load(source).ok()?.plan.ledger.path
 }
 
 fn read(file: &Path, span: Span) -> Result<Extract, Refusal> {
@@ -124,7 +125,12 @@ async fn ask(admin: &AdminPlan, span: Span) -> Result<Extract, Refusal> {
         let answer: Value = serde_json::from_str(&text).unwrap_or_default();
         return Err(refused(answer["error"].as_str().unwrap_or(status.as_str())));
     }
-    serde_json::from_str(&text).map_err(|error| refused(&format!("no ledger of this version came: {error}")))
+    let extract = serde_json::from_str(&text);
+    let extract: Extract = extract.map_err(|error| refused(&format!("no ledger of this version came: {error}")))?;
+    match is_whole(&extract) {
+        true => Ok(extract),
+        false => Err(refused("the ledger that came does not hold together")),
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The page of a small world, word by word.
-use super::{Since, page};
+use super::page;
 use portcullis_proxy::{
     ledger::{Client, Extract, Moment, Offer, Row, Site, Sums, Terms, UpstreamRow},
-    report::{Adoption, adoption},
+    report::{Adoption, Since, adoption},
 };
 
 /// 2026-11-13T00:00:00Z

@@ -23,11 +23,16 @@ mod corpus;
 mod http1_corpus;
 
 mod floods;
+mod frames;
 mod h2;
 mod messages;
 mod origin;
+mod protocol;
+mod refused;
 mod sites;
 mod talk;
+mod traces;
+mod upgrades;
 
 /// Certificates, a server, and the proxy between.
 struct Stage {

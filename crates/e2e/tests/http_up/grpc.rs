@@ -1,5 +1,5 @@
 //! gRPC through the proxy: `grpcio`'s client and server, in the clear and over TLS.
-use super::{Algorithm, Front, Home, Peer, Pki, Proxy, Server, beside, command, plain};
+use super::{Algorithm, Front, Home, Peer, Pki, Proxy, beside, command, plain, start};
 
 fn ask(peer: &Peer, proxy: &Proxy, ca: Option<&std::path::Path>) {
     let mut command = peer.command();
@@ -14,7 +14,7 @@ fn all_four_kinds_of_calls_pass_in_the_clear_and_a_cancel_reaches_the_server() {
     let Some(peer) = Peer::find(Home::Python, "python") else {
         return;
     };
-    let mut server = Server::start(&peer, "grpc_peer.py", &[]);
+    let mut server = start(&peer, "grpc_peer.py", &[]);
     let proxy = plain(server.address, r#"http = "h2c""#);
     ask(&peer, &proxy, None);
     assert_eq!(server.line(), "cancelled");
@@ -27,7 +27,7 @@ fn all_four_kinds_of_calls_pass_over_tls_where_alpn_decides() {
     };
     let pki = Pki::new();
     let files = pki.server(Algorithm::EcdsaP256);
-    let mut server = Server::start(&peer, "grpc_peer.py", &[&files.chain, &files.key]);
+    let mut server = start(&peer, "grpc_peer.py", &[&files.chain, &files.key]);
     for line in ["", "http = \"2\"\n"] {
         let tls = format!("{line}tls = {{ ca = {:?}, server_name = \"localhost\" }}", pki.roots());
         let front = Front::new(std::slice::from_ref(&files), server.address).upstream(&tls);

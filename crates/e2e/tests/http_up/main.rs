@@ -5,63 +5,22 @@ use portcullis_e2e::{
     peers::{Home, Peer},
     pki::{Algorithm, Pki},
     proxy::Proxy,
+    script::Server,
 };
 use serde_json::Value;
 use std::{
-    io::{BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::Command,
 };
 
 mod grpc;
 mod requests;
 
-/// A server that tells its port; dropped, it ends.
-struct Server {
-    child: Child,
-    lines: BufReader<ChildStdout>,
-    address: SocketAddr,
-}
-
-impl Server {
-    fn start(peer: &Peer, script: &str, arguments: &[&Path]) -> Server {
-        let mut command = peer.command();
-        command.arg(beside(script));
-        if script.ends_with(".py") {
-            command.arg("serve");
-        }
-        Server::run(command.args(arguments))
-    }
-
-    fn run(command: &mut Command) -> Server {
-        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = piped.spawn().expect("the peer was found");
-        let mut lines = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut port = String::new();
-        lines.read_line(&mut port).expect("it tells its port");
-        let port = port.trim().parse().expect("a port");
-        Server {
-            child,
-            lines,
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-        }
-    }
-
-    /// The next that it says.
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).expect("it says more");
-        line.trim_end().to_owned()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // its end of input is its end; that it may be gone already is no matter
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn start(peer: &Peer, script: &str, arguments: &[&Path]) -> Server {
+    let serve = script.ends_with(".py").then_some(Path::new("serve"));
+    let arguments: Vec<&Path> = serve.into_iter().chain(arguments.iter().copied()).collect();
+    Server::start(peer, &beside(script), &arguments)
 }
 
 fn beside(script: &str) -> PathBuf {

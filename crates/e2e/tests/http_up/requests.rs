@@ -1,5 +1,5 @@
 //! Requests of HTTP/1.1 and HTTP/2 at Node's HTTP/2 server.
-use super::{Algorithm, Home, Path, Peer, Pki, Proxy, Server, Value, curl, plain};
+use super::{Algorithm, Home, Path, Peer, Pki, Proxy, Server, Value, curl, plain, start};
 use portcullis_e2e::PATIENCE;
 use std::{
     collections::BTreeMap,
@@ -13,7 +13,7 @@ const VERSIONS: [&str; 2] = ["--http1.1", "--http2-prior-knowledge"];
 
 fn node() -> Option<(Peer, Server)> {
     let peer = Peer::find(Home::Node, "node")?;
-    let server = Server::start(&peer, "server.js", &[Path::new("many")]);
+    let server = start(&peer, "server.js", &[Path::new("many")]);
     Some((peer, server))
 }
 
@@ -162,7 +162,7 @@ fn alpn_decides_where_it_may_and_is_demanded_where_it_must() {
     let pki = Pki::new();
     let files = pki.server(Algorithm::EcdsaP256);
     let mode = Path::new("alpn");
-    let server = Server::start(&peer, "server.js", &[&files.chain, &files.key, mode]);
+    let server = start(&peer, "server.js", &[&files.chain, &files.key, mode]);
     let proxy = |line: &str| {
         let tls = format!(
             "tls = {{ ca = {:?}, server_name = \"localhost\" }}\n{line}",
@@ -198,7 +198,7 @@ fn many_requests_at_once_share_connections_up_to_what_each_carries() {
     let proxy = plain(server.address, r#"http = "h2c""#);
     assert_eq!(sessions(&proxy), [("session 1".to_owned(), 40)].into());
     let peer = Peer::find(Home::Node, "node").expect("it was there");
-    let few = Server::start(&peer, "server.js", &[Path::new("few")]);
+    let few = start(&peer, "server.js", &[Path::new("few")]);
     let proxy = plain(few.address, r#"http = "h2c""#);
     // what it carries it says first of all
     what(&proxy, &[]);

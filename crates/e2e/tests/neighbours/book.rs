@@ -26,8 +26,10 @@ const PAGES: [&str; 10] = [
 ];
 
 /// Pages of reference, whose tables and examples have tests of their own.
-const REFERENCE: [&str; 4] = [
+const REFERENCE: [&str; 6] = [
+    "docs/metrics.md",
     "docs/configuration.md",
+    "docs/ledger.md",
     "docs/http.md",
     "docs/client-certificates.md",
     "docs/coming-from.md",
@@ -55,7 +57,7 @@ case "$*" in
 esac
 "#;
 
-fn text(page: &str) -> String {
+pub(crate) fn text(page: &str) -> String {
     let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(page);
     fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }

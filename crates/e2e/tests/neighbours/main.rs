@@ -10,6 +10,7 @@ use std::{os::unix::fs::symlink, thread, time::Duration};
 mod book;
 mod deploy;
 mod library;
+mod monitoring;
 mod page;
 mod place;
 

@@ -11,13 +11,17 @@ use crate::{
     core::Core,
     metrics::Label,
     plan::{ForwardPlan, HttpListenerPlan},
-    record::{Bytes, Record},
+    record::{Bytes, Record, Requested},
     relay::Downstream,
     site::Site,
     upstream::Upstream,
 };
 use portcullis_tls::negotiated::Negotiated;
-use std::{cell::Cell, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
 
 /// One connection.
 pub(crate) struct Visit {
@@ -33,13 +37,20 @@ pub(crate) struct Visit {
     pub(crate) facts: Option<Box<Negotiated>>,
     /// What upstreams are told of it.
     pub(crate) told: Rc<Told>,
+    /// Its listener was full when it came: it is told so, and ends.
+    pub(crate) is_turned_away: bool,
     /// The id of its record.
     pub(crate) connection: u64,
     pub(crate) bytes: Cell<Bytes>,
+    pub(crate) requests: RefCell<Requested>,
+    /// The site of its first request, where no handshake said it.
+    pub(crate) led_to: RefCell<Option<Label>>,
     /// Requests under way.
     pub(crate) under_way: Cell<usize>,
     /// Answers of which something waits for the client.
     pub(crate) held: Cell<usize>,
+    /// Requests that were answered, or are being.
+    pub(crate) answered: Cell<u64>,
 }
 
 /// Why a request has no site here: 421.
@@ -68,6 +79,7 @@ impl Visit {
         });
         Visit {
             redirect: None,
+            is_turned_away: record.is_turned_away(),
             facts: facts.map(|facts| Box::new(facts.clone())),
             told: Rc::new(told),
             core: core.clone(),
@@ -77,8 +89,11 @@ impl Visit {
             sni: record.sni().map(Box::from),
             connection: record.id(),
             bytes: Cell::default(),
+            requests: RefCell::default(),
+            led_to: RefCell::default(),
             under_way: Cell::default(),
             held: Cell::default(),
+            answered: Cell::default(),
         }
     }
 
@@ -112,7 +127,7 @@ impl Visit {
 
     /// The proxy runs on, and would still serve this connection as it does.
     pub(crate) fn is_wanted(&self) -> bool {
-        if self.core.quiet.is_ending() {
+        if self.core.quiet.is_ending() || (self.is_turned_away && self.answered.get() > 0) {
             return false;
         }
         let Some(site) = &self.site else { return true };
@@ -148,10 +163,5 @@ impl Visit {
             request_id: &request_id,
         };
         Pages::default().error(status, reader).into()
-    }
-
-    /// The same for what is no request.
-    pub(crate) fn refusal(&self, status: u16) -> Reply {
-        self.error(status, RequestId(self.core.request_id()))
     }
 }

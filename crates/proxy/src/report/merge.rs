@@ -26,6 +26,19 @@ pub fn merged(extracts: Vec<Extract>) -> Extract {
     whole.extract
 }
 
+/// Every number in it leads to what it names: what came from elsewhere may say anything.
+pub fn is_whole(extract: &Extract) -> bool {
+    let (sites, terms) = (extract.sites.len(), extract.terms.len());
+    let (clients, offers) = (extract.clients.len(), extract.offers.len());
+    let row = |row: &Row| row.site < sites && row.client < clients && row.offer < offers && row.terms < terms;
+    extract.rows.iter().all(row)
+        && extract
+            .over_time
+            .iter()
+            .all(|moment| moment.site < sites && moment.terms < terms)
+        && extract.upstreams.iter().all(|upstream| upstream.terms < terms)
+}
+
 fn connections(extract: &Extract) -> u64 {
     extract.rows.iter().map(|row| row.sums.connections).sum()
 }

@@ -6,7 +6,9 @@ mod clients;
 mod downgrades;
 mod known;
 mod merge;
+mod question;
 mod reasons;
+mod since;
 mod sums;
 
 pub use adoption::{
@@ -14,7 +16,9 @@ pub use adoption::{
 };
 pub use clients::{ClientEntry, MlDsa};
 pub use downgrades::{Basis, Downgrade};
-pub use merge::merged;
+pub use merge::{is_whole, merged};
+pub(crate) use question::Question;
+pub use since::Since;
 pub use sums::{Amounts, Breaking, BreakingAuthentication, Class, Shares, Split, WouldRefuse};
 
 #[cfg(test)]

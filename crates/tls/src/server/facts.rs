@@ -6,24 +6,31 @@ use crate::{
 };
 use portcullis_wire::{CipherId, Escaped, GroupId, Hello};
 use rustls::{
-    HandshakeKind, ServerConnection,
+    CommonState, HandshakeKind,
     pki_types::{CertificateDer, UnixTime},
 };
 use std::{fmt::Display, time::Duration};
+
+/// What rustls says of a connection, over TCP or QUIC.
+pub(super) struct Seen<'a> {
+    pub(super) server_name: Option<&'a str>,
+    pub(super) state: &'a CommonState,
+}
 
 /// The facts, each compared with our own reading.
 pub(super) fn negotiated(
     server: &Server,
     hello: &Hello,
     choice: &Choice,
-    connection: &ServerConnection,
+    seen: &Seen<'_>,
 ) -> Result<Negotiated, Unfit> {
+    let connection = seen.state;
     let kind = connection.handshake_kind();
     let (Some(kind), false) = (kind, connection.is_handshaking()) else {
         return Err(mismatch("handshake", "finished", "unfinished").into());
     };
     let resumed = kind == HandshakeKind::Resumed;
-    same_name(hello, connection)?;
+    same_name(hello, seen.server_name)?;
     let version = version(choice, connection)?;
     let group = group(choice, connection, resumed)?;
     let alpn = alpn(server, hello, connection)?;
@@ -50,17 +57,17 @@ pub(super) fn negotiated(
 }
 
 /// RFC 6066 knows no trailing dot; where a client sends one, it says nothing else.
-fn same_name(hello: &Hello, connection: &ServerConnection) -> Result<(), Mismatch> {
+fn same_name(hello: &Hello, found: Option<&str>) -> Result<(), Mismatch> {
     let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
     let read = hello.sni.as_deref().map(plain);
-    let found = connection.server_name().map(plain);
+    let found = found.map(plain);
     match read == found {
         true => Ok(()),
         false => Err(mismatch("sni", shown(read), shown(found))),
     }
 }
 
-fn version(choice: &Choice, connection: &ServerConnection) -> Result<Version, Mismatch> {
+fn version(choice: &Choice, connection: &CommonState) -> Result<Version, Mismatch> {
     let found = connection.protocol_version().and_then(Version::from_rustls);
     match found {
         Some(version) if version == choice.version => Ok(version),
@@ -72,7 +79,7 @@ fn version(choice: &Choice, connection: &ServerConnection) -> Result<Version, Mi
 }
 
 /// A resumed TLS 1.2 session exchanges no keys.
-fn group(choice: &Choice, connection: &ServerConnection, resumed: bool) -> Result<Option<GroupId>, Mismatch> {
+fn group(choice: &Choice, connection: &CommonState, resumed: bool) -> Result<Option<GroupId>, Mismatch> {
     let found = connection.negotiated_key_exchange_group();
     let found = found.map(|group| GroupId(group.name().into()));
     match found {
@@ -96,7 +103,7 @@ fn retry(choice: &Choice, kind: HandshakeKind) -> Result<bool, Mismatch> {
     }
 }
 
-fn alpn(server: &Server, hello: &Hello, connection: &ServerConnection) -> Result<Option<Vec<u8>>, Mismatch> {
+fn alpn(server: &Server, hello: &Hello, connection: &CommonState) -> Result<Option<Vec<u8>>, Mismatch> {
     let expected = server.alpn.iter().find(|ours| hello.alpn.contains(ours));
     let expected = expected.map(Vec::as_slice);
     let found = connection.alpn_protocol();

@@ -14,5 +14,6 @@ mod handshakes;
 mod keys;
 mod lab;
 mod liars;
+mod quic;
 mod raw_keys;
 mod resumption;

@@ -1,10 +1,10 @@
-//! What `--since` says: so long ago, or a date.
+//! Since when figures are wanted: so long ago, or a date.
 use std::{fmt, str::FromStr};
 use time::{Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
 /// Since when figures are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Since {
+pub enum Since {
     /// So many seconds ago.
     Ago(i64),
     /// A moment, in seconds since 1970.
@@ -20,8 +20,11 @@ const UNITS: [(&str, i64, &str); 5] = [
 ];
 
 impl Since {
+    /// A week: what is asked for by who says nothing.
+    pub const DEFAULT: Since = Since::Ago(7 * 86_400);
+
     /// In seconds since 1970.
-    pub(super) fn begin(self, now: i64) -> i64 {
+    pub fn begin(self, now: i64) -> i64 {
         match self {
             Since::Ago(seconds) => now.saturating_sub(seconds),
             Since::Moment(moment) => moment,
