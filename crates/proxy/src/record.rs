@@ -403,7 +403,8 @@ impl Record {
 
     /// A span, where it is for a collector: requests tell of their connections, so what is left is tcp, and what failed.
     fn trace(&self) {
-        if self.upstream.is_none() && self.failure().is_none() {
+        let is_told = self.failure().is_none_or(|failure| failure.stage == Stage::Request);
+        if self.upstream.is_none() && is_told {
             return;
         }
         let Some(trace) = self.books.traces.begin(self.id, || None) else {
