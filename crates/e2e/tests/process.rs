@@ -23,6 +23,8 @@ use std::{
     thread,
 };
 
+#[path = "process/report.rs"]
+mod report;
 #[path = "process/shells.rs"]
 mod shells;
 #[path = "process/tools.rs"]

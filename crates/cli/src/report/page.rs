@@ -1,5 +1,5 @@
 //! The report for people.
-use super::words::{bytes, grouped, percent, share};
+use super::words::{bytes, counted, grouped, percent, share};
 use crate::colour::{BAD, FAINT, GOOD, HEADING, WARN, in_style};
 use portcullis_probe::table;
 use portcullis_proxy::report::{Adoption, Basis, Breaking, Class, ClientEntry, Downgrade, Shares, Since, WouldRefuse};
@@ -246,9 +246,11 @@ fn requiring(what: &str, (site, since): (&str, Since), breaking: &Breaking, tota
 /// `14 clients`; where none of them has a name, their connections.
 fn clients(breaking: &Breaking) -> String {
     match breaking.clients {
-        0 => format!("clients without a name ({} connections)", grouped(breaking.connections)),
-        1 => "1 client".to_owned(),
-        n => format!("{} clients", grouped(n)),
+        0 => format!(
+            "clients without a name ({})",
+            counted(breaking.connections, "connection")
+        ),
+        n => counted(n, "client"),
     }
 }
 
@@ -294,13 +296,13 @@ fn downgrade(d: &Downgrade) -> String {
         (true, Basis::UserAgent) => format!(" (a guess: the same user agent and network, now {})", d.guess),
     };
     let text = format!(
-        "{who} on {}: {} until {}, classical since {}: {}; {} connections, {}{guess}",
+        "{who} on {}: {} until {}, classical since {}: {}; {}, {}{guess}",
         d.site,
         d.safe_group,
         &d.safe_until[..10],
         &d.classical_since[..10],
         d.reason,
-        grouped(d.connections),
+        counted(d.connections, "connection"),
         bytes(d.bytes),
     );
     format!("  {}\n", in_style(if d.is_guess { WARN } else { BAD }, &text))
@@ -362,7 +364,7 @@ fn refusals(figures: &Adoption) -> String {
     lines.push(("connections that an exemption let in".into(), refusals.exempt));
     lines.push(("handshakes that failed".into(), refusals.failed));
     lines.push((
-        "in which the client refused an ML-DSA chain".into(),
+        "of them those in which the client refused an ML-DSA chain".into(),
         refusals.ml_dsa_refused,
     ));
     lines.push((
@@ -371,6 +373,6 @@ fn refusals(figures: &Adoption) -> String {
     ));
     lines.push(("connections without TLS".into(), figures.plain.connections));
     let told = lines.into_iter().filter(|(_, n)| *n > 0);
-    let body: String = told.map(|(what, n)| format!("  {} {what}\n", grouped(n))).collect();
+    let body: String = told.map(|(what, n)| format!("  {what}: {}\n", grouped(n))).collect();
     section("besides", &body)
 }

@@ -13,6 +13,11 @@ pub(super) fn grouped(n: u64) -> String {
     text
 }
 
+/// `1 client`, `1,234 clients`
+pub(super) fn counted(n: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(n), if n == 1 { "" } else { "s" })
+}
+
 /// `1.2 GB`; a thousand of one is one of the next.
 pub(super) fn bytes(n: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
@@ -56,6 +61,7 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
+        assert_eq!(["0 bytes", "1 byte"], [0, 1].map(|n| counted(n, "byte")));
         for (n, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(n), text);
         }
