@@ -37,6 +37,7 @@ fn authentication(terms: &Terms) -> &str {
     match &*terms.authentication_reason {
         "tls12" => "TLS 1.2 has no ML-DSA",
         "no_ml_dsa" => "offers no ML-DSA signature",
+        "no_common_scheme" => "offers no ML-DSA signature that the site has a certificate of",
         "site_classical" => "the site has no ML-DSA certificate",
         "site_order" => "the site's classical certificate stands first",
         "" => "unknown",

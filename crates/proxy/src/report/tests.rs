@@ -336,6 +336,10 @@ fn each_reason_of_the_ledger_is_told_in_words() {
     let table = [
         ("tls12", "TLS 1.2 has no ML-DSA"),
         ("no_ml_dsa", "offers no ML-DSA signature"),
+        (
+            "no_common_scheme",
+            "offers no ML-DSA signature that the site has a certificate of",
+        ),
         ("site_classical", "the site has no ML-DSA certificate"),
         ("site_order", "the site's classical certificate stands first"),
     ];
