@@ -63,6 +63,7 @@ mod listener;
 mod log;
 mod material;
 mod metrics;
+mod opened;
 mod peek;
 mod recall;
 mod record;

@@ -25,7 +25,14 @@ use hyper::{
 };
 use portcullis_tls::failure::Fault;
 use portcullis_wire::http1::{Asked, Chunks, Field, Fields, Framing, Hop, MAX_FIELDS, NO_FIELD, is_host};
-use std::{convert::Infallible, error::Error, future::poll_fn, pin::pin, rc::Rc, task::Poll};
+use std::{
+    convert::Infallible,
+    error::Error,
+    future::poll_fn,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::Poll,
+};
 
 /// Serves streams until the connection ends.
 pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failure> {
@@ -64,15 +71,19 @@ enum Ended {
 /// Lets hyper serve, and watches over it.
 async fn drive(http: Builder<Here>, io: &mut Io, visit: &Rc<Visit>) -> Result<(), Ended> {
     let service = service_fn(|request| {
+        let begun = begin(request, visit);
         let visit = visit.clone();
         async move {
-            let response = answer(request, &visit).await;
+            let response = match begun {
+                Begun::Answered(response) => response,
+                Begun::Forwarded(forwarded) => forwarded.await,
+            };
             visit.answered.set(visit.answered.get() + 1);
             Ok::<_, Infallible>(response)
         }
     });
     let mut connection = pin!(http.serve_connection(io, service));
-    let mut resting = Resting::new(&visit.core.quiet);
+    let mut resting = Resting::new(&visit.core);
     let mut watch = Watch::new(visit);
     let mut is_parting = false;
     poll_fn(|cx| {
@@ -113,13 +124,19 @@ impl<F: Future<Output = ()> + 'static> Executor<F> for Here {
     }
 }
 
-/// Answers one request.
-async fn answer(request: Request<Incoming>, visit: &Rc<Visit>) -> Response<Answered> {
+/// A request that was decided about. hyper moves what stands for a request several times, so that is small.
+enum Begun {
+    Answered(Response<Answered>),
+    Forwarded(Pin<Box<dyn Future<Output = Response<Answered>>>>),
+}
+
+/// Decides about one request.
+fn begin(request: Request<Incoming>, visit: &Rc<Visit>) -> Begun {
+    let under_way = UnderWay::new(visit);
     let (parts, body) = request.into_parts();
     let cookie = cookie(&parts.headers);
     let mut room = [NO_FIELD; MAX_FIELDS];
     let framing = framing(&parts.headers, &body);
-    let _under_way = UnderWay::new(visit);
     let asked = match parts.method {
         Method::HEAD => Asked::Head,
         _ => Asked::Other,
@@ -133,27 +150,34 @@ async fn answer(request: Request<Incoming>, visit: &Rc<Visit>) -> Response<Answe
         Err(misfit) => {
             let failure = Failure::failed(Stage::Request, Fault::Client, misfit.why);
             let (reply, record) = visit.misfit((misfit.status, failure), typed(&parts, visit));
-            return told(&reply, asked, record);
+            return Begun::Answered(told(&reply, asked, record));
         }
     };
     match way {
-        Way::Forward(forward) => Box::pin(forward_to(visit, *forward, (body, framing), record)).await,
+        Way::Forward(forward) => {
+            let upload = Upload::new(body, &framing, forward.most_body());
+            Begun::Forwarded(Box::pin(forward_to(
+                (visit.clone(), under_way),
+                forward,
+                upload,
+                record,
+            )))
+        }
         Way::Answer(reply, failure) => {
             record.end(failure.map_or(Ok(()), Err));
-            told(&reply, asked, record)
+            Begun::Answered(told(&reply, asked, record))
         }
     }
 }
 
 /// Asks servers until one answers, as far as that is safe.
 async fn forward_to(
-    visit: &Rc<Visit>,
-    mut forward: Forward,
-    (body, framing): (Incoming, Framing),
+    (visit, _under_way): (Rc<Visit>, UnderWay),
+    mut forward: Box<Forward>,
+    mut upload: Upload,
     mut record: RequestRecord,
 ) -> Response<Answered> {
     let (mut tried, mut repeats) = (Vec::new(), 0);
-    let mut upload = Upload::new(body, &framing, forward.most_body());
     loop {
         let lease = match forward.lease(&visit.core, &mut tried).await {
             Ok(lease) => lease,
@@ -162,7 +186,7 @@ async fn forward_to(
         let (server, is_used) = (lease.terms().pick.server.clone(), lease.terms().is_used);
         record.sent_to(&forward.upstream.name, &server.name);
         let head = forward.head_for(&server.name);
-        let mut streamed = Streamed::new(visit, forward, (lease, head), upload);
+        let mut streamed = Box::new(Streamed::new(&visit, forward, (lease, head), upload));
         match streamed.head().await {
             Ok(head) => return flowing(head, streamed, record),
             Err(broken) if streamed.may_repeat(&broken) && repeats < streamed.forward.upstream.plan.repeats() => {
@@ -180,7 +204,7 @@ async fn forward_to(
     }
 }
 
-fn flowing(head: Response<()>, streamed: Streamed, mut record: RequestRecord) -> Response<Answered> {
+fn flowing(head: Response<()>, streamed: Box<Streamed>, mut record: RequestRecord) -> Response<Answered> {
     record.status = head.status().as_u16();
     record.upstream_status = record.status;
     head.map(|()| Answered::Flowing(Box::new(Flowing::new(streamed, record))))
