@@ -11,11 +11,12 @@ A client that is not there is an error, unless --keep-going leaves its lines as 
 
 import argparse
 import hashlib
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
-import tempfile
 
 import capture
 import reading
@@ -68,8 +69,8 @@ FINGERPRINTS = [
 def main():
     args = arguments()
     rows, missing = [], []
-    with tempfile.TemporaryDirectory() as scratch:
-        machine = Machine(args, pathlib.Path(scratch))
+    scratch = pathlib.Path("/tmp") / f"portcullis-known-{os.getpid()}"
+    with Machine(args, scratch) as machine:
         for name, version, command, place in FINGERPRINTS:
             try:
                 called = name.format(*numbers(machine, version, place))
@@ -108,19 +109,22 @@ class Machine(capture.Machine):
         return ["unshare", "--mount", "sh", "-ec", mounts, str(self.root), *words]
 
     def words(self, word, port):
-        words = super().words(word, port)
-        for key in ("java", "profile"):
-            words[key] = f"{self.shared()}/{'Hello.java' if key == 'java' else 'profile'}"
-        return words
+        return super().words(word, port) | {"java": self.scratch / "Hello.java", "profile": self.scratch / "profile"}
 
-    def shared(self):
-        """A folder that has one name on both sides of the chroot."""
-        folder = pathlib.Path("/tmp/portcullis-known")
-        for place in (folder, self.root / folder.relative_to("/")):
-            (place / "profile").mkdir(parents=True, exist_ok=True)
+    def __enter__(self):
+        """Puts what both sides of the chroot need where both call it the same."""
+        for place in self.places():
+            (place / "profile").mkdir(parents=True)
             source = pathlib.Path(__file__).with_name("Hello.java")
             (place / "Hello.java").write_bytes(source.read_bytes())
-        return folder
+        return self
+
+    def __exit__(self, *_):
+        for place in self.places():
+            shutil.rmtree(place, ignore_errors=True)
+
+    def places(self):
+        return [self.scratch, self.root / self.scratch.relative_to("/")]
 
 
 def numbers(machine, version, place):
@@ -141,7 +145,7 @@ def hello(machine, command, place):
         try:
             flight = capture.first_hello(listener)
         finally:
-            capture.os.killpg(client.pid, 9)
+            os.killpg(client.pid, 9)
             client.wait()
     if not flight:
         raise RuntimeError("sent no hello")
