@@ -23,6 +23,8 @@ use std::{
     thread,
 };
 
+#[path = "process/ledger.rs"]
+mod ledger;
 #[path = "process/report.rs"]
 mod report;
 #[path = "process/shells.rs"]

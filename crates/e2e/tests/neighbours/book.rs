@@ -12,7 +12,7 @@ use portcullis_e2e::{
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 /// The pages whose commands are run below.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "docs/introduction.md",
     "docs/quick-start.md",
@@ -21,6 +21,7 @@ const PAGES: [&str; 11] = [
     "docs/http-sites.md",
     "docs/migrating.md",
     "docs/report.md",
+    "docs/requiring.md",
     "docs/verifying.md",
     "docs/answers.md",
     "docs/costs.md",
@@ -115,6 +116,11 @@ fn migrating() {
 #[test]
 fn report() {
     follow("docs/report.md");
+}
+
+#[test]
+fn requiring() {
+    follow("docs/requiring.md");
 }
 
 #[test]
