@@ -13,27 +13,43 @@ pub(super) struct Known {
     exact: HashMap<&'static str, Vec<&'static str>>,
     /// By version, cipher suites and extensions: names and application protocols differ from one use of a library to another.
     alike: HashMap<(&'static str, &'static str), Vec<&'static str>>,
+    /// By version and cipher suites, where these are many: who turns a group off sends other extensions, too.
+    akin: HashMap<(&'static str, &'static str), Vec<&'static str>>,
 }
+
+/// Lists shorter than this are those of several libraries.
+const TELLING_SUITES: u32 = 10;
 
 impl Known {
     /// The table of this build.
     pub(super) fn table() -> Known {
-        let (mut exact, mut alike): (HashMap<_, Vec<_>>, HashMap<_, Vec<_>>) = (HashMap::new(), HashMap::new());
+        let mut known = Known {
+            exact: HashMap::new(),
+            alike: HashMap::new(),
+            akin: HashMap::new(),
+        };
         for (ja4, name) in rows() {
-            exact.entry(ja4).or_default().push(name);
-            let names = likeness(ja4).map(|likeness| alike.entry(likeness).or_default());
-            if let Some(names) = names.filter(|names| !names.contains(&name)) {
-                names.push(name);
+            let alike = likeness(ja4).map(|key| known.alike.entry(key).or_default());
+            let akin = kinship(ja4).map(|key| known.akin.entry(key).or_default());
+            let exact = known.exact.entry(ja4).or_default();
+            for names in [Some(exact), alike, akin].into_iter().flatten() {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
             }
         }
-        Known { exact, alike }
+        known
     }
 
     /// What a fingerprint looks like, `unknown` where nothing is like it.
     pub(super) fn guess(&self, ja4: &str) -> String {
-        let alike = || likeness(ja4).and_then(|likeness| self.alike.get(&likeness));
-        let names = self.exact.get(ja4).or_else(alike);
-        names.map_or_else(|| UNKNOWN.to_owned(), |names| enumerated(names))
+        let alike = || self.alike.get(&likeness(ja4)?);
+        let akin = || self.akin.get(&kinship(ja4)?);
+        match (self.exact.get(ja4).or_else(alike), akin()) {
+            (Some(names), _) => enumerated(names),
+            (None, Some(names)) => format!("perhaps {}", enumerated(names)),
+            (None, None) => UNKNOWN.to_owned(),
+        }
     }
 }
 
@@ -46,6 +62,14 @@ fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
 fn likeness(ja4: &str) -> Option<(&str, &str)> {
     let (head, hashes) = ja4.split_once('_')?;
     Some((head.get(..3)?, hashes))
+}
+
+/// Transport and version, and the hash of the cipher suites.
+fn kinship(ja4: &str) -> Option<(&str, &str)> {
+    let (head, hashes) = ja4.split_once('_')?;
+    let suites: u32 = head.get(4..6)?.parse().ok()?;
+    let (suites_hash, _) = hashes.split_once('_')?;
+    (suites >= TELLING_SUITES).then_some((head.get(..3)?, suites_hash))
 }
 
 /// `a, b or c`; of many the first, and how many more.
@@ -109,6 +133,16 @@ mod tests {
             let guess = known.guess(corpus(hello).as_str());
             assert!(guess.contains(name), "{hello}: {guess}");
         }
+    }
+
+    #[test]
+    fn other_extensions_with_the_same_suites_are_a_weaker_guess() {
+        let known = Known::table();
+        // the suites of OpenSSL 3.5, and extensions of nobody
+        let guess = known.guess("t13d3011h2_1d37bd780c83_0123456789ab");
+        assert!(guess.starts_with("perhaps OpenSSL 3.5"), "{guess}");
+        // three suites are everybody's
+        assert_eq!(known.guess("t13d031100_55b375c5d22e_000000000000"), "unknown");
     }
 
     #[test]
