@@ -5,7 +5,7 @@ use crate::{
     downstream::{TlsStream, tls_failure},
     failure::{Failure, Outcome, Stage},
     farewell,
-    http::{self, visit::Visit},
+    http::{self, limits, visit::Visit},
     listener::{
         Listener,
         accept::{Accepted, Attachable, Handshaking},
@@ -267,6 +267,7 @@ fn told_by(choice: &Choice, failure: Failure, (core, site, record): (&Core, &Sit
 async fn serve(core: &Rc<Core>, admitted: Admitted, record: &mut Record) -> Result<(), Failure> {
     let Admitted { down, site, idle, http } = admitted;
     match &site.service {
+        Service::Tcp(_) if record.is_turned_away() => Err(Failure::too_many_connections()),
         Service::Tcp(upstream) => tcp(core, (down, idle), (&site, upstream), record).await,
         Service::Http(_) => {
             let recall = Recall::of(core, &down, &site, record);
@@ -309,9 +310,13 @@ async fn requests(
         // what is under way is cut with it, and must not look complete
         Err(failure) => Poll::Ready(Err(failure)),
     });
-    let ended = ended.await;
+    let limit = record.is_turned_away().then(|| Instant::now() + limits::TURNED_AWAY);
+    let ended = visit.core.wheel.within(limit, ended).await;
     record.bytes = visit.bytes.get();
-    ended
+    match limit {
+        Some(_) => Err(Failure::too_many_connections()),
+        None => ended.unwrap_or(Ok(())),
+    }
 }
 
 /// A listener without TLS: its one site at once, or requests by their hosts.

@@ -103,6 +103,11 @@ impl Failure {
         }
     }
 
+    /// The listener has all the connections that it may.
+    pub(crate) fn too_many_connections() -> Failure {
+        Failure::refused(Stage::Accept, Fault::Operator, "limit connections reached")
+    }
+
     /// The peer's socket failed under us.
     pub fn io(stage: Stage, fault: Fault, error: &io::Error) -> Failure {
         Failure::failed(stage, fault, describe(error))

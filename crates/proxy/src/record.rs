@@ -65,6 +65,8 @@ pub(crate) struct Record {
     pub(crate) handshake_bytes: Bytes,
     pub(crate) bytes: Bytes,
     upstream: Option<Upstream>,
+    /// Its listener was full when it came.
+    is_turned_away: bool,
     ending: Ending,
 }
 
@@ -142,6 +144,7 @@ impl Record {
             handshake_bytes: Bytes::default(),
             bytes: Bytes::default(),
             upstream: None,
+            is_turned_away: false,
             ending: Ending::Running(Stage::Accept),
             books,
         }
@@ -171,6 +174,15 @@ impl Record {
         let direct = std::mem::replace(&mut self.peer, Peer::Ip(source));
         let destination = Some(destination);
         self.announced = Some(Box::new(Announced { direct, destination }));
+    }
+
+    /// Its listener has all the connections that it may: it will be told so.
+    pub(crate) fn turn_away(&mut self) {
+        self.is_turned_away = true;
+    }
+
+    pub(crate) fn is_turned_away(&self) -> bool {
+        self.is_turned_away
     }
 
     /// It has come this far.

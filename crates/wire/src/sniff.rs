@@ -42,7 +42,8 @@ pub const MOST_NEEDED: usize = LONGEST_METHOD + 1 + HTTP_SCHEME.len();
 const POSTGRES_SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
 /// RFC 9113 section 3.4.
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What a client of HTTP/2 says first (RFC 9113 3.4).
+pub const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The registered methods have 3 to 17 letters (`ACL`, `UPDATEREDIRECTREF`); some room for private ones.
 const SHORTEST_METHOD: usize = 3;

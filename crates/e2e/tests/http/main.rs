@@ -23,11 +23,14 @@ mod corpus;
 mod http1_corpus;
 
 mod floods;
+mod frames;
 mod h2;
 mod messages;
 mod origin;
+mod refused;
 mod sites;
 mod talk;
+mod upgrades;
 
 /// Certificates, a server, and the proxy between.
 struct Stage {

@@ -211,6 +211,33 @@ fn interim_answers_are_passed_on_and_who_expects_is_told_to_continue() {
 }
 
 #[test]
+fn what_a_route_does_to_answers_it_does_not_to_interim_ones() {
+    let origin = Origin::start(|_, peer| {
+        peer.say(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nServer: s\r\nLink: </b.js>\r\n\r\nHTTP/1.1 200 OK\r\nServer: s\r\nLink: </c>\r\nContent-Length: 0\r\n\r\n")
+    });
+    let site = "[[site.route]]\nupstream = 'back'\nheaders = { security = true, response = { set = { Link = '<l>' }, add = { X-A = 'b' }, remove = ['Server'] } }";
+    let stage = Stage::set(
+        origin,
+        Lines {
+            site,
+            ..Lines::default()
+        },
+    );
+    let mut talk = stage.talk();
+    let hints = talk.ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(
+        hints.head,
+        "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nServer: s\r\nLink: </b.js>\r\n\r\n"
+    );
+    let answer = talk.answer(Body::Expected).expect("the answer");
+    let fields = ["link", "server", "x-a", "x-content-type-options"].map(|name| answer.field(name));
+    assert_eq!(
+        fields,
+        [Some("<l>".into()), None, Some("b".into()), Some("nosniff".into())]
+    );
+}
+
+#[test]
 fn an_old_client_is_closed_on_unless_it_asks_to_stay() {
     let stage = Stage::set(
         Origin::plain(),

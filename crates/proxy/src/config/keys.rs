@@ -308,7 +308,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "whole number, or `\"auto\"`",
                 Is("\"auto\""),
                 (
-                    "open at once; `auto` is half the file limit, 0 any; a full listener waits in accept",
+                    "open at once; `auto` is half the file limit, 0 any; a full tcp listener waits in accept, http answers 503",
                     "limits = { connections = 20000 }",
                 ),
             ),

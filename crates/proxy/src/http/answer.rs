@@ -40,7 +40,10 @@ const ERRORS: [(u16, &str); 18] = [
     (500, "the proxy failed"),
     (501, "the proxy cannot do this"),
     (502, "the server behind the proxy gave no proper answer"),
-    (503, "the server behind the proxy is not ready: try again later"),
+    (
+        503,
+        "too busy, or the server behind the proxy is not ready: try again later",
+    ),
     (504, "the server behind the proxy did not answer in time"),
     (505, "this version of HTTP is not spoken here"),
 ];

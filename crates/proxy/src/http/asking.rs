@@ -1,11 +1,13 @@
 //! A request as it is understood: which site and route it belongs to, and what is sent on for it.
 use super::{
-    answer::{self, Answer, Visited},
+    answer::{self, Answer, Pages, Visited},
     forwarded::Told,
+    limits,
     origin::Head,
     record::{Asked as Typed, Origin as RecordOrigin, RequestId, RequestRecord},
     reply::Reply,
     routes::Route,
+    rules::Rules,
     service::Service,
     sticky::Sticky,
     visit::Visit,
@@ -20,6 +22,11 @@ use portcullis_wire::http1::{
     self, Asked, Bad, Field, Framing, Hop, MAX_FIELDS, NO_FIELD, RequestHead, ResponseHead, Target, Version,
 };
 use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc};
+
+/// Of what is no request the line tells so much of the first word: no registered method is longer than 17 (RFC 3253).
+const MOST_TOLD_METHOD: usize = 32;
+/// And so much of the second.
+const MOST_TOLD_PATH: usize = 1024;
 
 /// A request's head, as far as it came.
 pub(crate) enum Understood {
@@ -122,8 +129,37 @@ impl Visit {
     pub(crate) fn decide(&self, view: &View<'_>) -> (Way, RequestRecord) {
         let site = self.site(view.host);
         let known = site.as_ref().ok().and_then(|site| site.service.http());
+        let record = self.record(known, view.method, || {
+            let fields = view.fields.iter().copied();
+            view.typed(self.told.client(fields, &self.http.trusted_proxies))
+        });
+        let way = match known {
+            _ if self.is_turned_away => self.too_many(known, view, record.id),
+            Some(_) if self.redirect.is_some() => Way::Answer(self.to_https(view), None),
+            Some(service) => service.decide(self, view, record.id),
+            None => {
+                let failure = Failure::refused(Stage::Route, Fault::Client, "no site of that host on this connection");
+                Way::Answer(self.error(421, record.id), Some(failure))
+            }
+        };
+        (way, record)
+    }
+
+    /// What is no request: the answer to it, and the record that says why, at the site of the handshake.
+    pub(crate) fn misfit(&self, (status, failure): (u16, Failure), asked: Typed) -> (Reply, RequestRecord) {
+        let site = self.site.as_ref().and_then(|site| site.service.http());
+        let method = asked.method.clone();
+        let mut record = self.record(site, &method, || asked);
+        let reply = self.error(status, record.id);
+        record.status = status;
+        record.bytes_out = reply.body.len() as u64;
+        record.end(Err(failure));
+        (reply, record)
+    }
+
+    fn record(&self, site: Option<&Arc<Service>>, method: &str, asked: impl FnOnce() -> Typed) -> RequestRecord {
         let books = &self.core.shared.books;
-        let (label, requests) = match &known {
+        let (label, requests) = match site {
             Some(service) => (&service.name, &service.requests),
             None => (&books.nowhere, &self.core.shared.nowhere_requests),
         };
@@ -134,19 +170,48 @@ impl Visit {
             site: label,
             requests,
         };
-        let record = RequestRecord::new(origin, view.method, || {
-            let fields = view.fields.iter().copied();
-            view.typed(self.told.client(fields, &self.http.trusted_proxies))
-        });
-        let way = match known {
-            Some(_) if self.redirect.is_some() => Way::Answer(self.to_https(view), None),
-            Some(service) => service.decide(self, view, record.id),
-            None => {
-                let failure = Failure::refused(Stage::Route, Fault::Client, "no site of that host on this connection");
-                Way::Answer(self.error(421, record.id), Some(failure))
-            }
+        RequestRecord::new(origin, method, asked)
+    }
+
+    /// As much of a request line as can be told of what is none.
+    pub(crate) fn glimpse(&self, bytes: &[u8]) -> Typed {
+        let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next();
+        let mut words = line.unwrap_or_default().split(|byte| *byte == b' ');
+        let mut word = |most: usize| {
+            let word = words.next().unwrap_or_default();
+            String::from_utf8_lossy(&word[..word.len().min(most)]).into()
         };
-        (way, record)
+        Typed {
+            client: self.told.client(std::iter::empty(), &self.http.trusted_proxies),
+            protocol: "HTTP/1.1",
+            method: word(MOST_TOLD_METHOD),
+            path: word(MOST_TOLD_PATH),
+            host: "".into(),
+            user_agent: [].into(),
+            referer: [].into(),
+        }
+    }
+
+    /// The listener has all the connections that it may.
+    fn too_many(&self, site: Option<&Arc<Service>>, view: &View<'_>, id: RequestId) -> Way {
+        let accept = view
+            .fields
+            .iter()
+            .find(|field| field.name.eq_ignore_ascii_case("accept"));
+        let request_id = id.to_string();
+        let reader = answer::Reader {
+            accept: accept.map_or(b"", |field| field.value),
+            request_id: &request_id,
+        };
+        let answer = match site {
+            Some(service) => service.error(503, reader.accept, id),
+            None => Pages::default().error(503, reader),
+        };
+        let wait = limits::COME_AGAIN.as_secs().to_string();
+        Way::Answer(
+            answer.with("retry-after", wait).into(),
+            Some(Failure::too_many_connections()),
+        )
     }
 }
 
@@ -214,7 +279,7 @@ impl Forward {
 
     /// The fields of an interim answer, as they go to the client.
     pub(crate) fn interim_fields(&self, head: &ResponseHead<'_>, put: impl FnMut(&str, &[u8])) {
-        self.fields(head, put);
+        Rules::interim((head.fields.iter().copied(), &head.hop), put);
     }
 
     fn fields(&self, head: &ResponseHead<'_>, put: impl FnMut(&str, &[u8])) {

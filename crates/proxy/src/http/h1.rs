@@ -42,7 +42,10 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
                     }
                 }
             }
-            Next::Refused(reply, failure) => {
+            Next::Misfit(status, failure) => {
+                let asked = visit.glimpse(connection.client.inbox.bytes());
+                let (reply, record) = visit.misfit((status, (*failure).clone()), asked);
+                drop(record);
                 let mut out = Vec::with_capacity(512);
                 reply.write(&mut out, Manner::Close, false);
                 connection.client.put(&[IoSlice::new(&out)]);
@@ -63,8 +66,8 @@ struct Connection<'a> {
 /// What a client comes up with.
 enum Next {
     Request(Box<Asking>),
-    /// What is no request, or none in time.
-    Refused(Reply, Box<Failure>),
+    /// What is no request, or none in time: what it is answered, and why.
+    Misfit(u16, Box<Failure>),
     /// It closed, or said nothing for too long, between two requests.
     Ended,
 }
@@ -106,12 +109,12 @@ impl Connection<'_> {
                     Ok(Understood::Whole(asking)) => return Ok(Next::Request(asking)),
                     Ok(Understood::Partial) => {}
                     Ok(Understood::TooLong) => {
-                        return Ok(self.refused(
+                        return Ok(misfit(
                             431,
                             "the head of its request is beyond limits.head_size or limits.fields",
                         ));
                     }
-                    Err(bad) => return Ok(self.refused(bad.status(), bad.to_string())),
+                    Err(bad) => return Ok(misfit(bad.status(), bad.to_string())),
                 }
             }
             let deadline = match began {
@@ -123,7 +126,7 @@ impl Connection<'_> {
             match (filled, began) {
                 (Some(Filled::Some), _) => began = began.or_else(|| Some(Instant::now())),
                 (None | Some(Filled::End | Filled::Unwanted | Filled::Failed(_)), None) => return Ok(Next::Ended),
-                (None, Some(_)) => return Ok(self.refused(408, "the head of its request comes too slowly")),
+                (None, Some(_)) => return Ok(misfit(408, "the head of its request comes too slowly")),
                 (Some(Filled::Failed(failure)), Some(_)) => return Err(failure),
                 (Some(Filled::End | Filled::Unwanted), Some(_)) => {
                     let error = "closed in the middle of a request's head";
@@ -131,11 +134,6 @@ impl Connection<'_> {
                 }
             }
         }
-    }
-
-    fn refused(&self, status: u16, why: impl Into<Cow<'static, str>>) -> Next {
-        let failure = Failure::failed(Stage::Request, Fault::Client, why);
-        Next::Refused(self.visit.refusal(status), Box::new(failure))
     }
 
     /// Reads once. At rest, it also ends when the proxy would have it end.
@@ -163,6 +161,7 @@ impl Connection<'_> {
 
     async fn request(&mut self, mut asking: Box<Asking>) -> Result<After, Failure> {
         self.client.inbox.consume(asking.length);
+        self.visit.answered.set(self.visit.answered.get() + 1);
         asking.persists &= self.visit.is_wanted();
         match asking.way.take() {
             Some(Way::Forward(forward)) => self.forward(asking, forward).await,
@@ -309,6 +308,11 @@ impl Connection<'_> {
         farewell::say(&visit.core.wheel, self.client.socket(), &words).await;
         Ok(())
     }
+}
+
+fn misfit(status: u16, why: impl Into<Cow<'static, str>>) -> Next {
+    let failure = Failure::failed(Stage::Request, Fault::Client, why);
+    Next::Misfit(status, Box::new(failure))
 }
 
 /// What of a body came already; the rest decides whether the connection goes on.

@@ -3,10 +3,11 @@ use super::{
     asking::{Forward, View, Way},
     client::Client,
     exchange::Broken,
-    h2io::{self, Io},
+    h2io::{Io, Told},
     limits,
+    origin::fields,
     quiet::Resting,
-    record::RequestRecord,
+    record::{Asked as Typed, RequestRecord},
     reply::Reply,
     streamed::{Answered, Flowing, Streamed, Upload},
     visit::Visit,
@@ -38,13 +39,37 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
         .max_pending_accept_reset_streams(limits::PENDING_RESETS)
         .max_local_error_reset_streams(limits::OUR_RESETS)
         .auto_date_header(false);
-    let io = Io {
-        client,
-        visit: visit.clone(),
+    let mut io = Io::new(client, visit);
+    let (failure, told) = match drive(http, &mut io, visit).await {
+        Ok(()) => return Ok(()),
+        Err(Ended::Watched(failure)) => (failure, Told::No),
+        // the library forgets what it was told by the connection
+        Err(Ended::Library(error)) => match io.failure.take() {
+            Some(failure) => (failure, Told::No),
+            None => (said(&error), Told::Yes),
+        },
     };
+    io.cut(told).await;
+    Err(failure)
+}
+
+/// How a connection ended badly.
+enum Ended {
+    /// Its client was idle for too long, or took too little.
+    Watched(Failure),
+    /// hyper says so.
+    Library(hyper::Error),
+}
+
+/// Lets hyper serve, and watches over it.
+async fn drive(http: Builder<Here>, io: &mut Io, visit: &Rc<Visit>) -> Result<(), Ended> {
     let service = service_fn(|request| {
         let visit = visit.clone();
-        async move { Ok::<_, Infallible>(answer(request, &visit).await) }
+        async move {
+            let response = answer(request, &visit).await;
+            visit.answered.set(visit.answered.get() + 1);
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection = pin!(http.serve_connection(io, service));
     let mut resting = Resting::new(&visit.core.quiet);
@@ -55,7 +80,12 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
             connection.as_mut().graceful_shutdown();
         }
         if let Poll::Ready(over) = connection.as_mut().poll(cx) {
-            return Poll::Ready(over.map_err(ended));
+            return Poll::Ready(over.map_err(Ended::Library));
+        }
+        if visit.is_turned_away && visit.answered.get() > 0 && !is_parting {
+            is_parting = true;
+            connection.as_mut().graceful_shutdown();
+            cx.waker().wake_by_ref();
         }
         match watch.poll(cx) {
             Poll::Pending => Poll::Pending,
@@ -64,9 +94,9 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
             Poll::Ready(Ok(())) => {
                 is_parting = true;
                 connection.as_mut().graceful_shutdown();
-                connection.as_mut().poll(cx).map_err(ended)
+                connection.as_mut().poll(cx).map_err(Ended::Library)
             }
-            Poll::Ready(Err(failure)) => Poll::Ready(Err(failure)),
+            Poll::Ready(Err(failure)) => Poll::Ready(Err(Ended::Watched(failure))),
         }
     })
     .await
@@ -100,7 +130,11 @@ async fn answer(request: Request<Incoming>, visit: &Rc<Visit>) -> Response<Answe
         &framing,
     ) {
         Ok(view) => visit.decide(&view),
-        Err(status) => return whole(&visit.refusal(status), asked),
+        Err(misfit) => {
+            let failure = Failure::failed(Stage::Request, Fault::Client, misfit.why);
+            let (reply, record) = visit.misfit((misfit.status, failure), typed(&parts, visit));
+            return told(&reply, asked, record);
+        }
     };
     match way {
         Way::Forward(forward) => Box::pin(forward_to(visit, *forward, (body, framing), record)).await,
@@ -186,14 +220,43 @@ fn whole(reply: &Reply, asked: Asked) -> Response<Answered> {
     response
 }
 
-/// A request as its rules see it, or the status that refuses it.
+/// As logs call it.
+const PROTOCOL: &str = "HTTP/2.0";
+const NO_HOST: &str = "it has not one good host";
+
+/// What is no request: the status that it is answered with, and why.
+struct Misfit {
+    status: u16,
+    why: &'static str,
+}
+
+fn misfit(status: u16, why: &'static str) -> Misfit {
+    Misfit { status, why }
+}
+
+/// What the line tells of it.
+fn typed(parts: &Parts, visit: &Visit) -> Typed {
+    let field = |name: HeaderName| parts.headers.get(name).map_or(&b""[..], |value| value.as_bytes());
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    Typed {
+        client: visit.told.client(fields(&parts.headers), &visit.http.trusted_proxies),
+        protocol: PROTOCOL,
+        method: parts.method.as_str().into(),
+        host: String::from_utf8_lossy(authority.unwrap_or(field(header::HOST))).into(),
+        path: parts.uri.path_and_query().map_or("", |path| path.as_str()).into(),
+        user_agent: field(header::USER_AGENT).into(),
+        referer: field(header::REFERER).into(),
+    }
+}
+
+/// A request as its rules see it, or why it is none.
 fn view<'a>(
     (parts, most_fields): (&'a Parts, usize),
     (room, cookie): (&'a mut Fields<'a>, Option<&'a [u8]>),
     framing: &'a Framing,
-) -> Result<View<'a>, u16> {
+) -> Result<View<'a>, Misfit> {
     if parts.method == Method::CONNECT {
-        return Err(501);
+        return Err(misfit(501, "CONNECT is for other proxies"));
     }
     let mut count = 0;
     let others = parts
@@ -202,17 +265,20 @@ fn view<'a>(
         .filter(|(name, _)| *name != header::HOST && *name != header::COOKIE);
     let others = others.map(|(name, value)| (name.as_str(), value.as_bytes()));
     for (name, value) in others.chain(cookie.map(|cookie| ("cookie", cookie))) {
-        *room.get_mut(count).filter(|_| count < most_fields).ok_or(431_u16)? = Field { name, value };
+        *room
+            .get_mut(count)
+            .filter(|_| count < most_fields)
+            .ok_or(misfit(431, "more fields than limits.fields"))? = Field { name, value };
         count += 1;
     }
     let (path, query) = (parts.uri.path(), parts.uri.query());
     // the library lets bytes through that an HTTP/1.1 request line must not hold
     if query.is_some_and(|query| !query.bytes().all(|byte| matches!(byte, 0x21..=0x7e) && byte != b'#')) {
-        return Err(400);
+        return Err(misfit(400, "bytes that no query may hold"));
     }
     Ok(View {
         method: parts.method.as_str(),
-        protocol: "HTTP/2.0",
+        protocol: PROTOCOL,
         path,
         query,
         host: host(parts)?,
@@ -224,21 +290,23 @@ fn view<'a>(
 }
 
 /// RFC 9113 8.3.1: `:authority` or `Host`, and where both stand, the same.
-fn host(parts: &Parts) -> Result<&str, u16> {
+fn host(parts: &Parts) -> Result<&str, Misfit> {
     let authority = parts.uri.authority().map(|authority| authority.as_str());
     let mut fields = parts.headers.get_all(header::HOST).iter();
     let field = fields
         .next()
-        .map(|value| value.to_str().map_err(|_| 400_u16))
+        .map(|value| value.to_str().map_err(|_| misfit(400, NO_HOST)))
         .transpose()?;
     let host = match (authority, field) {
-        (Some(authority), Some(field)) if !authority.eq_ignore_ascii_case(field) => return Err(400),
+        (Some(authority), Some(field)) if !authority.eq_ignore_ascii_case(field) => {
+            return Err(misfit(400, "its authority and its Host differ"));
+        }
         (Some(host), _) | (None, Some(host)) => host,
-        (None, None) => return Err(400),
+        (None, None) => return Err(misfit(400, NO_HOST)),
     };
     match is_host(host.as_bytes()) && fields.next().is_none() {
         true => Ok(host),
-        false => Err(400),
+        false => Err(misfit(400, NO_HOST)),
     }
 }
 
@@ -262,14 +330,11 @@ fn framing(headers: &HeaderMap, body: &Incoming) -> Framing {
     }
 }
 
-/// What hyper says of a connection's end, in our words.
-fn ended(error: hyper::Error) -> Failure {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(h2io::Broken(failure, _)) = inner.downcast_ref() {
-            return failure.clone();
-        }
-        source = inner.source();
+/// What hyper says of a connection's end: the innermost of its errors names the reason.
+fn said(error: &hyper::Error) -> Failure {
+    let mut innermost: &dyn Error = error;
+    while let Some(inner) = innermost.source() {
+        innermost = inner;
     }
-    Failure::failed(Stage::Request, Fault::Client, error.to_string())
+    Failure::failed(Stage::Request, Fault::Client, format!("HTTP/2: {innermost}"))
 }

@@ -21,12 +21,28 @@ pub(crate) const STREAMS: u32 = 100;
 pub(crate) const MOST_STREAMS: u32 = 10_000;
 /// A connection between requests: longer than browsers keep theirs busy, and what nginx waits (SPEC 4).
 pub(crate) const IDLE: Duration = Duration::from_secs(75);
+/// What a client that came to a full listener may take to ask, and to hear so: a round trip or two, and no more.
+pub(crate) const TURNED_AWAY: Duration = Duration::from_secs(5);
+/// When it may come again: most connections of a busy listener end within seconds.
+pub(crate) const COME_AGAIN: Duration = Duration::from_secs(2);
+/// Connections that may be told so at once, besides those that the listener has; the next wait in accept.
+pub(crate) const TOLD_AT_ONCE: usize = 256;
 /// A WebSocket or another upgrade without a byte either way (SPEC 4).
 pub(crate) const UPGRADE_IDLE: Duration = Duration::from_secs(3600);
 /// Streams that a peer may reset before we have answered: beyond it the connection ends (CVE-2023-44487).
 pub(crate) const PENDING_RESETS: usize = 20;
 /// Streams that we had to reset for a peer's mistakes: beyond it the connection ends (CVE-2025-8671).
 pub(crate) const OUR_RESETS: usize = 1024;
+/// Frames of HTTP/2 that ask nothing (PING, SETTINGS, WINDOW_UPDATE, PRIORITY, unknown ones) which a client may send at
+/// once: 70 kB of them cost less than ten requests. SETTINGS count 4 times, RST_STREAM 16 times.
+pub(crate) const CALM: u32 = 4096;
+/// And every second: two for each of 500 small messages, from clients that acknowledge each twice.
+pub(crate) const CALM_PER_SECOND: u32 = 1000;
+/// And for every request that was answered: of three streams two may be given up.
+pub(crate) const CALM_PER_ANSWER: u32 = 32;
+/// And one for so many bytes that it was sent: clients acknowledge each 4 to 16 KiB twice. What answers PING and SETTINGS is 9
+/// to 17 bytes.
+pub(crate) const GIVEN: u64 = 256;
 /// Bytes of an HTTP/2 stream that may come before they are asked for: one window, so a slow upstream holds no more.
 pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same for all streams of a connection together.

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod answer;
 pub(crate) mod asking;
+pub(crate) mod calm;
 pub(crate) mod client;
 pub(crate) mod exchange;
 pub(crate) mod forwarded;

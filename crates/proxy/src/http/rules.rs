@@ -109,6 +109,16 @@ impl Rules {
         self.finish(has, told, sink);
     }
 
+    /// The same for an interim answer: what a route says is said of the answer that counts.
+    pub(crate) fn interim<'f>(
+        (fields, hop): (impl Iterator<Item = Field<'f>>, &Hop<'_>),
+        mut sink: impl FnMut(&str, &[u8]),
+    ) {
+        for field in fields.filter(|field| passes_down(field.name) && !hop.names(field.name)) {
+            sink(field.name, field.value);
+        }
+    }
+
     /// The same for an answer of our own.
     pub(crate) fn own_response(&self, names: &[&str], told: &Told, sink: impl FnMut(&str, &[u8])) {
         let mut has = [false; SECURITY.len()];

@@ -33,6 +33,8 @@ pub(crate) struct Visit {
     pub(crate) facts: Option<Box<Negotiated>>,
     /// What upstreams are told of it.
     pub(crate) told: Rc<Told>,
+    /// Its listener was full when it came: it is told so, and ends.
+    pub(crate) is_turned_away: bool,
     /// The id of its record.
     pub(crate) connection: u64,
     pub(crate) bytes: Cell<Bytes>,
@@ -40,6 +42,8 @@ pub(crate) struct Visit {
     pub(crate) under_way: Cell<usize>,
     /// Answers of which something waits for the client.
     pub(crate) held: Cell<usize>,
+    /// Requests that were answered, or are being.
+    pub(crate) answered: Cell<u64>,
 }
 
 /// Why a request has no site here: 421.
@@ -68,6 +72,7 @@ impl Visit {
         });
         Visit {
             redirect: None,
+            is_turned_away: record.is_turned_away(),
             facts: facts.map(|facts| Box::new(facts.clone())),
             told: Rc::new(told),
             core: core.clone(),
@@ -79,6 +84,7 @@ impl Visit {
             bytes: Cell::default(),
             under_way: Cell::default(),
             held: Cell::default(),
+            answered: Cell::default(),
         }
     }
 
@@ -112,7 +118,7 @@ impl Visit {
 
     /// The proxy runs on, and would still serve this connection as it does.
     pub(crate) fn is_wanted(&self) -> bool {
-        if self.core.quiet.is_ending() {
+        if self.core.quiet.is_ending() || (self.is_turned_away && self.answered.get() > 0) {
             return false;
         }
         let Some(site) = &self.site else { return true };
@@ -148,10 +154,5 @@ impl Visit {
             request_id: &request_id,
         };
         Pages::default().error(status, reader).into()
-    }
-
-    /// The same for what is no request.
-    pub(crate) fn refusal(&self, status: u16) -> Reply {
-        self.error(status, RequestId(self.core.request_id()))
     }
 }

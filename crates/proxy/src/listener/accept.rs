@@ -5,8 +5,9 @@ use crate::{
     listener::{
         Listener,
         bind::BACKLOG,
-        gate::{Permit, Place},
+        gate::{Leave, Permit, Place},
     },
+    plan::Mode,
     record::{Peer, Record},
     snapshot::Door,
     socket::{Detached, Socket},
@@ -93,11 +94,11 @@ pub(crate) async fn accept(core: Rc<Core>, listening: Listening, address: Door, 
         match accepted {
             Ok((socket, peer)) => {
                 // asked for after accept: a core that waits for connections would hold a permit that another needs
-                let Some(Some(permit)) = until(&mut stop, permit(&core, &address)).await else {
+                let Some(Some(leave)) = until(&mut stop, leave(&core, &address)).await else {
                     break;
                 };
                 pause = BACK_OFF.0;
-                take(&core, &address, (socket, peer), permit);
+                take(&core, &address, (socket, peer), leave);
             }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
@@ -122,7 +123,7 @@ async fn empty_queue(core: &Rc<Core>, listening: &Listening, address: &Door) {
         };
         // a queue that is not empty answers at once
         match tokio::time::timeout(Duration::from_millis(1), listening.accept()).await {
-            Ok(Ok((socket, peer))) => take(core, address, (socket, peer), permit),
+            Ok(Ok((socket, peer))) => take(core, address, (socket, peer), Leave::Stay(permit)),
             Ok(Err(error)) if is_about_one_connection(&error) => {}
             Ok(Err(_)) | Err(_) => break,
         }
@@ -131,18 +132,33 @@ async fn empty_queue(core: &Rc<Core>, listening: &Listening, address: &Door) {
     }
 }
 
-/// Waits for leave to accept; None when the address has no listener any more.
-async fn permit(core: &Core, address: &Door) -> Option<Permit> {
-    let permits = core.shared.live.load().listener(address)?.gate.permits.clone();
-    Some(permits.acquire().await)
+/// Waits for leave to go on; None when the address has no listener any more. Where requests are served they are
+/// answered even by a full listener.
+async fn leave(core: &Core, address: &Door) -> Option<Leave> {
+    let (gate, mode) = {
+        let live = core.shared.live.load();
+        let listener = live.listener(address)?;
+        (listener.gate.clone(), listener.plan.mode)
+    };
+    Some(match mode {
+        Mode::Tcp => Leave::Stay(gate.permits.acquire().await),
+        Mode::Http => gate.permits.acquire_or(&gate.told).await,
+    })
 }
 
 /// Counts a new connection in and starts it, here or on the least loaded core.
-fn take(core: &Rc<Core>, address: &Door, (socket, peer): (Socket, Peer), permit: Permit) {
+fn take(core: &Rc<Core>, address: &Door, (socket, peer): (Socket, Peer), leave: Leave) {
     let Some(listener) = core.shared.live.load().listener(address).cloned() else {
         return;
     };
     let mut record = core.record(&listener, peer);
+    let permit = match leave {
+        Leave::Stay(permit) => permit,
+        Leave::BeTold(permit) => {
+            record.turn_away();
+            permit
+        }
+    };
     match enter(core, &listener, record.peer()) {
         Err(failure) => record.end(Err(failure)),
         Ok((place, handshaking)) => {

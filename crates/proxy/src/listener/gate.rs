@@ -1,5 +1,5 @@
 //! What is shared between cores about a listener: permits, counts per address, rates. It outlives reloads.
-use crate::plan::Limits;
+use crate::{http::limits::TOLD_AT_ONCE, plan::Limits};
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
@@ -19,6 +19,8 @@ const SHARDS: usize = 64;
 /// A listener's shared counts.
 pub(crate) struct Gate {
     pub(crate) permits: Arc<Permits>,
+    /// Of connections that are only told that there are no more of those.
+    pub(crate) told: Arc<Permits>,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) handshakes: Rate,
 }
@@ -27,6 +29,7 @@ impl Gate {
     pub(crate) fn new() -> Gate {
         Gate {
             permits: Arc::new(Permits::new(usize::MAX)),
+            told: Arc::new(Permits::new(TOLD_AT_ONCE)),
             addresses: Arc::new(Addresses::new()),
             handshakes: Rate::new(),
         }
@@ -53,6 +56,14 @@ pub(crate) struct Permits {
 /// One connection's leave to be; returned when dropped.
 pub(crate) struct Permit(Arc<Permits>);
 
+/// What a connection may do.
+pub(crate) enum Leave {
+    /// Whatever it came for.
+    Stay(Permit),
+    /// Hear that there are too many.
+    BeTold(Permit),
+}
+
 impl Permits {
     pub(crate) fn new(limit: usize) -> Permits {
         Permits {
@@ -64,14 +75,52 @@ impl Permits {
 
     /// Waits for a free permit.
     pub(crate) async fn acquire(self: &Arc<Permits>) -> Permit {
+        let mut waited = false;
         loop {
             let mut freed = pin!(self.freed.notified());
             // enabled before the look, so that what is freed in between is not missed
             freed.as_mut().enable();
             if let Some(permit) = self.try_acquire() {
+                if waited {
+                    self.pass_on();
+                }
                 return permit;
             }
             freed.await;
+            waited = true;
+        }
+    }
+
+    /// Waits for a free permit, or for one to be told that there is none.
+    pub(crate) async fn acquire_or(self: &Arc<Permits>, told: &Arc<Permits>) -> Leave {
+        let mut waited = false;
+        loop {
+            let (mut freed, mut told_freed) = (pin!(self.freed.notified()), pin!(told.freed.notified()));
+            freed.as_mut().enable();
+            told_freed.as_mut().enable();
+            let leave = match self.try_acquire() {
+                Some(permit) => Some(Leave::Stay(permit)),
+                None => told.try_acquire().map(Leave::BeTold),
+            };
+            if let Some(leave) = leave {
+                if waited {
+                    self.pass_on();
+                    told.pass_on();
+                }
+                return leave;
+            }
+            tokio::select! {
+                () = freed => {}
+                () = told_freed => {}
+            }
+            waited = true;
+        }
+    }
+
+    /// Of several that are freed at once only the first wakes a waiter: it wakes the next while there is room.
+    fn pass_on(&self) {
+        if self.used() < self.limit.load(Acquire) {
+            self.freed.notify_one();
         }
     }
 
@@ -247,6 +296,29 @@ mod tests {
         let _first = addresses.enter("2001:db8:1:2::1".parse().unwrap(), 1).unwrap();
         assert!(addresses.enter("2001:db8:1:2:ffff::9".parse().unwrap(), 1).is_none());
         assert!(addresses.enter("2001:db8:1:3::1".parse().unwrap(), 1).is_some());
+    }
+
+    #[tokio::test]
+    async fn permits_that_are_freed_at_once_wake_every_waiter() {
+        let permits = Arc::new(Permits::new(3));
+        let held = [
+            permits.acquire().await,
+            permits.acquire().await,
+            permits.acquire().await,
+        ];
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let permits = permits.clone();
+                tokio::spawn(async move { permits.acquire().await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        drop(held);
+        for waiter in waiting {
+            let woken = tokio::time::timeout(Duration::from_secs(30), waiter).await;
+            // kept, so that none is freed by another
+            std::mem::forget(woken.expect("it is woken"));
+        }
     }
 
     #[tokio::test]
