@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+pub mod browser;
 pub mod client;
 pub mod command;
 pub mod crowd;

@@ -2,6 +2,7 @@
 //! peer is missing says so on stderr, and fails under REQUIRE_PEERS=1.
 use portcullis_e2e::{
     PATIENCE,
+    browser::headless,
     client::{Client, Offer},
     command::{Finished, run},
     front::Front,
@@ -336,31 +337,9 @@ fn require_turns_the_classical_world_away_and_lets_trixie_in() {
 
 /// The page at `/`, as Chromium shows it. It takes the leaf of `trusted` for a good one, whoever issued it.
 fn browse(peer: &Peer, stage: &Stage, trusted: Algorithm) -> Finished {
-    let leaf = fs::read(stage.pki.server(trusted).chain).expect("a chain of ours");
-    let leaf = openssl::x509::X509::from_pem(&leaf).expect("a certificate");
-    let key = leaf.public_key().and_then(|key| key.public_key_to_der());
-    let pin = openssl::sha::sha256(&key.expect("a public key"));
-    let profile = stage.pki.folder().join("chromium");
-    let mut command = peer.command();
+    let mut command = headless(peer, &stage.pki, trusted);
     command
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-        ])
-        .args([
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-        ])
-        .args(["--disable-dev-shm-usage", "--dump-dom"])
-        .arg(format!(
-            "--ignore-certificate-errors-spki-list={}",
-            openssl::base64::encode_block(&pin)
-        ))
-        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg("--dump-dom")
         .arg(format!("https://localhost:{}/", stage.proxy.address().port()));
     // `run` ends it after PATIENCE by its own process
     run(&mut command, b"")

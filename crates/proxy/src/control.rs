@@ -26,11 +26,14 @@ use tokio::{
     select,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
-    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
+    task::JoinHandle as Task,
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout},
 };
 
 /// What time alone changes is looked at this often: ticket keys, certificates that expire.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// A collector that takes longer for the last spans does without them.
+const LAST_EXPORT: Duration = Duration::from_secs(3);
 /// How often a drain looks whether all is done.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -46,6 +49,7 @@ pub(crate) struct Control {
     pub(crate) rejected: Arc<Seen>,
     pub(crate) self_signed: Option<SelfSigned>,
     pub(crate) cores: Vec<JoinHandle<()>>,
+    pub(crate) keeper: JoinHandle<()>,
     pub(crate) writer: JoinHandle<()>,
     pub(crate) shutdown: Shutdown,
 }
@@ -118,7 +122,8 @@ pub(crate) fn notice(loaded: &Loaded) {
 impl Control {
     async fn run(mut self, (mut doors, fresh): (Doors, Fresh), (commands, mut inbox): Mailbox, admin: Admin) {
         doors.listen(&self.shared, fresh);
-        upstream::attend(&self.shared);
+        let mut exporter = None;
+        self.attend(&mut exporter);
         let mut admin = admin.serve(&self.shared, &commands);
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -136,6 +141,7 @@ impl Control {
                 _ = heartbeat.tick() => {
                     self.shared.tickets.rotate();
                     out_of_time = self.tell_of_time(&out_of_time);
+                    doors.close_idle(&self.shared).await;
                     continue;
                 }
                 change = watch.changed(|| self.watched()) => match change {
@@ -149,7 +155,7 @@ impl Control {
             match command {
                 Command::Reload(answer) => {
                     let result = reload(&mut self, &mut doors, (&mut admin, &commands)).await;
-                    upstream::attend(&self.shared);
+                    self.attend(&mut exporter);
                     if let Some(answer) = answer {
                         let _ = answer.send(result.map_err(ReloadError::Rejected));
                     }
@@ -160,6 +166,7 @@ impl Control {
                     if result.is_err() {
                         (self.config, self.attempted) = before;
                     }
+                    self.attend(&mut exporter);
                     let _ = answer.send(result.map_err(ReloadError::Rejected));
                 }
                 Command::Refresh(answer) => {
@@ -173,8 +180,21 @@ impl Control {
                 Command::Addresses(answer) => drop(answer.send(doors.addresses())),
             }
         };
+        let shared = Arc::clone(&self.shared);
         self.end(doors, ending, &mut inbox).await;
         drop(admin);
+        shared.books.traces.switch(None);
+        if let Some(exporter) = exporter {
+            let _ = timeout(LAST_EXPORT, exporter).await;
+        }
+    }
+
+    /// Looks after the upstreams of what runs, and sends its traces.
+    fn attend(&self, exporter: &mut Option<Task<()>>) {
+        upstream::attend(&self.shared);
+        let plan = &self.shared.live.load().plan;
+        let started = self.shared.books.traces.switch(plan.traces.as_ref());
+        *exporter = started.or(exporter.take());
     }
 
     /// Certificates that are expired or not yet valid, as a metric, and as a warning where they were not told before.
@@ -231,6 +251,9 @@ impl Control {
             // a core that panicked has said so, and its connections were counted as they fell
             let _ = core.join();
         }
+        // after the cores: their last connections are in it
+        self.shared.books.ledger.end();
+        let _ = self.keeper.join();
         tracing::info!(cut = left as u64, "ended");
         self.shared.books.log.end();
         let _ = self.writer.join();

@@ -44,6 +44,7 @@
 
 pub mod config;
 pub mod failure;
+pub mod ledger;
 pub mod picture;
 pub mod plan;
 
@@ -62,6 +63,7 @@ mod log;
 mod material;
 mod metrics;
 mod peek;
+mod quic;
 mod recall;
 mod record;
 mod relay;
@@ -70,7 +72,9 @@ mod site;
 mod snapshot;
 mod socket;
 mod start;
+mod traces;
 mod upstream;
+mod verdict;
 mod watch;
 mod wheel;
 

@@ -1,5 +1,5 @@
 //! The numbers of SPEC 6. Labels come from the configuration or from closed lists, never from a peer.
-use crate::record::Record;
+use crate::{clock, record::Record};
 use portcullis_tls::negotiated::Negotiated;
 use prometheus_client::{
     collector::Collector,
@@ -57,6 +57,12 @@ pub(crate) struct Metrics {
     reload_good: Gauge,
     reload_time: Gauge<i64>,
     pub(crate) log_dropped: Counter,
+    pub(crate) ledger_dropped: Counter,
+    ledger_flushes: Family<ResultLabel, Counter>,
+    ledger_flush_time: Gauge<i64>,
+    ledger_waiting: Gauge,
+    ledger_rows: Gauge,
+    pub(crate) traces_dropped: Counter,
 }
 
 /// A configured name that many connections share.
@@ -135,6 +141,13 @@ pub(crate) enum RefreshResult {
     Kept,
 }
 
+/// What a flush of the ledger came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FlushResult {
+    Written,
+    Failed,
+}
+
 impl Metrics {
     pub(crate) fn new() -> Metrics {
         let mut metrics = Metrics {
@@ -163,6 +176,12 @@ impl Metrics {
             reload_good: Gauge::default(),
             reload_time: Gauge::default(),
             log_dropped: Counter::default(),
+            ledger_dropped: Counter::default(),
+            ledger_flushes: Family::default(),
+            ledger_flush_time: Gauge::default(),
+            ledger_waiting: Gauge::default(),
+            ledger_rows: Gauge::default(),
+            traces_dropped: Counter::default(),
         };
         metrics.register();
         metrics
@@ -303,6 +322,24 @@ impl Metrics {
         if result == ReloadResult::Applied {
             self.reload_time.set(now);
         }
+    }
+
+    /// The ledger was written, or was not, and so many entries wait.
+    pub(crate) fn ledger_flushed(&self, result: FlushResult, waiting: usize) {
+        let word = match result {
+            FlushResult::Written => "written",
+            FlushResult::Failed => "failed",
+        };
+        self.ledger_flushes.get_or_create(&ResultLabel { result: word }).inc();
+        self.ledger_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        if result == FlushResult::Written {
+            self.ledger_flush_time.set(clock::unix_now());
+        }
+    }
+
+    /// So many rows of the ledger bear a name.
+    pub(crate) fn ledger_rows(&self, rows: usize) {
+        self.ledger_rows.set(i64::try_from(rows).unwrap_or(i64::MAX));
     }
 
     /// A connection ended: everything its record says.
@@ -502,6 +539,37 @@ impl Metrics {
             "portcullis_log_dropped",
             "Log lines lost because the writer was behind",
             self.log_dropped.clone(),
+        );
+        r.register(
+            "portcullis_ledger_dropped",
+            "Connections whose names, or all of them, the ledger could not keep",
+            self.ledger_dropped.clone(),
+        );
+        r.register(
+            "portcullis_ledger_flushes",
+            "Flushes of the ledger, by what they came to",
+            self.ledger_flushes.clone(),
+        );
+        r.register_with_unit(
+            "portcullis_ledger_last_flush_timestamp",
+            "When the ledger was last written",
+            Unit::Seconds,
+            self.ledger_flush_time.clone(),
+        );
+        r.register(
+            "portcullis_ledger_waiting",
+            "Entries of the ledger that could not be written yet",
+            self.ledger_waiting.clone(),
+        );
+        r.register(
+            "portcullis_ledger_rows",
+            "Rows of the ledger that bear a client's name",
+            self.ledger_rows.clone(),
+        );
+        r.register(
+            "portcullis_traces_dropped",
+            "Spans lost because the collector took none, or not fast enough",
+            self.traces_dropped.clone(),
         );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         r.register("portcullis_build", "This build", build);

@@ -6,7 +6,7 @@ use portcullis_tls::{
     profile::{Profile, Settings},
     server::{ClientAuthMode, ExpiredLists},
 };
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 mod http;
 
@@ -29,6 +29,10 @@ pub struct Plan {
     pub admin: Option<AdminPlan>,
     /// The metrics listener.
     pub metrics: MetricsPlan,
+    /// Who negotiated what.
+    pub ledger: LedgerPlan,
+    /// Traces for OpenTelemetry; None: off.
+    pub traces: Option<TracesPlan>,
     /// How it ends.
     pub shutdown: ShutdownPlan,
     /// Reload when the configuration's file changes; what it names is always watched.
@@ -133,6 +137,60 @@ pub struct MetricsPlan {
     pub sites: usize,
 }
 
+/// The record of who negotiated what.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LedgerPlan {
+    /// Its file; None: it is kept in memory, and smaller.
+    pub path: Option<PathBuf>,
+    /// How long buckets of it are kept; None: as long as it has room.
+    pub keep: Option<Duration>,
+    /// What it keeps of clients' addresses.
+    pub addresses: LedgerAddresses,
+}
+
+/// What the ledger keeps of an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LedgerAddresses {
+    /// Its network, /24 or /48.
+    #[default]
+    Prefix,
+    /// A hash under a key that stands in the ledger; of IPv6, of its /64.
+    Hash,
+    /// All of it.
+    Full,
+    /// Nothing.
+    None,
+}
+
+impl LedgerAddresses {
+    /// Each of them, by its number.
+    pub const ALL: [LedgerAddresses; 4] = [
+        LedgerAddresses::Prefix,
+        LedgerAddresses::Hash,
+        LedgerAddresses::Full,
+        LedgerAddresses::None,
+    ];
+}
+
+/// Traces: where spans go, and of how many requests.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TracesPlan {
+    /// Host and port of the collector, which speaks OTLP over plain HTTP.
+    pub authority: String,
+    /// Where on it.
+    pub path: String,
+    /// Of a million requests that belong to no trace yet, so many begin one.
+    pub per_million: u32,
+    /// `service.name`
+    pub service: String,
+}
+
+impl fmt::Display for TracesPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.path)
+    }
+}
+
 /// How it ends.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ShutdownPlan {
@@ -226,6 +284,8 @@ impl Protocol {
 pub struct SitePlan {
     /// Its name, for logs and labels.
     pub name: String,
+    /// What its data is, for the ledger and its report; empty: nothing was said.
+    pub label: String,
     /// SNI names, lower case: exact or `*.rest`; empty: the default site.
     pub names: Vec<String>,
     /// Indices of its listeners.

@@ -3,10 +3,12 @@
 use crate::{
     clock,
     failure::{Failure, Outcome, Stage},
+    ledger::{Agent, Judgement, Ledger, Offered, note},
     log::{Log, needs_quotes},
     metrics::{Label, Metrics},
     plan::LogFormat,
     site::Site,
+    traces::{self, Fact, Said, Traces},
     upstream::Told,
 };
 use portcullis_tls::{
@@ -26,10 +28,14 @@ use std::{
     time::Instant,
 };
 
+mod entered;
+
 /// What records report to, the same for all of one proxy.
 pub(crate) struct Books {
     pub(crate) log: Log,
+    pub(crate) traces: Traces,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) ledger: Arc<Ledger>,
     /// The site of what never found one.
     pub(crate) nowhere: Label,
     /// On the way out: readiness fails.
@@ -45,9 +51,31 @@ pub(crate) struct Bytes {
     pub(crate) outward: u64,
 }
 
+/// Requests of a connection.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub(crate) struct Requested {
+    pub(crate) count: u64,
+    /// By a route's policy.
+    pub(crate) refused: u64,
+    /// By one that only reports.
+    pub(crate) would_refuse: u64,
+    /// What they call their program.
+    pub(crate) agents: Vec<Agent>,
+}
+
+impl Requested {
+    /// What one more of them calls its program; empty: nothing.
+    pub(crate) fn call(&mut self, agent: &[u8]) {
+        if !agent.is_empty() {
+            note(&mut self.agents, agent, 1);
+        }
+    }
+}
+
 /// What is known of one connection.
 pub(crate) struct Record {
     books: Arc<Books>,
+    core: usize,
     id: u64,
     began: Instant,
     pub(crate) listener: Label,
@@ -64,6 +92,9 @@ pub(crate) struct Record {
     handshake_us: u64,
     pub(crate) handshake_bytes: Bytes,
     pub(crate) bytes: Bytes,
+    pub(crate) requests: Requested,
+    /// What the ledger is told of it besides.
+    pub(crate) judgement: Judgement,
     upstream: Option<Upstream>,
     /// Its listener was full when it came.
     is_turned_away: bool,
@@ -90,6 +121,8 @@ struct Offer {
     sni: Option<String>,
     groups: Vec<GroupId>,
     ja4: Ja4,
+    transport: Transport,
+    offered: Arc<Offered>,
 }
 
 struct Upstream {
@@ -127,8 +160,9 @@ impl fmt::Display for Peer {
 }
 
 impl Record {
-    pub(crate) fn new(books: Arc<Books>, id: u64, listener: Label, peer: Peer) -> Record {
+    pub(crate) fn new((books, core): (Arc<Books>, usize), id: u64, listener: Label, peer: Peer) -> Record {
         Record {
+            core,
             id,
             began: Instant::now(),
             listener,
@@ -143,6 +177,8 @@ impl Record {
             handshake_us: 0,
             handshake_bytes: Bytes::default(),
             bytes: Bytes::default(),
+            requests: Requested::default(),
+            judgement: Judgement::default(),
             upstream: None,
             is_turned_away: false,
             ending: Ending::Running(Stage::Accept),
@@ -190,12 +226,23 @@ impl Record {
         self.ending = Ending::Running(stage);
     }
 
+    /// How far it has come; once it is over, the beginning.
+    pub(crate) fn stage(&self) -> Stage {
+        match self.ending {
+            Ending::Running(stage) => stage,
+            Ending::Silent | Ending::Over(_) => Stage::Accept,
+        }
+    }
+
     pub(crate) fn offered(&mut self, hello: &Hello, transport: Transport) {
+        // here, since it wants lists of the hello that nothing else does, and nobody keeps them
+        let ja4 = Ja4::of(hello, transport);
         self.offer = Some(Box::new(Offer {
             sni: hello.sni.clone(),
             groups: hello.groups.clone(),
-            // here, since it wants lists of the hello that nothing else does, and nobody keeps them
-            ja4: Ja4::of(hello, transport),
+            ja4,
+            transport,
+            offered: self.books.ledger.offered(self.core, (hello, ja4)),
         }));
     }
 
@@ -203,6 +250,13 @@ impl Record {
         self.site = site.name.clone();
         self.site_label = site.label.clone();
         self.policy = Some(site.policy);
+    }
+
+    /// Its requests led to this site, where no handshake said so before.
+    pub(crate) fn belongs_to(&mut self, site: Label) {
+        if self.site == self.books.nowhere {
+            self.site = site;
+        }
     }
 
     pub(crate) fn negotiated_as(&mut self, facts: Negotiated) {
@@ -355,6 +409,53 @@ impl Record {
         }
     }
 
+    /// A span, where it is for a collector: requests tell of their connections, so what is left is tcp, and what failed.
+    fn trace(&self) {
+        let is_told = self.failure().is_none_or(|failure| failure.stage == Stage::Request);
+        if self.upstream.is_none() && is_told {
+            return;
+        }
+        let Some(trace) = self.books.traces.begin(self.id, || None) else {
+            return;
+        };
+        trace.end(&self.books.traces, || self.span());
+    }
+
+    fn span(&self) -> Said {
+        let text = |text: &str| Fact::from(text);
+        let mut attributes = vec![
+            ("portcullis.connection_id", Fact::from(format!("{:016x}", self.id))),
+            ("portcullis.listener", text(&self.listener.0)),
+            ("portcullis.site", text(&self.site.0)),
+            (
+                "client.address",
+                self.peer.address().map(|ip| ip.to_string()).unwrap_or_default().into(),
+            ),
+            ("server.address", text(self.sni().unwrap_or_default())),
+            (
+                "tls.client.ja4",
+                text(self.offer.as_ref().map_or("", |o| o.ja4.as_str())),
+            ),
+            ("portcullis.bytes_in", self.bytes.inward.into()),
+            ("portcullis.bytes_out", self.bytes.outward.into()),
+            (
+                "portcullis.upstream",
+                text(self.upstream.as_ref().map_or("", |u| &u.name.0)),
+            ),
+            (
+                "portcullis.upstream_server",
+                text(self.upstream.as_ref().map_or("", |u| &u.server)),
+            ),
+        ];
+        attributes.extend(self.negotiated().into_iter().flat_map(traces::of_tls));
+        Said {
+            name: "connection".to_owned(),
+            took: self.began.elapsed(),
+            attributes,
+            error: self.failure().map(traces::why),
+        }
+    }
+
     fn safety(&self) -> &'static str {
         match (&self.negotiated, &self.offer) {
             (Some(facts), _) => facts.safety().as_str(),
@@ -373,6 +474,8 @@ impl Drop for Record {
         if silent {
             return;
         }
+        self.enter();
+        self.trace();
         if let Some(line) = self
             .books
             .log
@@ -511,14 +614,16 @@ mod tests {
         let nowhere = Label::from("none");
         let books = Books {
             log,
+            traces: Traces::new(metrics.traces_dropped.clone()),
             metrics,
+            ledger: Arc::new(Ledger::alone()),
             nowhere,
             draining: flags(),
             cutting: flags(),
         };
         let books = Arc::new(books);
         let peer = Peer::Ip("192.0.2.7:40000".parse().unwrap());
-        let mut record = Record::new(books.clone(), 1, "web".into(), peer);
+        let mut record = Record::new((books.clone(), 0), 1, "web".into(), peer);
         end(&mut record);
         drop(record);
         books.log.end();
@@ -597,6 +702,7 @@ mod tests {
             metrics.certificates([(site.clone(), "ML-DSA-65", 0, 1)].into_iter());
             metrics.lists([(site, 0, 1)].into_iter());
             metrics.reloaded(crate::metrics::ReloadResult::Applied, 1);
+            metrics.ledger_flushed(crate::metrics::FlushResult::Written, 0);
             let failure = Failure::failed(Stage::Relay, Fault::Client, "as a test");
             record.end(Err(Failure {
                 alert_in: Some(portcullis_wire::alert::Alert(46)),
@@ -623,7 +729,7 @@ mod tests {
     fn a_panic_is_counted_and_logged() {
         let (line, _) = told(LogFormat::Json, |record| {
             let books = record.books.clone();
-            let mut doomed = Record::new(books, 2, "web".into(), Peer::Unix);
+            let mut doomed = Record::new((books, 0), 2, "web".into(), Peer::Unix);
             doomed.reach(Stage::Handshake);
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
                 let _held = doomed;

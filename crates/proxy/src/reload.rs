@@ -120,9 +120,12 @@ async fn switch(
     snapshot.take_over(shared, half_the_files());
     snapshot.tell_of_worries(&shared.books.metrics);
     shared.books.log.switch(&loaded.plan.log, files);
+    shared.books.ledger.switch(&loaded.plan);
     shared.live.swap(snapshot);
     shared.order_all(|| Order::Changed);
     doors.listen(shared, fresh);
+    // only now does nobody come in there any more
+    doors.close_idle(shared).await;
     admin.apply(serving, shared, commands);
     control.loaded = loaded;
     Ok(())

@@ -7,12 +7,14 @@ use crate::{
     core::{self, Shared},
     doors::{AddressError, Doors},
     key_log,
+    ledger::{self, Extract, LedgerError, Span},
     log::{Files, Log, Output},
     material::{Broken, SelfSigned},
     metrics::{Label, Metrics, ReloadResult},
     plan::Address,
     record::Books,
     snapshot::{Ground, Live, Snapshot},
+    traces::Traces,
 };
 use portcullis_tls::{negotiated::Negotiated, tickets::Tickets};
 use std::{
@@ -127,7 +129,7 @@ pub fn start(source: Source, shutdown: Shutdown) -> Result<Running, StartError> 
     let (log, writer) = Log::start(&loaded.plan.log, files, output, metrics.clone())?;
     let _here = log.enter();
     let started = assemble(&loaded, source.self_signed, source.hook, (log.clone(), metrics));
-    let (shared, mailboxes, doors, self_signed) = started.inspect_err(|_| log.end())?;
+    let (shared, mailboxes, doors, (self_signed, keeper)) = started.inspect_err(|_| log.end())?;
     let mut cores = Vec::new();
     for (index, orders) in mailboxes.into_iter().enumerate() {
         cores.push(core::start(index, shared.clone(), orders).map_err(system("cannot start a thread"))?);
@@ -141,12 +143,14 @@ pub fn start(source: Source, shutdown: Shutdown) -> Result<Running, StartError> 
         rejected: Arc::default(),
         self_signed,
         cores,
+        keeper,
         writer,
         shutdown,
     };
     let control = control::start(control, doors, (commands.clone(), inbox));
     let control = control.inspect_err(|_| {
         shared.end_cores();
+        shared.books.ledger.end();
         log.end();
     })?;
     Ok(Running {
@@ -160,7 +164,7 @@ type Assembled = (
     Arc<Shared>,
     core::Mailboxes,
     (Doors, crate::doors::Fresh),
-    Option<SelfSigned>,
+    (Option<SelfSigned>, JoinHandle<()>),
 );
 
 /// The first snapshot, its sockets, and what is shared.
@@ -184,9 +188,12 @@ fn assemble(
     let doors = Doors::default();
     let fresh = doors.bind(&snapshot, cores)?;
     metrics.loaded(ReloadResult::Applied, clock::unix_now());
+    let (ledger, keeper) = ledger::start(&loaded.plan, cores, (&log, &metrics))?;
     let books = Books {
         log,
+        traces: Traces::new(metrics.traces_dropped.clone()),
         metrics,
+        ledger,
         nowhere: Label::from("none"),
         draining: AtomicBool::new(false),
         cutting: AtomicBool::new(false),
@@ -194,7 +201,7 @@ fn assemble(
     let (shared, mailboxes) = Shared::new(cores, (Live::new(snapshot), tickets), Arc::new(books), hook);
     shared.live.load().take_over(&shared, half_the_files());
     shared.live.load().tell_of_worries(&shared.books.metrics);
-    Ok((shared, mailboxes, (doors, fresh), self_signed))
+    Ok((shared, mailboxes, (doors, fresh), (self_signed, keeper)))
 }
 
 /// What a build would come to, for `check`: everything but the sockets.
@@ -255,6 +262,11 @@ impl Running {
     /// The text of `/metrics`.
     pub fn metrics(&self) -> String {
         self.shared.books.metrics.render()
+    }
+
+    /// What the ledger says of a span of time, everything included that is over by now.
+    pub fn ledger(&self, span: Span) -> Result<Extract, LedgerError> {
+        waited(self.shared.books.ledger.extract(span)).ok_or(LedgerError::Ended)?
     }
 
     /// Waits until every log line of what has happened so far is written.

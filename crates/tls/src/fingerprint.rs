@@ -42,6 +42,13 @@ impl fmt::Debug for Ja4 {
     }
 }
 
+/// What stands for a text that must not be told: the same for the same, and to be guessed only by who has the secret.
+pub fn pseudonym(secret: &[u8; 32], text: &[u8]) -> String {
+    // a fixed length before the text and a cut after: nothing to extend
+    let hash = sha256(&[secret, text].concat());
+    hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Characters of a shortened hash.
 const HASH: usize = 12;
 
@@ -73,6 +80,15 @@ mod tests {
         assert_eq!(&shortened(&format!("{extensions}_{schemes}")), b"e5627efa2ab1");
         assert_eq!(&shortened(extensions), b"6d807ffa2a79");
         assert_eq!(&shortened(""), b"000000000000");
+    }
+
+    #[test]
+    fn a_pseudonym_is_another_under_another_secret() {
+        let of = |secret: u8, text: &str| pseudonym(&[secret; 32], text.as_bytes());
+        assert_eq!(of(1, "192.0.2.7"), of(1, "192.0.2.7"));
+        assert_ne!(of(1, "192.0.2.7"), of(2, "192.0.2.7"));
+        assert_ne!(of(1, "192.0.2.7"), of(1, "192.0.2.8"));
+        assert_eq!(of(1, "").len(), 16);
     }
 
     /// What FoxIO publishes for Chromium from 152 on, which sends GREASE among its signature schemes, where Wireshark 4.4

@@ -13,6 +13,7 @@ pub mod negotiated;
 pub mod policy;
 pub mod profile;
 pub mod quic;
+pub mod reason;
 pub mod server;
 pub mod tickets;
 

@@ -56,7 +56,18 @@ pub struct ClientCertificate {
     /// Issuer, likewise.
     pub issuer: String,
     /// Serial number in lower-case hex.
-    pub serial: String,
+    pub serial: Box<str>,
+    /// Its first URI, else its first DNS name: whose subject is empty is known by that (SPIFFE, RFC 5280 4.1.2.6).
+    pub alternative: Box<str>,
+}
+
+impl ClientCertificate {
+    /// What it is called: its subject, else its alternative name.
+    pub fn identity(&self) -> Option<&str> {
+        [&*self.subject, &*self.alternative]
+            .into_iter()
+            .find(|name| !name.is_empty())
+    }
 }
 
 /// What a handshake came to.
@@ -86,10 +97,12 @@ pub struct Negotiated {
 
 impl From<&Certificate> for ClientCertificate {
     fn from(leaf: &Certificate) -> ClientCertificate {
+        let mut names = leaf.uris.iter().chain(&leaf.dns_names);
         ClientCertificate {
             subject: leaf.subject.clone(),
             issuer: leaf.issuer.clone(),
-            serial: leaf.serial.clone(),
+            serial: leaf.serial.as_str().into(),
+            alternative: names.next().map_or_else(Box::default, |name| name.as_str().into()),
         }
     }
 }

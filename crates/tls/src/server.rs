@@ -7,9 +7,10 @@ use crate::{
     policy::{self, Policy, Rule, RuleName},
     profile::Settings,
     quic,
+    reason::{AuthenticationReason, Ours, Reason},
     tickets::{Resumption, Tickets},
 };
-use portcullis_wire::{CipherId, GroupId, Hello, SchemeId, alert::Alert, registry::KeyKind};
+use portcullis_wire::{CipherId, GroupId, Hello, KeyExchange, SchemeId, alert::Alert, registry::KeyKind};
 use std::{fmt, sync::Arc};
 
 mod build;
@@ -273,6 +274,27 @@ impl Server {
     /// Policy and offer, for [`policy::decide`].
     pub fn rule(&self) -> &Rule {
         &self.rule
+    }
+
+    /// Why what this hello came to is not quantum-safe, in its key exchange and in its authentication. Without facts: why
+    /// it could not have been.
+    pub fn reasons(
+        &self,
+        hello: &Hello,
+        negotiated: Option<&Negotiated>,
+    ) -> (Option<Reason>, Option<AuthenticationReason>) {
+        let ours = Ours {
+            versions: &self.rule.versions,
+            groups: &self.rule.groups,
+            retry: self.rule.retry,
+            pq_schemes: &self.rule.pq_schemes,
+        };
+        let key_exchange = negotiated.map_or(KeyExchange::Classical, Negotiated::key_exchange);
+        let authentication = negotiated.map_or(Authentication::Classical, |facts| facts.authentication);
+        (
+            Reason::of(hello, key_exchange, &ours),
+            AuthenticationReason::of(hello, authentication, &ours),
+        )
     }
 
     /// The certificates in use, in order.

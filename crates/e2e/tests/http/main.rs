@@ -27,9 +27,11 @@ mod frames;
 mod h2;
 mod messages;
 mod origin;
+mod protocol;
 mod refused;
 mod sites;
 mod talk;
+mod traces;
 mod upgrades;
 
 /// Certificates, a server, and the proxy between.

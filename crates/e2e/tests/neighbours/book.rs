@@ -26,9 +26,10 @@ const PAGES: [&str; 10] = [
 ];
 
 /// Pages of reference, whose tables and examples have tests of their own.
-const REFERENCE: [&str; 5] = [
+const REFERENCE: [&str; 6] = [
     "docs/metrics.md",
     "docs/configuration.md",
+    "docs/ledger.md",
     "docs/http.md",
     "docs/client-certificates.md",
     "docs/coming-from.md",

@@ -11,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+mod browser;
+mod clients;
 mod nghttp;
 mod websocket;
 

@@ -51,7 +51,7 @@ const KEYS: &[(&str, Guest)] = &[
 
 /// Keys of the process, which a flat file may have too.
 const OF_THE_PROCESS: &[&str] = &[
-    "workers", "log", "admin", "metrics", "ledger", "shutdown", "watch", "upstream", "acme",
+    "workers", "log", "admin", "metrics", "traces", "ledger", "shutdown", "watch", "upstream", "acme",
 ];
 
 /// Certificates by family, and what else was brought.

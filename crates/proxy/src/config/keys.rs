@@ -85,6 +85,21 @@ pub(super) const SECTIONS: &[Section] = &[
                 ("where it is measured", "metrics = { listen = \"127.0.0.1:9100\" }"),
             ),
             key(
+                "ledger",
+                "table",
+                NOTHING,
+                ("who negotiated what", "ledger = { path = \"portcullis.db\" }"),
+            ),
+            key(
+                "traces",
+                "table",
+                NOTHING,
+                (
+                    "where spans for OpenTelemetry go",
+                    "traces = { endpoint = \"http://127.0.0.1:4318\" }",
+                ),
+            ),
+            key(
                 "shutdown",
                 "table",
                 NOTHING,
@@ -211,6 +226,75 @@ pub(super) const SECTIONS: &[Section] = &[
                 (
                     "sites with a label of their own; further ones are `other`",
                     "metrics = { sites = 50 }",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "ledger",
+        table: "",
+        title: "`ledger`",
+        means: "Who negotiated what, by site, client and time: [the ledger](ledger.md). Left out, it is kept in memory.",
+        beside: &[],
+        keys: &[
+            key(
+                "path",
+                FILE,
+                Says("in memory"),
+                (
+                    "an SQLite file, made for its owner alone; its folder must be writable; where it cannot be written, memory, with a warning",
+                    "ledger = { path = \"portcullis.db\" }",
+                ),
+            ),
+            key(
+                "keep",
+                LIMIT,
+                Is("\"90d\""),
+                ("how long hours and days of it are kept", "ledger = { keep = \"30d\" }"),
+            ),
+            key(
+                "addresses",
+                "`prefix`, `hash`, `full` or `none`",
+                Is("\"prefix\""),
+                (
+                    "what is kept of clients' addresses: their network (/24, /48), a keyed hash, all, or nothing",
+                    "ledger = { addresses = \"hash\" }",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "traces",
+        table: "",
+        title: "`traces`",
+        means: "Spans for OpenTelemetry, by OTLP over HTTP in JSON: one for each request of an http site, and one for each connection of a tcp site.",
+        beside: &[],
+        keys: &[
+            key(
+                "endpoint",
+                "`http://HOST`, with `:PORT` and `/PATH`",
+                NOTHING,
+                (
+                    "the collector; the port is 4318 and the path `/v1/traces` unless it says otherwise",
+                    "traces = { endpoint = \"http://127.0.0.1:4318\" }",
+                ),
+            ),
+            key(
+                "ratio",
+                "a share from 0 to 1",
+                Is("0.01"),
+                (
+                    "of the requests that belong to no trace yet; one whose `traceparent` comes from a trusted proxy follows it",
+                    "traces = { endpoint = \"http://127.0.0.1:4318\", ratio = 0.1 }",
+                ),
+            ),
+            key(
+                "service",
+                "text",
+                Is("\"portcullis\""),
+                (
+                    "`service.name` of every span",
+                    "traces = { endpoint = \"http://127.0.0.1:4318\", service = \"edge\" }",
                 ),
             ),
         ],
@@ -367,10 +451,19 @@ pub(super) const SECTIONS: &[Section] = &[
         beside: &[("listener", "mode = \"http\"")],
         keys: &[
             key(
+                "http3",
+                SWITCH,
+                Says("`false`"),
+                (
+                    "the same sites over QUIC, on the same addresses and ports, announced by `Alt-Svc`",
+                    "http3 = true",
+                ),
+            ),
+            key(
                 "public_port",
                 "port",
                 Says("its own"),
-                ("what the world sees, in redirects", "public_port = 443"),
+                ("what the world sees, in redirects and `Alt-Svc`", "public_port = 443"),
             ),
             key(
                 "redirect_from",
@@ -466,6 +559,15 @@ pub(super) const SECTIONS: &[Section] = &[
                 (
                     "what clients ask for (SNI): exact, then the longest wildcard (`*.` for one label), then the site without names",
                     "names = [\"shop.example.com\", \"*.shop.example.com\"]",
+                ),
+            ),
+            key(
+                "label",
+                "text",
+                NOTHING,
+                (
+                    "what its data is, for the ledger and its report",
+                    "label = \"personal data\"",
                 ),
             ),
             key(

@@ -19,23 +19,9 @@ const fn key(section: &'static str, key: &'static str) -> Later {
     }
 }
 
-const fn hinted(section: &'static str, key: &'static str, hint: &'static str) -> Later {
-    Later {
-        section,
-        key,
-        hint: Some(hint),
-    }
-}
-
 /// Keys by section; a section that is refused as a whole names only itself.
 const LATER: &[Later] = &[
-    hinted(
-        "",
-        "ledger",
-        "leave it out: metrics and the access log count every connection",
-    ),
     key("", "acme"),
-    key("listener", "http3"),
     key("site", "acme"),
     key("site", "authorize"),
     key("site", "cache"),

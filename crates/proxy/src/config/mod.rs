@@ -320,6 +320,8 @@ fn plan(tree: Table, environment: &[(String, String)], report: &mut Report) -> P
         key_log: None,
         admin: process.admin.map(|admin| admin.value),
         metrics: process.metrics,
+        ledger: process.ledger,
+        traces: process.traces,
         shutdown: process.shutdown,
         watch: process.watch,
         listeners: listeners.into_iter().map(listener::Draft::into_plan).collect(),

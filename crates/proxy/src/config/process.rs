@@ -6,13 +6,22 @@ use super::{
     tree::{Kind, Table, Value},
     values::{self, Word, duration},
 };
-use crate::plan::{AccessLog, Address, AdminPlan, LogFormat, LogLevel, LogPlan, LogQuery, MetricsPlan, ShutdownPlan};
+use crate::plan::{
+    AccessLog, Address, AdminPlan, LedgerAddresses, LedgerPlan, LogFormat, LogLevel, LogPlan, LogQuery, MetricsPlan,
+    ShutdownPlan, TracesPlan,
+};
 
 /// More event loops than any machine has cores.
 const MOST_WORKERS: usize = 1024;
 /// Beyond this many labels a metrics database suffers (SPEC 4).
 const SITE_LABELS: i64 = 500;
 const MOST_SITE_LABELS: usize = 1_000_000;
+
+/// OTLP's port and path for traces over HTTP.
+const COLLECTOR: u16 = 4318;
+const TRACES: &str = "/v1/traces";
+/// Every hundredth: enough to see a trend, and nothing that a busy proxy would feel.
+const TRACED: f64 = 0.01;
 
 const LEVELS: &[(&str, Word<LogLevel>)] = &[
     ("debug", Word::Is(LogLevel::Debug)),
@@ -32,6 +41,13 @@ const QUERIES: &[(&str, Word<LogQuery>)] = &[
     ("drop", Word::Is(LogQuery::Drop)),
 ];
 
+const ADDRESSES: &[(&str, Word<LedgerAddresses>)] = &[
+    ("prefix", Word::Is(LedgerAddresses::Prefix)),
+    ("hash", Word::Is(LedgerAddresses::Hash)),
+    ("full", Word::Is(LedgerAddresses::Full)),
+    ("none", Word::Is(LedgerAddresses::None)),
+];
+
 /// What concerns the process as a whole, and where its own sockets are written down.
 pub(super) struct Process {
     pub(super) workers: Option<usize>,
@@ -39,6 +55,8 @@ pub(super) struct Process {
     pub(super) admin: Option<Found<AdminPlan>>,
     pub(super) metrics: MetricsPlan,
     pub(super) metrics_origin: Origin,
+    pub(super) ledger: LedgerPlan,
+    pub(super) traces: Option<TracesPlan>,
     pub(super) shutdown: ShutdownPlan,
     pub(super) watch: bool,
 }
@@ -56,6 +74,8 @@ pub(super) fn read(root: &mut Reader<'_>, environment: &[(String, String)]) -> P
         check_admin(root, admin);
     }
     let (metrics, metrics_origin) = metrics(root);
+    let ledger = ledger(root);
+    let traces = traces(root);
     let shutdown = shutdown(root);
     let watch = root.value_or("watch", Kind::Bool(false), values::switch).value;
     Process {
@@ -64,6 +84,8 @@ pub(super) fn read(root: &mut Reader<'_>, environment: &[(String, String)]) -> P
         admin,
         metrics,
         metrics_origin,
+        ledger,
+        traces,
         shutdown,
         watch,
     }
@@ -202,6 +224,100 @@ fn metrics(root: &mut Reader<'_>) -> (MetricsPlan, Origin) {
         },
         listen.origin,
     )
+}
+
+fn ledger(root: &mut Reader<'_>) -> LedgerPlan {
+    let mut ledger = root.table("ledger", "ledger");
+    let path = ledger.value("path", values::path).map(|found| found.value);
+    let keep = ledger.value_or("keep", text("90d"), values::time_limit).value;
+    let addresses = ledger
+        .value_or("addresses", text("prefix"), |value| {
+            values::word("addresses", ADDRESSES, value)
+        })
+        .value;
+    ledger.finish();
+    LedgerPlan { path, keep, addresses }
+}
+
+fn traces(root: &mut Reader<'_>) -> Option<TracesPlan> {
+    let written = root.origin_of("traces");
+    let mut traces = root.table("traces", "traces");
+    if written.is_none() {
+        traces = traces.silent();
+    }
+    let is_left_out = traces.lacks("endpoint");
+    let endpoint = traces.value("endpoint", collector);
+    let per_million = traces.value_or("ratio", Kind::Float(TRACED), ratio).value;
+    let service = traces.value_or("service", text("portcullis"), values::name).value;
+    if let Some(origin) = written.filter(|_| is_left_out) {
+        let hint = format!("traces = {{ endpoint = \"http://127.0.0.1:{COLLECTOR}\" }}");
+        traces.fault(
+            "endpoint",
+            Fault::whole(origin, "traces go nowhere without an endpoint").hint(hint),
+        );
+    }
+    traces.finish();
+    let Found {
+        value: (authority, path),
+        ..
+    } = endpoint?;
+    Some(TracesPlan {
+        authority,
+        path,
+        per_million,
+        service,
+    })
+}
+
+/// `http://HOST:PORT/PATH`, of which the last two may be left out.
+fn collector(value: &Value) -> Result<(String, String), Fault> {
+    let text = value.text()?;
+    if text.starts_with("https://") {
+        let hint = "send them to a collector on this machine or in this network, which sends them on";
+        return Err(value
+            .whole_fault(format!("{value}: traces go out over plain HTTP only"))
+            .hint(hint));
+    }
+    let Some(rest) = text.strip_prefix("http://") else {
+        let hint = format!("like \"http://127.0.0.1:{COLLECTOR}\"");
+        return Err(value
+            .whole_fault(format!("{value} is no address of a collector"))
+            .hint(hint));
+    };
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let has_port = authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let authority = match has_port {
+        true => authority.to_owned(),
+        false => format!("{authority}:{COLLECTOR}"),
+    };
+    address::target(&Value::string(&*authority, value.origin.clone()))?;
+    let path = match path {
+        "" | "/" => TRACES.to_owned(),
+        path if path.bytes().all(|byte| byte.is_ascii_graphic()) => path.to_owned(),
+        _ => return Err(value.whole_fault(format!("{value} has a path that no request can name"))),
+    };
+    Ok((authority, path))
+}
+
+/// A share from 0 to 1, in millionths.
+fn ratio(value: &Value) -> Result<u32, Fault> {
+    let share = match value.kind {
+        Kind::Float(share) => share,
+        Kind::Integer(share) => share as f64,
+        _ => {
+            return Err(value
+                .whole_fault(format!("{value} is no number"))
+                .hint("0.01 is every hundredth, 1 is all"));
+        }
+    };
+    if !(0.0..=1.0).contains(&share) {
+        return Err(value
+            .whole_fault(format!("{value} is no share from 0 to 1"))
+            .hint("0.01 is every hundredth, 1 is all"));
+    }
+    Ok((share * 1e6).round() as u32)
 }
 
 fn shutdown(root: &mut Reader<'_>) -> ShutdownPlan {

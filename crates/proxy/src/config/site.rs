@@ -53,6 +53,9 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     let called_after = ("names", "default");
     let (mut site, name) = named::begin(root, "site", (table, &origin), called_after);
     check_name(&mut site, &name.found);
+    let label = site
+        .value("label", values::name)
+        .map_or_else(String::new, |found| found.value);
     let is_default = site.lacks("names");
     let names = site.list_or_empty("names", server_name);
     let (certificates, audiences) = certificates::read(&mut site, &origin);
@@ -100,6 +103,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     site.finish();
     let plan = SitePlan {
         name: name.found.value.clone(),
+        label,
         names: names.iter().map(|name| name.value.clone()).collect(),
         listeners: footing.listeners,
         certificates: certificates.value,

@@ -23,6 +23,9 @@ use portcullis_wire::http1::{
 };
 use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc};
 
+/// RFC 7838 3.
+pub(super) const ALT_SVC: &str = "alt-svc";
+
 /// Of what is no request the line tells so much of the first word: no registered method is longer than 17 (RFC 3253).
 const MOST_TOLD_METHOD: usize = 32;
 /// And so much of the second.
@@ -70,6 +73,8 @@ pub(crate) struct Forward {
     /// What its answer says of that, where the client did not know it.
     pub(crate) set_cookie: RefCell<Option<String>>,
     pub(crate) client: Option<IpAddr>,
+    /// What its answer says of QUIC.
+    pub(crate) alternative: Option<Rc<str>>,
     /// Its head as HTTP/1.1 has it; HTTP/2 makes its own of that.
     pub(crate) head: Vec<u8>,
     /// Where the server's own host is put into the head.
@@ -129,14 +134,18 @@ impl Visit {
     pub(crate) fn decide(&self, view: &View<'_>) -> (Way, RequestRecord) {
         let site = self.site(view.host);
         let known = site.as_ref().ok().and_then(|site| site.service.http());
-        let record = self.record(known, view.method, || {
+        self.requests.borrow_mut().call(view.field("user-agent"));
+        let record = self.record(known, (view.method, view.fields), || {
             let fields = view.fields.iter().copied();
             view.typed(self.told.client(fields, &self.http.trusted_proxies))
         });
         let way = match known {
             _ if self.is_turned_away => self.too_many(known, view, record.id),
             Some(_) if self.redirect.is_some() => Way::Answer(self.to_https(view), None),
-            Some(service) => service.decide(self, view, record.id),
+            Some(service) => match service.decide(self, view, (record.id, record.place())) {
+                Way::Answer(reply, failure) => Way::Answer(reply.announcing(self.alternative.as_deref()), failure),
+                forward => forward,
+            },
             None => {
                 let failure = Failure::refused(Stage::Route, Fault::Client, "no site of that host on this connection");
                 Way::Answer(self.error(421, record.id), Some(failure))
@@ -149,7 +158,7 @@ impl Visit {
     pub(crate) fn misfit(&self, (status, failure): (u16, Failure), asked: Typed) -> (Reply, RequestRecord) {
         let site = self.site.as_ref().and_then(|site| site.service.http());
         let method = asked.method.clone();
-        let mut record = self.record(site, &method, || asked);
+        let mut record = self.record(site, (&method, &[]), || asked);
         let reply = self.error(status, record.id);
         record.status = status;
         record.bytes_out = reply.body.len() as u64;
@@ -157,20 +166,31 @@ impl Visit {
         (reply, record)
     }
 
-    fn record(&self, site: Option<&Arc<Service>>, method: &str, asked: impl FnOnce() -> Typed) -> RequestRecord {
+    fn record(
+        &self,
+        site: Option<&Arc<Service>>,
+        (method, fields): (&str, &[Field<'_>]),
+        asked: impl FnOnce() -> Typed,
+    ) -> RequestRecord {
         let books = &self.core.shared.books;
         let (label, requests) = match site {
             Some(service) => (&service.name, &service.requests),
             None => (&books.nowhere, &self.core.shared.nowhere_requests),
         };
+        self.requests.borrow_mut().count += 1;
+        if let (None, Some(service), true) = (&self.site, site, self.led_to.borrow().is_none()) {
+            *self.led_to.borrow_mut() = Some(service.name.clone());
+        }
         let origin = RecordOrigin {
             books,
             id: RequestId(self.core.request_id()),
             connection: self.connection,
             site: label,
             requests,
+            facts: self.facts.as_deref(),
         };
-        RequestRecord::new(origin, method, asked)
+        let trace = books.traces.begin(origin.id.0, || self.told.trace(fields));
+        RequestRecord::new(origin, method, trace, asked)
     }
 
     /// As much of a request line as can be told of what is none.
@@ -249,12 +269,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The first field of a name; empty where there is none.
+    fn field(&self, name: &str) -> &'a [u8] {
+        let found = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        found.map_or(&b""[..], |field| field.value)
+    }
+
     /// For the access line.
     fn typed(&self, client: Option<IpAddr>) -> Typed {
-        let field = |name: &str| {
-            let found = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-            found.map_or(&b""[..], |field| field.value).into()
-        };
         let path = match self.query {
             Some(query) => format!("{}?{query}", self.path).into(),
             None => self.path.into(),
@@ -265,8 +287,8 @@ impl<'a> View<'a> {
             method: self.method.into(),
             host: self.host.into(),
             path,
-            user_agent: field("user-agent"),
-            referer: field("referer"),
+            user_agent: self.field("user-agent").into(),
+            referer: self.field("referer").into(),
         }
     }
 }
@@ -289,7 +311,17 @@ impl Forward {
 
     /// The fields of an answer, as they go to the client; its length too, where the body has one.
     pub(crate) fn answer_fields(&self, head: &ResponseHead<'_>, mut put: impl FnMut(&str, &[u8])) {
-        self.fields(head, &mut put);
+        // what a server says of itself is not about us; what the operator says of us is
+        let alternative = self.alternative.as_deref();
+        let ours = alternative.filter(|_| !self.route.rules.removes_from_response(ALT_SVC));
+        self.fields(head, |name, value| {
+            if ours.is_none() || !name.eq_ignore_ascii_case(ALT_SVC) {
+                put(name, value);
+            }
+        });
+        if let Some(value) = ours {
+            put(ALT_SVC, value.as_bytes());
+        }
         if let Some(line) = &*self.set_cookie.borrow() {
             put("set-cookie", line.as_bytes());
         }
@@ -324,7 +356,8 @@ impl Forward {
 
     /// An error in answer to it.
     pub(crate) fn error(&self, status: u16, id: RequestId) -> Reply {
-        self.service.error(status, &self.accept, id).into()
+        let reply = Reply::from(self.service.error(status, &self.accept, id));
+        reply.announcing(self.alternative.as_deref())
     }
 
     /// What its server is chosen by.

@@ -1,7 +1,10 @@
 //! Whom a request comes from, as upstreams are told: `X-Forwarded-*`, `X-Real-IP`, `Forwarded` (RFC 7239),
 //! `Portcullis-TLS`, `Portcullis-Client` (RFC 9651) and `Client-Cert` (RFC 9440).
 use super::names::Reserved;
-use crate::plan::ForwardPlan;
+use crate::{
+    plan::ForwardPlan,
+    traces::{self, Context},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ipnet::IpNet;
 use portcullis_tls::{
@@ -90,6 +93,13 @@ impl Told {
             Some(client) => Some(client),
         });
         client.or(self.peer)
+    }
+
+    /// The trace that a request belongs to, if who says so is believed.
+    pub(crate) fn trace(&self, fields: &[Field<'_>]) -> Option<Context> {
+        let mut fields = fields.iter().filter(|_| self.is_trusted);
+        let parent = fields.find(|field| field.name.eq_ignore_ascii_case(traces::PARENT))?;
+        Context::parse(parent.value)
     }
 
     /// Feeds a sink with what a request is told to come from; `text` is scratch.

@@ -6,8 +6,9 @@ use crate::{
     metrics::{Label, Requests},
     plan::{LogFormat, LogQuery},
     record::{Books, text_line},
+    traces::{self, Attribute, Fact, Place, Said, Trace},
 };
-use portcullis_tls::failure::Fault;
+use portcullis_tls::{failure::Fault, negotiated::Negotiated};
 use portcullis_wire::Escaped;
 use serde::Serialize;
 use std::{
@@ -48,6 +49,14 @@ pub(crate) struct RequestRecord {
     pub(crate) bytes_out: u64,
     upstream: Option<(Label, Arc<str>)>,
     ending: Ending,
+    /// Its span, where traces are on.
+    trace: Option<Box<Traced>>,
+}
+
+/// A request's span in the making, and what it says of its connection.
+struct Traced {
+    trace: Trace,
+    connection: Vec<Attribute>,
 }
 
 /// What a client typed, for the line.
@@ -109,6 +118,7 @@ pub(crate) struct Origin<'a> {
     pub(crate) connection: u64,
     pub(crate) site: &'a Label,
     pub(crate) requests: &'a Arc<Requests>,
+    pub(crate) facts: Option<&'a Negotiated>,
 }
 
 enum Ending {
@@ -119,8 +129,21 @@ enum Ending {
 
 impl RequestRecord {
     /// A request has come; `asked` is what the line says of it, where one is wanted.
-    pub(crate) fn new(origin: Origin<'_>, method: &str, asked: impl FnOnce() -> Asked) -> RequestRecord {
+    pub(crate) fn new(
+        origin: Origin<'_>,
+        method: &str,
+        trace: Option<Trace>,
+        asked: impl FnOnce() -> Asked,
+    ) -> RequestRecord {
         let line = origin.books.log.access_format();
+        let is_traced = trace.as_ref().is_some_and(|trace| trace.context.is_sampled);
+        let trace = trace.map(|trace| {
+            let connection = origin.facts.filter(|_| is_traced).map(traces::of_tls);
+            Box::new(Traced {
+                trace,
+                connection: connection.into_iter().flatten().collect(),
+            })
+        });
         RequestRecord {
             books: origin.books.clone(),
             began: Instant::now(),
@@ -129,14 +152,20 @@ impl RequestRecord {
             site: origin.site.clone(),
             requests: origin.requests.clone(),
             method: known(method),
-            asked: line.map(|_| Box::new(asked().without_secrets(origin.books.log.query()))),
+            asked: (line.is_some() || is_traced).then(|| Box::new(asked().without_secrets(origin.books.log.query()))),
             status: 0,
             upstream_status: 0,
             bytes_in: 0,
             bytes_out: 0,
             upstream: None,
             ending: Ending::Running,
+            trace,
         }
+    }
+
+    /// What a server is told of its trace.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.trace.as_ref().map(|traced| traced.trace.place())
     }
 
     /// A server was found for it.
@@ -188,11 +217,66 @@ impl RequestRecord {
         format!("{} \"{referer}\" \"{agent}\"\n", self.common(asked))
     }
 
-    fn line(&self) -> Line<'_> {
-        let failure = match &self.ending {
+    fn failure(&self) -> Option<&Failure> {
+        match &self.ending {
             Ending::Over(Err(failure)) => Some(failure),
             Ending::Over(Ok(())) | Ending::Running => None,
-        };
+        }
+    }
+
+    /// Its span, in the words of OpenTelemetry's conventions for HTTP servers.
+    fn span(&self, connection: Vec<Attribute>) -> Said {
+        let asked = self.asked.as_deref();
+        let typed =
+            |text: fn(&Asked) -> &[u8]| Fact::from(asked.map(|a| Escaped(text(a)).to_string()).unwrap_or_default());
+        let path = |asked: &Asked| asked.path.split('?').next().unwrap_or_default().to_owned();
+        let protocol = asked.and_then(|a| a.protocol.strip_prefix("HTTP/")).unwrap_or_default();
+        let upstream = self.upstream.as_ref();
+        let mut attributes = vec![
+            ("http.request.method", Fact::from(self.method)),
+            ("http.response.status_code", u64::from(self.status).into()),
+            (
+                "url.path",
+                asked
+                    .map(|a| Escaped(path(a).as_bytes()).to_string())
+                    .unwrap_or_default()
+                    .into(),
+            ),
+            ("server.address", typed(|a| a.host.as_bytes())),
+            ("user_agent.original", typed(|a| &a.user_agent)),
+            ("network.protocol.version", protocol.into()),
+            (
+                "client.address",
+                asked
+                    .and_then(|a| a.client)
+                    .map(|ip| ip.to_string())
+                    .unwrap_or_default()
+                    .into(),
+            ),
+            ("http.request.body.size", self.bytes_in.into()),
+            ("http.response.body.size", self.bytes_out.into()),
+            ("portcullis.request_id", self.id.to_string().into()),
+            ("portcullis.connection_id", format!("{:016x}", self.connection).into()),
+            ("portcullis.site", (&*self.site.0).into()),
+            ("portcullis.upstream", upstream.map_or("", |(name, _)| &name.0).into()),
+            (
+                "portcullis.upstream_server",
+                upstream.map_or("", |(_, server)| server).into(),
+            ),
+        ];
+        attributes.extend(connection);
+        let is_fault = self.status == 0 || self.status >= 500;
+        Said {
+            name: self.method.trim_start_matches('_').to_owned(),
+            took: self.began.elapsed(),
+            attributes,
+            // a client's mistake is no error of a server's span
+            error: self.failure().filter(|_| is_fault).map(traces::why),
+        }
+    }
+
+    fn line(&self) -> Line<'_> {
+        let failure = self.failure();
         let asked = self.asked.as_deref();
         let shown = |bytes: &[u8]| Escaped(bytes).to_string();
         Line {
@@ -225,6 +309,10 @@ impl Drop for RequestRecord {
     fn drop(&mut self) {
         self.settle();
         self.requests.count(self.method, self.status, self.began.elapsed());
+        if let Some(traced) = self.trace.take() {
+            let Traced { trace, connection } = *traced;
+            trace.end(&self.books.traces, || self.span(connection));
+        }
         let (Some(format), Some(asked)) = (self.books.log.access_format(), &self.asked) else {
             return;
         };

@@ -15,6 +15,7 @@ use crate::{
     failure::{Failure, Stage},
     metrics::{Label, Metrics, Requests},
     plan::{ActionPlan, Balance, ForwardPlan, HashOn, HostPlan, HttpPlan, RespondPlan, RewritePlan, RoutePlan},
+    traces::{self, Place},
     upstream::Upstream,
 };
 use portcullis_tls::{
@@ -75,12 +76,18 @@ impl Service {
     }
 
     /// What becomes of a request.
-    pub(crate) fn decide(self: &Arc<Service>, visit: &Visit, view: &View<'_>, id: RequestId) -> Way {
+    pub(crate) fn decide(
+        self: &Arc<Service>,
+        visit: &Visit,
+        view: &View<'_>,
+        (id, trace): (RequestId, Option<Place>),
+    ) -> Way {
         let asking = Asking {
             service: self,
             visit,
             view,
             id,
+            trace,
         };
         asking.way().unwrap_or_else(|no| Way::Answer(no.reply, no.failure))
     }
@@ -102,6 +109,7 @@ struct Asking<'a> {
     visit: &'a Visit,
     view: &'a View<'a>,
     id: RequestId,
+    trace: Option<Place>,
 }
 
 impl Asking<'_> {
@@ -254,6 +262,7 @@ impl Asking<'_> {
             sticky,
             set_cookie: RefCell::default(),
             client,
+            alternative: self.visit.alternative.clone(),
             head,
             host_ends,
             accept: self.accept().to_vec(),
@@ -302,10 +311,17 @@ impl Asking<'_> {
             client,
         };
         let mut text = Vec::new();
-        let put = |name: &str, value: &[u8]| write::field(head, name, value);
+        let put = |name: &str, value: &[u8]| {
+            if !self.trace.is_some_and(|trace| trace.replaces(name)) {
+                write::field(head, name, value);
+            }
+        };
         route
             .rules
             .request((&request, &view.hop), &self.visit.told, &mut text, put);
+        if let Some(trace) = self.trace {
+            write::field(head, traces::PARENT, trace.context.to_string().as_bytes());
+        }
         match view.framing {
             Framing::Chunked(_) => write::field(head, "transfer-encoding", b"chunked"),
             Framing::Length(length) => {

@@ -11,13 +11,16 @@ use crate::{
     core::Core,
     metrics::Label,
     plan::{ForwardPlan, HttpListenerPlan},
-    record::{Bytes, Record},
-    relay::Downstream,
+    record::{Bytes, Record, Requested},
     site::Site,
     upstream::Upstream,
 };
-use portcullis_tls::negotiated::Negotiated;
-use std::{cell::Cell, rc::Rc, sync::Arc};
+use portcullis_tls::{negotiated::Negotiated, rustls::pki_types::CertificateDer};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
 
 /// One connection.
 pub(crate) struct Visit {
@@ -33,11 +36,16 @@ pub(crate) struct Visit {
     pub(crate) facts: Option<Box<Negotiated>>,
     /// What upstreams are told of it.
     pub(crate) told: Rc<Told>,
+    /// What its answers say of QUIC.
+    pub(crate) alternative: Option<Rc<str>>,
     /// Its listener was full when it came: it is told so, and ends.
     pub(crate) is_turned_away: bool,
     /// The id of its record.
     pub(crate) connection: u64,
     pub(crate) bytes: Cell<Bytes>,
+    pub(crate) requests: RefCell<Requested>,
+    /// The site of its first request, where no handshake said it.
+    pub(crate) led_to: RefCell<Option<Label>>,
     /// Requests under way.
     pub(crate) under_way: Cell<usize>,
     /// Answers of which something waits for the client.
@@ -54,13 +62,9 @@ impl Visit {
     pub(crate) fn new(
         core: &Rc<Core>,
         (http, site): (Arc<HttpListenerPlan>, Option<Arc<Site>>),
-        (record, down): (&Record, &Downstream),
+        (record, chain): (&Record, &[CertificateDer<'static>]),
     ) -> Visit {
         let facts = record.negotiated();
-        let chain = match down {
-            Downstream::Tls(tls) => tls.tls.peer_certificates().unwrap_or_default(),
-            Downstream::Plain(_) => &[],
-        };
         let chain: Vec<&[u8]> = chain.iter().map(|der| &der[..]).collect();
         let service = site.as_ref().and_then(|site| site.service.http());
         let told = Told::new(&Spoken {
@@ -72,6 +76,7 @@ impl Visit {
         });
         Visit {
             redirect: None,
+            alternative: None,
             is_turned_away: record.is_turned_away(),
             facts: facts.map(|facts| Box::new(facts.clone())),
             told: Rc::new(told),
@@ -82,6 +87,8 @@ impl Visit {
             sni: record.sni().map(Box::from),
             connection: record.id(),
             bytes: Cell::default(),
+            requests: RefCell::default(),
+            led_to: RefCell::default(),
             under_way: Cell::default(),
             held: Cell::default(),
             answered: Cell::default(),
@@ -144,6 +151,11 @@ impl Visit {
     /// The same, on a listener that sends everything to https.
     pub(crate) fn redirecting(self, redirect: Option<u16>) -> Visit {
         Visit { redirect, ..self }
+    }
+
+    /// The same, on a listener that is to be had over QUIC too, or was.
+    pub(crate) fn announcing(self, alternative: Option<Rc<str>>) -> Visit {
+        Visit { alternative, ..self }
     }
 
     /// An error of ours where no site is known whose pages it could be.

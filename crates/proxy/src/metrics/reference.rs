@@ -34,6 +34,7 @@ fn populated() -> Metrics {
     drop(m.next_update.get_or_create(&Default::default()));
     drop(m.reloads.get_or_create(&Default::default()));
     drop(m.refreshes.get_or_create(&Default::default()));
+    drop(m.ledger_flushes.get_or_create(&Default::default()));
     drop(m.failed.get_or_create(&Default::default()));
     drop(m.out_of_time.get_or_create(&Default::default()));
     drop(m.warnings.get_or_create(&Default::default()));

@@ -154,9 +154,13 @@ impl Server {
         match self.dial(Dialler::Core(core, alpn), deadline, opening).await {
             Ok(stream) => {
                 self.rests_until.store(0, Relaxed);
-                if let Some(facts) = stream.negotiated() {
+                let facts = stream.negotiated();
+                if let Some(facts) = facts {
                     core.books().metrics.upstream_handshake(&self.upstream, facts);
                 }
+                core.books()
+                    .ledger
+                    .origin(core.index, (&self.upstream, &self.name), facts);
                 Ok(stream)
             }
             Err(error) => {

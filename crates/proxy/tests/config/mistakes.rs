@@ -524,3 +524,42 @@ fn one_passphrase_opens_the_keys_of_both_sides() {
         assert_eq!((of_site, of_target), (site, target), "{line}");
     }
 }
+
+#[test]
+fn traces_say_where_they_go_and_how_many_there_are() {
+    let good = [GOOD_LISTENER, GOOD_SITE, GOOD_UPSTREAM].concat();
+    let table = [
+        ("ratio = 1", "traces go nowhere without an endpoint"),
+        (
+            "endpoint = 'https://a'",
+            "\"https://a\": traces go out over plain HTTP only",
+        ),
+        ("endpoint = 'a:4318'", "\"a:4318\" is no address of a collector"),
+        ("endpoint = 'http://'", "\":4318\" is no address to connect to"),
+        ("endpoint = 'http://a:0/x'", "\"a:0\" is no address to connect to"),
+        (
+            "endpoint = 'http://a/x y'",
+            "\"http://a/x y\" has a path that no request can name",
+        ),
+        ("endpoint = 'http://a', ratio = 1.5", "1.5 is no share from 0 to 1"),
+        ("endpoint = 'http://a', ratio = -1", "-1 is no share from 0 to 1"),
+        ("endpoint = 'http://a', ratio = 'all'", "\"all\" is no number"),
+    ];
+    for (traces, complaint) in table {
+        let errors = errors(&Case::file(&format!("traces = {{ {traces} }}\n{good}")));
+        assert_eq!(errors.len(), 1, "{traces}: {errors:?}");
+        assert!(
+            errors[0].starts_with("portcullis.toml:1: ") && errors[0].contains(complaint),
+            "{errors:?}"
+        );
+    }
+    for (endpoint, sent_to) in [
+        ("http://otel.internal", "http://otel.internal:4318/v1/traces"),
+        ("http://127.0.0.1:9/", "http://127.0.0.1:9/v1/traces"),
+        ("http://[::1]:4318/otlp/v1/traces", "http://[::1]:4318/otlp/v1/traces"),
+    ] {
+        let source = Case::file(&format!("traces = {{ endpoint = '{endpoint}' }}\n{good}"));
+        let traces = source.good().plan.traces.expect("they are on");
+        assert_eq!((traces.to_string().as_str(), traces.per_million), (sent_to, 10_000));
+    }
+}

@@ -176,9 +176,13 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "metrics = { listen = '127.0.0.1:2' }",
     ),
     ("", "metrics = { sites = 1 }", "metrics = { sites = 2 }"),
+    ("", "ledger = { path = 'a.db' }", "ledger = { path = 'b.db' }"),
+    ("", "ledger = { keep = '30d' }", "ledger = { keep = 'off' }"),
+    ("", "ledger = { addresses = 'hash' }", "ledger = { addresses = 'none' }"),
     ("", "shutdown = { delay = '1s' }", "shutdown = { delay = '2s' }"),
     ("", "shutdown = { grace = '1s' }", "shutdown = { grace = '2s' }"),
     ("", "watch = false", "watch = true"),
+    ("site", "label = 'personal data'", "label = 'public'"),
     ("listener", "name = 'a'", "name = 'b'"),
     (
         "listener",
@@ -455,14 +459,8 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
 
 /// Keys and values of SPEC 4 that a later version builds: section, line, and what is refused.
 const KEYS_LATER: &[(&str, &str, &str)] = &[
-    (
-        "",
-        "ledger = { path = 'p', keep = '90d', addresses = 'prefix' }",
-        "\"ledger\"",
-    ),
     ("", "acme = { name = {} }", "\"acme\""),
     ("listener", "mode = 'passthrough'", "mode \"passthrough\""),
-    ("listener", "http3 = false", "\"http3\""),
     ("site", "refuse = 'page'", "\"refuse\""),
     ("site", "acme = 'NAME'", "\"acme\""),
     ("site", "authorize = { wasm = 'a' }", "\"authorize\""),

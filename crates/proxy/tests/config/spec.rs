@@ -2,8 +2,6 @@
 use crate::kit::Case;
 
 const REFUSED: &[&str] = &[
-    r#"portcullis.toml:5: "ledger" is not in this version"#,
-    r#"portcullis.toml:13: listener "web": "http3" is not in this version"#,
     r#"portcullis.toml:38: site "shop": "route.policy.report_only" is not in this version"#,
     r#"portcullis.toml:38: site "shop": "route.policy.exempt" is not in this version"#,
 ];

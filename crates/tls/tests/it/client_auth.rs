@@ -60,7 +60,7 @@ fn a_certificate_of_the_ca_enters_and_is_named() {
             let client = done.facts.client.unwrap();
             assert_eq!(client.subject, "CN=agent-7,O=Lab");
             assert_eq!(client.issuer, "CN=clients,O=Lab");
-            assert_eq!(client.serial, agent.leaf().serial);
+            assert_eq!(*client.serial, *agent.leaf().serial);
         }
     }
 }

@@ -64,7 +64,8 @@ fn shortened(leaf: &Certificate) -> ClientCertificate {
     ClientCertificate {
         subject: short(&leaf.subject),
         issuer: short(&leaf.issuer),
-        serial: short(&leaf.serial),
+        serial: short(&leaf.serial).into(),
+        alternative: Box::default(),
     }
 }
 

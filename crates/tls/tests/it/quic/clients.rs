@@ -75,7 +75,7 @@ async fn a_refused_client_certificate_is_named_too() {
         assert_eq!(blame(error).alert_out, Some(Alert(number)));
         let choice = met.outcome.choice.as_ref().unwrap();
         let refusal = choice.client_refusal().unwrap();
-        assert_eq!(refusal.certificate.serial, identity.leaf().serial);
+        assert_eq!(*refusal.certificate.serial, *identity.leaf().serial);
     }
     // none at all
     meet(Door::of(&site), &h3(offer()), "localhost").await.facts();
