@@ -33,6 +33,8 @@ fn browse(peer: &Peer, stage: &Stage) -> Finished {
         ])
         .arg(format!("--origin-to-force-quic-on=localhost:{}", stage.port()))
         .arg(format!("--ignore-certificate-errors-spki-list={pin}"))
+        // it would try ::1 first, where nobody listens, and nowhere else
+        .arg("--host-resolver-rules=MAP localhost 127.0.0.1")
         .arg(format!("--user-data-dir={}", profile.display()))
         .arg(stage.url("/"));
     run(&mut command, b"")
@@ -45,7 +47,12 @@ fn chromium_comes_over_quic_with_the_hybrid_group() {
     };
     let stage = Stage::web();
     let said = browse(&peer, &stage);
-    assert!(said.stdout.contains("GET /"), "{}", said.all());
+    assert!(
+        said.stdout.contains("GET /"),
+        "{:#?}\n{}",
+        stage.proxy.records(),
+        said.all()
+    );
     let record = stage.proxy.record_where(|record| record["alpn"] == "h3");
     let facts = ["version", "group", "key_exchange", "signature"].map(|fact| &record[fact]);
     assert_eq!(facts, ["1.3", HYBRID, "hybrid", "ecdsa_secp256r1_sha256"], "{record:#}");

@@ -126,7 +126,8 @@ fn a_listener_of_one_hybrid_group_serves_those_that_have_it() {
         (&json!(200), &json!(30), &json!("GET /qh3")),
         "{came}"
     );
-    assert_eq!(facts(&stage.record(), &["outcome", "group"]), ["ok", HYBRID]);
+    let record = stage.record();
+    assert_eq!(facts(&record, &["outcome", "group"]), ["ok", HYBRID], "{record:#}");
 
     for client in ["aioquic", "gtlsclient"] {
         let stage = only();

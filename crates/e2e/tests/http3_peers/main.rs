@@ -4,7 +4,7 @@ use origin::{Asked, Origin, said};
 use portcullis_e2e::{
     command::{Finished, run},
     front::certificates,
-    peers::{Home, Peer},
+    peers::Peer,
     pki::{Algorithm, Pki},
     proxy::Proxy,
 };

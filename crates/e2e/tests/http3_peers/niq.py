@@ -12,3 +12,4 @@ try:
     print(json.dumps({"status": answer.status_code, "version": answer.http_version, "body": answer.text}))
 except niquests.exceptions.RequestException as error:
     print(json.dumps({"error": str(error)}))
+session.close()
