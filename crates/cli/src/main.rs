@@ -204,6 +204,7 @@ fn inputs(wish: args::Selftest) -> Result<selftest::Inputs, Exit> {
         expect: wish.expect,
         ca: wish.ca,
         identity,
+        transport: if wish.quic { Transport::Quic } else { Transport::Tcp },
         output,
     })
 }
