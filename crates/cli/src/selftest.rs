@@ -114,7 +114,12 @@ pub(crate) fn of_plan(plan: &Plan, transport: Transport) -> anyhow::Result<Vec<S
         let held = Certificate::of_site(site)?;
         let listeners = site.listeners.iter().filter_map(|index| plan.listeners.get(*index));
         for listener in listeners.filter(|listener| has(listener, site, transport)) {
-            for address in listener.listen.iter().filter(|address| is_reached(address, transport)).map(dialled) {
+            for address in listener
+                .listen
+                .iter()
+                .filter(|address| is_reached(address, transport))
+                .map(dialled)
+            {
                 tests.push(SelfTest {
                     target: Target {
                         server_name: asked_for(site, &address)?,
@@ -402,6 +407,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_has_http3_is_tested_over_quic() {
+        let lab = Lab::new();
+        let without = of_plan(&lab.plan(""), Transport::Quic).map(|tests| tests.len());
+        assert!(without.unwrap_err().to_string().contains("no listener has http3"));
+        let web = |setting: &str| lab.written(&lab.web(setting));
+        let _running = start(web(""));
+        let reports = run_all(of_plan(&loaded(&web("")), Transport::Quic).unwrap()).await;
+        let told: Vec<_> = reports
+            .iter()
+            .map(|report| (report.transport, &*report.problems))
+            .collect();
+        assert_eq!(told, [("quic", &[][..])]);
+        // the same listener, of which more is promised than it keeps
+        let promised = loaded(&web("policy = \"require\""));
+        let reports = run_all(of_plan(&promised, Transport::Quic).unwrap()).await;
+        assert!(!reports[0].pass);
+        let inputs = |expect| Inputs {
+            subject: Subject::Server {
+                target: format!("127.0.0.1:{}", lab.port),
+                server_name: Some("localhost".to_owned()),
+            },
+            expect: Some(expect),
+            ca: Some(lab.folder.path().join("ca.pem")),
+            identity: None,
+            transport: Transport::Quic,
+            output: Output::Text,
+        };
+        assert!(run(inputs(Stance::Prefer)).await.unwrap().pass);
+        assert!(!run(inputs(Stance::Require)).await.unwrap().pass);
+    }
+
+    #[tokio::test]
     async fn a_server_is_tested_by_its_address_and_ca() {
         let lab = Lab::new();
         let _running = lab.start("");
@@ -558,6 +595,23 @@ mod tests {
                 )
             });
             text.push_str(&sites.concat());
+            self.written(&text)
+        }
+
+        /// One site for requests, over QUIC too, with one more setting.
+        fn web(&self, setting: &str) -> String {
+            let (port, upstream) = (self.port, self.upstream);
+            format!(
+                "admin = {{ listen = \"unix:admin.sock\" }}\nlog = {{ level = \"error\" }}\n\
+                 [[listener]]\nname = \"a\"\nlisten = [\"0.0.0.0:{port}\"]\nmode = \"http\"\nhttp3 = true\n\
+                 [upstream.a]\nservers = [\"{upstream}\"]\n\
+                 [[site]]\nname = \"web\"\n{setting}\nupstream = \"a\"\ncertificates = [\
+                 {{ chain = \"ecdsa-p256.pem\", key = \"ecdsa-p256.key\" }}, \
+                 {{ chain = \"mldsa65.pem\", key = \"mldsa65.key\" }}]\n"
+            )
+        }
+
+        fn written(&self, text: &str) -> config::Source {
             let file = self.folder.path().join("portcullis.toml");
             fs::write(&file, text).unwrap();
             config::Source {
@@ -567,19 +621,26 @@ mod tests {
         }
 
         fn plan(&self, setting: &str) -> Plan {
-            let loaded = config::load(&self.source(setting));
-            loaded
-                .unwrap_or_else(|problems| panic!("{}", config::render(&problems)))
-                .plan
+            loaded(&self.source(setting))
         }
 
         fn start(&self, setting: &str) -> Running {
-            let source = Source {
-                config: self.source(setting),
-                ..Source::default()
-            };
-            portcullis_proxy::start(source, Shutdown::Handle).unwrap()
+            start(self.source(setting))
         }
+    }
+
+    fn loaded(source: &config::Source) -> Plan {
+        config::load(source)
+            .unwrap_or_else(|problems| panic!("{}", config::render(&problems)))
+            .plan
+    }
+
+    fn start(config: config::Source) -> Running {
+        let source = Source {
+            config,
+            ..Source::default()
+        };
+        portcullis_proxy::start(source, Shutdown::Handle).unwrap()
     }
 
     /// Takes connections and closes them.
