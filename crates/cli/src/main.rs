@@ -25,6 +25,7 @@ mod version;
 
 use args::{Command, Typed};
 use exit::Exit;
+use portcullis_probe::Transport;
 use portcullis_proxy::{config, plan::CertificateFiles};
 use running::Ask;
 use std::{future::Future, path::Path, process::ExitCode, time::Duration};

@@ -131,7 +131,8 @@ fn every_other_flag_means_what_it_says() {
     );
     assert_eq!(check.typed, typed(&[("plain", "true"), ("config", "f")]));
 
-    let words = "portcullis selftest h:1 --quic --json --expect require --ca a --server-name n --client-cert c --client-key k";
+    let words =
+        "portcullis selftest h:1 --quic --json --expect require --ca a --server-name n --client-cert c --client-key k";
     let Command::Selftest(test) = line(words).unwrap() else {
         panic!("selftest")
     };

@@ -73,7 +73,12 @@ pub(crate) fn config_toml(folder: &Path, ports: &Ports, (page, echo): (SocketAdd
     );
     [
         head,
-        service(("page", "http", "http3  = true\n"), &ports.page, [&classical, &ml_dsa], page),
+        service(
+            ("page", "http", "http3  = true\n"),
+            &ports.page,
+            [&classical, &ml_dsa],
+            page,
+        ),
         service(("echo", "tcp", ""), &ports.echo, [&ml_dsa, &classical], echo),
     ]
     .concat()
