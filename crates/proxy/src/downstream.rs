@@ -2,6 +2,7 @@
 //! one read buffer and a quiet one holds none.
 use crate::{
     failure::{Failure, Stage},
+    opened,
     record::Bytes,
     socket::Socket,
 };
@@ -22,6 +23,13 @@ pub(crate) struct TlsStream {
     /// Ciphertext read but not yet taken, because what came before it has nowhere to go.
     spill: Vec<u8>,
     pub(crate) wire: Bytes,
+}
+
+/// What a read of a client came to.
+pub(crate) enum Opened {
+    /// So many bytes; none where more must come to make a record.
+    Some(usize),
+    End,
 }
 
 impl TlsStream {
@@ -78,17 +86,50 @@ impl TlsStream {
 
     /// Decrypts until there is plaintext to take or nothing left, and says how much it took.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<usize, rustls::Error> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            // from memory, reading fails only when plaintext waits to be taken: that is asked below
-            if self.tls.read_tls(&mut rest).unwrap_or(0) == 0 {
-                break;
-            }
-            if self.tls.process_new_packets()?.plaintext_bytes_to_read() > 0 {
-                break;
-            }
+        opened::feed(&mut self.tls, bytes)
+    }
+
+    /// What waits of plaintext, or else one read, opened to the front of `buffer`.
+    pub(crate) fn poll_open(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        stage: Stage,
+    ) -> Poll<Result<Opened, Failure>> {
+        let waiting = opened::take(&mut self.tls, buffer);
+        if waiting > 0 {
+            return Poll::Ready(Ok(Opened::Some(waiting)));
         }
-        Ok(bytes.len() - rest.len())
+        if self.has_closed().map_err(|e| tls_failure(stage, &e))? {
+            return Poll::Ready(Ok(Opened::End));
+        }
+        let gap = opened::gap(buffer);
+        let came = match self.spill.is_empty() {
+            true => ready!(self.poll_ciphertext(cx, &mut buffer[gap..]))
+                .map_err(|e| Failure::io(stage, Fault::Client, &e))?,
+            false => {
+                let came = self.spill.len().min(buffer.len() - gap);
+                buffer[gap..gap + came].copy_from_slice(&self.spill[..came]);
+                self.spill.drain(..came);
+                came
+            }
+        };
+        if came == 0 {
+            return Poll::Ready(Ok(Opened::End));
+        }
+        let opened = opened::open(&mut self.tls, buffer, gap..gap + came);
+        if opened.is_err() || self.tls.wants_write() {
+            // an alert about what came, or the answer to a key update: if it cannot go now, it goes with the next flush
+            let _ = self.poll_flush(cx);
+        }
+        let (filled, rest) = opened.map_err(|e| tls_failure(stage, &e))?;
+        self.spill.splice(..0, buffer[rest..gap + came].iter().copied());
+        Poll::Ready(Ok(Opened::Some(filled)))
+    }
+
+    /// The client said that nothing more comes.
+    pub(crate) fn has_closed(&mut self) -> Result<bool, rustls::Error> {
+        self.tls.process_new_packets().map(|state| state.peer_has_closed())
     }
 
     /// Reads ciphertext from the socket; 0 is its end.
@@ -117,10 +158,6 @@ impl TlsStream {
     /// What was left over when its time had not come.
     pub(crate) fn take_spill(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.spill)
-    }
-
-    pub(crate) fn set_spill(&mut self, spill: Vec<u8>) {
-        self.spill = spill;
     }
 
     /// The alert that rustls has ready, as bytes for the wire.

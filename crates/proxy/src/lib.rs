@@ -62,6 +62,7 @@ mod listener;
 mod log;
 mod material;
 mod metrics;
+mod opened;
 mod peek;
 mod quic;
 mod recall;

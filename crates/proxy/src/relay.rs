@@ -1,7 +1,7 @@
 //! Bytes both ways until both ends are done: half-close kept, back-pressure passed on, a quiet connection without
 //! buffers, and counts that stand however it ends.
 use crate::{
-    downstream::{TlsStream, tls_failure},
+    downstream::{Opened, TlsStream},
     failure::{Failure, Stage},
     recall::Recall,
     record::Bytes,
@@ -12,7 +12,7 @@ use crate::{
 use portcullis_tls::{failure::Fault, rustls::pki_types::CertificateDer};
 use std::{
     future::poll_fn,
-    io::{self, BufRead, Write},
+    io::{self, Write},
     rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -203,7 +203,7 @@ impl Relay<'_> {
     }
 }
 
-/// One read of ciphertext, decrypted and passed on. Pending: a socket will wake us, or it is over.
+/// One read of ciphertext, opened and passed on. Pending: a socket will wake us, or it is over.
 fn decrypt(
     cx: &mut Context<'_>,
     tls: &mut TlsStream,
@@ -211,89 +211,24 @@ fn decrypt(
     (direction, count): (&mut Direction, &mut u64),
     scratch: &mut [u8],
 ) -> Result<Poll<()>, Failure> {
-    if flush(cx, up, Fault::Upstream)?.is_pending() {
+    if direction.put(cx, up, (&[], count), Fault::Upstream)?.is_pending() {
         return Ok(Poll::Pending);
-    }
-    let spill = tls.take_spill();
-    let (taken, passed) = pass_on(cx, tls, up, count, &spill)?;
-    if taken < spill.len() {
-        tls.set_spill(spill[taken..].to_vec());
-    }
-    if passed.is_pending() {
-        return Ok(Poll::Pending);
-    }
-    // its end may have come with the last of the handshake, or stood in what was left over
-    if has_closed(tls)? {
-        direction.ended = Ended::Source;
     }
     if direction.ended == Ended::Source {
         return pass_end(cx, up, direction, Fault::Upstream);
     }
     let window = direction.window.min(scratch.len());
-    let read = match tls.poll_ciphertext(cx, &mut scratch[..window]) {
+    match tls.poll_open(cx, &mut scratch[..window], Stage::Relay) {
         Poll::Pending => return Ok(Poll::Pending),
-        Poll::Ready(read) => read.map_err(|e| Failure::io(Stage::Relay, Fault::Client, &e))?,
-    };
-    direction.resize(read, window);
-    let (taken, passed) = pass_on(cx, tls, up, count, &scratch[..read])?;
-    if taken < read {
-        tls.set_spill(scratch[taken..read].to_vec());
-    }
-    if read == 0 || has_closed(tls)? {
-        direction.ended = Ended::Source;
-    }
-    Ok(passed)
-}
-
-/// Decrypts bytes and writes the plaintext upstream; says how many were taken, and Pending if upstream is full.
-fn pass_on(
-    cx: &mut Context<'_>,
-    tls: &mut TlsStream,
-    up: &mut Stream,
-    count: &mut u64,
-    bytes: &[u8],
-) -> Result<(usize, Poll<()>), Failure> {
-    let mut taken = 0;
-    loop {
-        while let Some(plaintext) = peek_plaintext(tls) {
-            let written = match up.poll_put(cx, plaintext) {
-                Poll::Pending => return Ok((taken, Poll::Pending)),
-                Poll::Ready(written) => written.map_err(|e| Failure::io(Stage::Relay, Fault::Upstream, &e))?,
-            };
-            tls.tls.reader().consume(written);
-            *count += written as u64;
-        }
-        if taken == bytes.len() {
-            return Ok((taken, flush(cx, up, Fault::Upstream)?));
-        }
-        let fed = tls.feed(&bytes[taken..]).map_err(|e| {
-            // the alert about it goes out if it can
-            let _ = tls.poll_flush(cx);
-            tls_failure(Stage::Relay, &e)
-        })?;
-        taken += fed;
-        if fed == 0 && peek_plaintext(tls).is_none() {
-            // after close_notify nothing more is taken: what follows it is not for the upstream
-            return Ok((bytes.len(), flush(cx, up, Fault::Upstream)?));
+        Poll::Ready(Err(failure)) => return Err(failure),
+        Poll::Ready(Ok(Opened::End)) => direction.ended = Ended::Source,
+        Poll::Ready(Ok(Opened::Some(opened))) => {
+            // headers, tags, the gap, and a record of which the end is missing
+            direction.resize(opened, window / 2);
+            let _ = direction.put(cx, up, (&scratch[..opened], count), Fault::Upstream)?;
         }
     }
-}
-
-/// The next piece of plaintext that rustls holds.
-fn peek_plaintext(tls: &mut TlsStream) -> Option<&[u8]> {
-    tls.tls
-        .reader()
-        .into_first_chunk()
-        .ok()
-        .filter(|chunk| !chunk.is_empty())
-}
-
-fn has_closed(tls: &mut TlsStream) -> Result<bool, Failure> {
-    let state = tls
-        .tls
-        .process_new_packets()
-        .map_err(|e| tls_failure(Stage::Relay, &e))?;
-    Ok(state.peer_has_closed())
+    Ok(Poll::Ready(()))
 }
 
 /// One read from the upstream, encrypted and passed on; first of all, what waits to be written.
@@ -343,19 +278,9 @@ fn copy(
     (direction, count): (&mut Direction, &mut u64),
     scratch: &mut [u8],
 ) -> Result<Poll<()>, Failure> {
-    let failed = |fault| move |e: io::Error| Failure::io(Stage::Relay, fault, &e);
-    if flush(cx, to, to_fault)?.is_pending() {
+    if direction.put(cx, to, (&[], count), to_fault)?.is_pending() {
         return Ok(Poll::Pending);
     }
-    while !direction.spill.is_empty() {
-        let Poll::Ready(written) = to.poll_write(cx, &direction.spill) else {
-            return Ok(Poll::Pending);
-        };
-        let written = written.map_err(failed(to_fault))?;
-        *count += written as u64;
-        direction.spill.drain(..written);
-    }
-    direction.spill = Vec::new();
     if direction.ended == Ended::Source {
         return pass_end(cx, to, direction, to_fault);
     }
@@ -369,22 +294,8 @@ fn copy(
         direction.ended = Ended::Source;
         return Ok(Poll::Ready(()));
     }
-    let written = match to.poll_write(cx, &scratch[..read]) {
-        Poll::Pending => 0,
-        Poll::Ready(written) => written.map_err(failed(to_fault))?,
-    };
-    *count += written as u64;
-    direction.spill.extend_from_slice(&scratch[written..read]);
+    let _ = direction.put(cx, to, (&scratch[..read], count), to_fault)?;
     Ok(Poll::Ready(()))
-}
-
-/// What was taken goes out before more is.
-fn flush(cx: &mut Context<'_>, to: &mut impl End, fault: Fault) -> Result<Poll<()>, Failure> {
-    match to.poll_flush(cx) {
-        Poll::Pending => Ok(Poll::Pending),
-        Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
-        Poll::Ready(Err(e)) => Err(Failure::io(Stage::Relay, fault, &e)),
-    }
 }
 
 /// Tells a sink that its source has ended.
@@ -462,6 +373,41 @@ impl Direction {
             window: FIRST_WINDOW,
             ended: Ended::No,
             spill: Vec::new(),
+        }
+    }
+
+    /// Writes what waits and then `bytes`, of which it keeps what does not fit. Ready when all is on its way.
+    fn put(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut impl End,
+        (bytes, count): (&[u8], &mut u64),
+        fault: Fault,
+    ) -> Result<Poll<()>, Failure> {
+        let failed = |e: io::Error| Failure::io(Stage::Relay, fault, &e);
+        while !self.spill.is_empty() {
+            let Poll::Ready(written) = to.poll_write(cx, &self.spill) else {
+                self.spill.extend_from_slice(bytes);
+                return Ok(Poll::Pending);
+            };
+            let written = written.map_err(failed)?;
+            *count += written as u64;
+            self.spill.drain(..written);
+        }
+        self.spill = Vec::new();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let Poll::Ready(written) = to.poll_write(cx, rest) else {
+                self.spill.extend_from_slice(rest);
+                return Ok(Poll::Pending);
+            };
+            let written = written.map_err(failed)?;
+            *count += written as u64;
+            rest = &rest[written..];
+        }
+        match to.poll_flush(cx) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(flushed) => flushed.map(Poll::Ready).map_err(failed),
         }
     }
 

@@ -51,6 +51,10 @@ impl Socket {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let [one] = pieces {
+            // a vector of one costs the kernel more than a buffer
+            return self.poll_write(cx, one);
+        }
         match self {
             Socket::Tcp(s) => Pin::new(s).poll_write_vectored(cx, pieces),
             Socket::Unix(s) => Pin::new(s).poll_write_vectored(cx, pieces),

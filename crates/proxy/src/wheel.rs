@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     future::Future,
-    pin::{Pin, pin},
+    pin::pin,
     rc::Rc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -22,6 +22,8 @@ pub(crate) struct Wheel {
     start: Instant,
     alarms: RefCell<BTreeMap<Key, Waker>>,
     next: Cell<u64>,
+    /// Every alarm of a tick up to this one has rung.
+    turned: Cell<u64>,
     /// Rung when the first alarm is set on a wheel that stands.
     set: Notify,
 }
@@ -29,20 +31,27 @@ pub(crate) struct Wheel {
 /// Tick, and a number of its own.
 type Key = (u64, u64);
 
-/// A deadline that wakes its task.
+/// A deadline that wakes its task. One that is moved to a later time stays where it is, and looks again when it rings:
+/// a connection that keeps its alarm over all its requests seldom touches the map.
 pub(crate) struct Alarm {
     wheel: Rc<Wheel>,
     at: Instant,
-    key: Option<Key>,
+    set: Option<Set>,
+}
+
+/// An alarm as the wheel has it.
+struct Set {
+    key: Key,
+    waker: Waker,
 }
 
 impl Wheel {
     pub(crate) fn new() -> Rc<Wheel> {
-        let (start, next) = (Instant::now(), Cell::new(0));
         Rc::new(Wheel {
-            start,
+            start: Instant::now(),
             alarms: RefCell::default(),
-            next,
+            next: Cell::new(0),
+            turned: Cell::new(0),
             set: Notify::new(),
         })
     }
@@ -55,6 +64,7 @@ impl Wheel {
             }
             sleep(TICK).await;
             let now = self.tick(Instant::now());
+            self.turned.set(now);
             loop {
                 let due = self
                     .alarms
@@ -74,7 +84,7 @@ impl Wheel {
         Alarm {
             wheel: self.clone(),
             at,
-            key: None,
+            set: None,
         }
     }
 
@@ -115,31 +125,36 @@ impl Wheel {
 impl Alarm {
     /// Ready when its time has come.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(key) = self.key {
-            let mut alarms = self.wheel.alarms.borrow_mut();
-            if let Some(waker) = alarms.get_mut(&key) {
-                // it has not rung
-                waker.clone_from(cx.waker());
-                return Poll::Pending;
+        if let Some(set) = &mut self.set
+            && set.key.0 > self.wheel.turned.get()
+        {
+            if !set.waker.will_wake(cx.waker()) {
+                set.waker.clone_from(cx.waker());
+                self.wheel.alarms.borrow_mut().insert(set.key, cx.waker().clone());
             }
+            return Poll::Pending;
         }
-        self.key = None;
+        self.set = None;
         if Instant::now() >= self.at {
             return Poll::Ready(());
         }
-        self.key = Some(self.wheel.set(self.at, cx.waker().clone()));
+        let key = self.wheel.set(self.at, cx.waker().clone());
+        let waker = cx.waker().clone();
+        self.set = Some(Set { key, waker });
         Poll::Pending
     }
 
     /// Moves it.
     pub(crate) fn reset(&mut self, at: Instant) {
-        self.unset();
+        if at < self.at && self.set.as_ref().is_some_and(|set| set.key.0 > self.wheel.tick(at) + 1) {
+            self.unset();
+        }
         self.at = at;
     }
 
     fn unset(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.wheel.alarms.borrow_mut().remove(&key);
+        if let Some(set) = self.set.take() {
+            self.wheel.alarms.borrow_mut().remove(&set.key);
         }
     }
 }
@@ -150,16 +165,10 @@ impl Drop for Alarm {
     }
 }
 
-impl Future for Alarm {
-    type Output = ();
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Alarm::poll(self.get_mut(), cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::poll_fn;
     use tokio::task::{LocalSet, spawn_local};
 
     async fn on_a_wheel<F: Future>(test: impl FnOnce(Rc<Wheel>) -> F) -> F::Output {
@@ -171,6 +180,10 @@ mod tests {
                 test(wheel).await
             })
             .await
+    }
+
+    async fn is_pending(alarm: &mut Alarm) -> bool {
+        poll_fn(|cx| Poll::Ready(alarm.poll(cx).is_pending())).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -209,14 +222,28 @@ mod tests {
         on_a_wheel(|wheel| async move {
             let before = Instant::now();
             let mut alarm = wheel.alarm(before + Duration::from_millis(200));
-            std::future::poll_fn(|cx| {
-                assert!(alarm.poll(cx).is_pending());
-                Poll::Ready(())
-            })
-            .await;
+            assert!(is_pending(&mut alarm).await);
             alarm.reset(before + Duration::from_millis(900));
-            alarm.await;
+            assert!(is_pending(&mut alarm).await);
+            assert_eq!(wheel.alarms.borrow().len(), 1, "it did not move yet");
+            poll_fn(|cx| alarm.poll(cx)).await;
             assert!(before.elapsed() >= Duration::from_millis(900));
+            let before = Instant::now();
+            alarm.reset(before + Duration::from_millis(900));
+            assert!(is_pending(&mut alarm).await);
+            alarm.reset(before + Duration::from_millis(200));
+            poll_fn(|cx| alarm.poll(cx)).await;
+            assert!((200..=310).contains(&before.elapsed().as_millis()));
+        })
+        .await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_alarm_wakes_whoever_polled_it_last() {
+        on_a_wheel(|wheel| async move {
+            let mut alarm = wheel.alarm(Instant::now() + Duration::from_millis(200));
+            assert!(alarm.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            poll_fn(|cx| alarm.poll(cx)).await;
         })
         .await;
     }

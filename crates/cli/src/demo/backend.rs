@@ -109,6 +109,8 @@ where
     loop {
         match listener.accept().await {
             Ok((socket, _)) => {
+                // an echo in two pieces would wait for the acknowledgement of the first; without the option it only does
+                let _ = socket.set_nodelay(true);
                 open.spawn(serve(socket));
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,

@@ -1,6 +1,7 @@
 //! `portcullis demo`: a private CA, two services behind the proxy, a self-test of both, and what to try by hand.
 mod backend;
 mod browser;
+mod crowd;
 mod page;
 mod ports;
 mod words;
@@ -12,6 +13,7 @@ pub(crate) use ports::Ports;
 use crate::selftest;
 use anyhow::{Context, anyhow};
 use backend::Backend;
+use crowd::Crowd;
 use portcullis_probe::{Report, Transport};
 use portcullis_proxy::{Running, Shutdown, Source, config};
 use std::{fs::File, io::Write, net::SocketAddr, path::PathBuf};
@@ -42,6 +44,7 @@ pub(crate) async fn run(browser: Browser, out: &mut impl Write) -> anyhow::Resul
         demo.end().await;
         return Ok(Ended::NotProven);
     }
+    let crowd = demo.crowd().await?;
     write!(
         out,
         "\n{}\nend it with Ctrl-C\nready\n",
@@ -57,6 +60,7 @@ pub(crate) async fn run(browser: Browser, out: &mut impl Write) -> anyhow::Resul
         // only reaps it, if it is done; a browser outlives the demo
         let _ = child.try_wait();
     }
+    drop(crowd);
     demo.end().await;
     Ok(Ended::BySignal)
 }
@@ -100,6 +104,12 @@ impl Demo {
         let mut tests = selftest::of_plan(&loaded.plan, Transport::Tcp)?;
         tests.extend(selftest::of_plan(&loaded.plan, Transport::Quic)?);
         Ok(selftest::run_all(tests).await)
+    }
+
+    /// Visitors of all sorts, who come as long as this lives.
+    async fn crowd(&self) -> anyhow::Result<Crowd> {
+        let (ports, ca) = (self.ports.clone(), self.world.ca());
+        tokio::task::spawn_blocking(move || Crowd::invite(&ports, &ca)).await?
     }
 
     fn url(&self) -> String {
@@ -166,6 +176,53 @@ mod tests {
         assert!(log.contains("X25519MLKEM768"), "a line for each connection: {log}");
         demo.end().await;
         assert!(!folder.exists());
+    }
+
+    #[tokio::test]
+    async fn the_crowd_is_of_all_sorts_and_keeps_nobody_from_ending() {
+        let demo = Demo::start(Ports::any().unwrap(), &mut Vec::new()).await.unwrap();
+        let crowd = demo.crowd().await.unwrap();
+        let log = demo.world.log();
+        drop(crowd);
+        demo.running.drain();
+        let running = demo.running;
+        tokio::task::spawn_blocking(move || running.wait()).await.unwrap();
+        let log = fs::read_to_string(log).unwrap();
+        let count = |words: &[&str]| {
+            let fits = |line: &&str| words.iter().all(|word| line.contains(word));
+            log.lines().filter(fits).count()
+        };
+        let table: [(&[&str], usize); 7] = [
+            (
+                &[
+                    "info connection ",
+                    "listener=page",
+                    "group=X25519MLKEM768",
+                    "retry=false",
+                ],
+                7,
+            ),
+            (
+                &[
+                    "info connection ",
+                    "listener=page",
+                    "group=X25519MLKEM768",
+                    "retry=true",
+                ],
+                2,
+            ),
+            (
+                &["info connection ", "listener=page", "group=X25519 ", "safety=none"],
+                2,
+            ),
+            (&["info connection ", "listener=echo", "version=1.3", "safety=full"], 3),
+            (&["info connection ", "listener=echo", "version=1.2", "safety=none"], 1),
+            (&["info connection ", "outcome=ok"], 15),
+            (&["request", "status=200", "user_agent=browser/156"], 6),
+        ];
+        for (words, times) in table {
+            assert_eq!(count(words), times, "{words:?}: {log}");
+        }
     }
 
     #[tokio::test]

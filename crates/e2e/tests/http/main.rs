@@ -16,6 +16,7 @@ use std::{
 };
 use talk::Talk;
 
+mod backends;
 mod bodies;
 mod broken;
 mod corpus;

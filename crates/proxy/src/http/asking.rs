@@ -178,7 +178,8 @@ impl Visit {
             None => (&books.nowhere, &self.core.shared.nowhere_requests),
         };
         self.requests.borrow_mut().count += 1;
-        if let (None, Some(service), true) = (&self.site, site, self.led_to.borrow().is_none()) {
+        let is_led = self.led_to.borrow().is_some();
+        if let (None, Some(service), false) = (&self.site, site, is_led) {
             *self.led_to.borrow_mut() = Some(service.name.clone());
         }
         let origin = RecordOrigin {

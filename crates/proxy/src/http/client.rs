@@ -1,7 +1,7 @@
 //! The client's side of an HTTP connection: plaintext in and out, over TLS or in the clear.
 use super::inbox::Inbox;
 use crate::{
-    downstream::{TlsStream, tls_failure},
+    downstream::{Opened, TlsStream, tls_failure},
     failure::{Failure, Stage},
     record::Bytes,
     relay::Downstream,
@@ -58,6 +58,31 @@ impl Client {
             if filled > 0 {
                 self.bytes.inward += filled as u64;
                 return Poll::Ready(Ok(filled));
+            }
+        }
+    }
+
+    /// Reads once into `buffer`, past the inbox, which is empty; 0 is the client's end.
+    pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Failure>> {
+        debug_assert!(self.inbox.is_empty(), "what came first goes first");
+        loop {
+            if self.has_ended {
+                return Poll::Ready(Ok(0));
+            }
+            let opened = match &mut self.down {
+                Downstream::Tls(tls) => ready!(tls.poll_open(cx, buffer, Stage::Request))?,
+                Downstream::Plain(socket) => match ready!(socket.poll_read(cx, buffer)).map_err(|e| unreadable(&e))? {
+                    0 => Opened::End,
+                    read => Opened::Some(read),
+                },
+            };
+            match opened {
+                Opened::Some(0) => {}
+                Opened::Some(read) => {
+                    self.bytes.inward += read as u64;
+                    return Poll::Ready(Ok(read));
+                }
+                Opened::End => self.has_ended = true,
             }
         }
     }

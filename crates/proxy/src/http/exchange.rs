@@ -11,10 +11,11 @@ use super::{
 use crate::{
     failure::{Failure, Stage},
     relay::SCRATCH,
+    wheel::Alarm,
 };
 use portcullis_tls::failure::Fault;
 use portcullis_wire::http1::{Bad, Framing};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Bytes one direction may move before other connections of the core get their turn.
 const TURN: usize = 256 * 1024;
@@ -185,8 +186,8 @@ impl<'a> Exchange<'a> {
     }
 
     /// What remains of it.
-    pub(crate) fn into_attempt(self) -> Attempt {
-        self.attempt
+    pub(crate) fn into_attempt(self) -> (Attempt, Alarm) {
+        (self.attempt, self.patience.into_alarm())
     }
 
     /// Moves what can be moved. `Ready` when the answer is over and written.
@@ -230,10 +231,16 @@ impl<'a> Exchange<'a> {
                 continue;
             }
             let window = self.attempt.upload.window.min(scratch.len());
-            let Poll::Ready(read) = self.client.poll_fill(cx, &mut scratch[..window]) else {
+            let read = match self.attempt.upload.framing {
+                Framing::Length(_) => self.poll_pass(cx, &mut scratch[..window])?,
+                _ => self
+                    .client
+                    .poll_fill(cx, &mut scratch[..window])
+                    .map_err(Broken::gone)?,
+            };
+            let Poll::Ready(read) = read else {
                 return Ok(Some(Wait::ClientSends));
             };
-            let read = read.map_err(Broken::gone)?;
             if read == 0 {
                 return Err(left("closed in the middle of its request"));
             }
@@ -245,6 +252,24 @@ impl<'a> Exchange<'a> {
 }
 
 impl Exchange<'_> {
+    /// Reads once of a body whose length was told, and writes it as it is. The inbox gets what does not go at once.
+    fn poll_pass(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Broken>> {
+        let Attempt { origin, upload, .. } = &mut self.attempt;
+        let read = ready!(self.client.poll_take(cx, buffer)).map_err(Broken::gone)?;
+        let body = upload.framing.step(&buffer[..read]).map_err(malformed)?.consumed;
+        let mut sent = 0;
+        while sent < body
+            && let Poll::Ready(more) = origin.poll_send(cx, &buffer[sent..body])
+        {
+            sent += more;
+        }
+        upload.cleared = body - sent;
+        upload.count += sent as u64;
+        self.moved += sent as u64;
+        self.client.inbox.push(&buffer[sent..read]);
+        Poll::Ready(Ok(read))
+    }
+
     /// What a client says behind its request is for later; that it left is for now.
     fn watch(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<(), Broken> {
         while self.client.inbox.len() < MAX_AHEAD {

@@ -132,7 +132,9 @@ impl Told {
         if !host.is_empty() {
             sink("x-forwarded-host", host);
         }
-        if let Some(client) = request.client {
+        if request.client.is_some() && request.client == self.peer {
+            sink("x-real-ip", self.address.as_bytes());
+        } else if let Some(client) = request.client {
             text.clear();
             // writing to a vector does not fail
             _ = std::io::Write::write_fmt(text, format_args!("{client}"));

@@ -17,15 +17,30 @@ use crate::{
     core::Core,
     failure::{Failure, Stage},
     farewell,
+    wheel::Alarm,
 };
 use portcullis_tls::failure::Fault;
 use portcullis_wire::http1::{Awaited, Framing};
-use std::{borrow::Cow, future::poll_fn, io::IoSlice, rc::Rc, task::Poll};
+use std::{
+    borrow::Cow,
+    future::poll_fn,
+    io::IoSlice,
+    rc::Rc,
+    task::{Context, Poll},
+};
 use tokio::time::Instant;
+
+/// Room for the head of an ordinary answer.
+const HEAD: usize = 512;
 
 /// Serves requests until the connection ends.
 pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failure> {
-    let mut connection = Connection { client, visit };
+    let mut connection = Connection {
+        client,
+        visit,
+        resting: Resting::new(&visit.core),
+        alarm: None,
+    };
     loop {
         let next = connection.next().await;
         visit.bytes.set(connection.client.bytes);
@@ -46,7 +61,7 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
                 let asked = visit.glimpse(connection.client.inbox.bytes());
                 let (reply, record) = visit.misfit((status, (*failure).clone()), asked);
                 drop(record);
-                let mut out = Vec::with_capacity(512);
+                let mut out = Vec::with_capacity(HEAD);
                 reply.write(&mut out, Manner::Close, false);
                 connection.client.put(&[IoSlice::new(&out)]);
                 visit.bytes.set(connection.client.bytes);
@@ -61,6 +76,9 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
 struct Connection<'a> {
     client: Client,
     visit: &'a Rc<Visit>,
+    resting: Resting,
+    /// Rings for whatever is waited for, request after request; None while an exchange has it.
+    alarm: Option<Alarm>,
 }
 
 /// What a client comes up with.
@@ -102,7 +120,7 @@ impl Connection<'_> {
     async fn next(&mut self) -> Result<Next, Failure> {
         let limits = &self.visit.http.limits;
         let mut awaited = Awaited::default();
-        let mut began = (!self.client.inbox.is_empty()).then(Instant::now);
+        let mut began = None;
         loop {
             if awaited.may_be_whole(self.client.inbox.bytes()) {
                 match self.visit.understand(self.client.inbox.bytes()) {
@@ -117,14 +135,19 @@ impl Connection<'_> {
                     Err(bad) => return Ok(misfit(bad.status(), bad.to_string())),
                 }
             }
+            if began.is_none() && !self.client.inbox.is_empty() {
+                began = Some(Instant::now());
+            }
             let deadline = match began {
                 Some(began) => limits.head.map(|limit| began + limit),
                 None => limits.idle.map(|limit| Instant::now() + limit),
             };
-            let visit = Rc::clone(self.visit);
-            let filled = visit.core.wheel.within(deadline, self.fill(began.is_none())).await;
+            let filled = match began {
+                Some(_) => self.fill(deadline).await,
+                None => self.rest(deadline).await,
+            };
             match (filled, began) {
-                (Some(Filled::Some), _) => began = began.or_else(|| Some(Instant::now())),
+                (Some(Filled::Some), _) => {}
                 (None | Some(Filled::End | Filled::Unwanted | Filled::Failed(_)), None) => return Ok(Next::Ended),
                 (None, Some(_)) => return Ok(misfit(408, "the head of its request comes too slowly")),
                 (Some(Filled::Failed(failure)), Some(_)) => return Err(failure),
@@ -136,27 +159,39 @@ impl Connection<'_> {
         }
     }
 
-    /// Reads once. At rest, it also ends when the proxy would have it end.
-    async fn fill(&mut self, is_resting: bool) -> Filled {
-        let (client, visit) = (&mut self.client, self.visit);
-        let mut resting = is_resting.then(|| {
-            client.rest();
-            Resting::new(&visit.core.quiet)
-        });
+    /// Reads once, between two requests: it also ends when the proxy would have it end. None: nothing came in time.
+    async fn rest(&mut self, deadline: Option<Instant>) -> Option<Filled> {
+        self.client.rest();
+        let mut has_looked = false;
         poll_fn(|cx| {
-            if let Some(resting) = &mut resting
-                && resting.poll(cx)
-                && !visit.is_wanted()
-            {
-                return Poll::Ready(Filled::Unwanted);
+            let must_look = self.resting.poll(cx) || !has_looked;
+            has_looked = true;
+            match must_look && !self.visit.is_wanted() {
+                true => Poll::Ready(Some(Filled::Unwanted)),
+                false => self.poll_fill(cx, deadline),
             }
-            lent(&visit.core, |scratch| client.poll_fill(cx, scratch)).map(|filled| match filled {
+        })
+        .await
+    }
+
+    /// Reads once. None: nothing came in time.
+    async fn fill(&mut self, deadline: Option<Instant>) -> Option<Filled> {
+        poll_fn(|cx| self.poll_fill(cx, deadline)).await
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<Option<Filled>> {
+        let core = &self.visit.core;
+        if let Poll::Ready(filled) = lent(core, |scratch| self.client.poll_fill(cx, scratch)) {
+            return Poll::Ready(Some(match filled {
                 Ok(0) => Filled::End,
                 Ok(_) => Filled::Some,
                 Err(failure) => Filled::Failed(failure),
-            })
-        })
-        .await
+            }));
+        }
+        let Some(deadline) = deadline else { return Poll::Pending };
+        let alarm = self.alarm.get_or_insert_with(|| core.wheel.alarm(deadline));
+        alarm.reset(deadline);
+        alarm.poll(cx).map(|()| None)
     }
 
     async fn request(&mut self, mut asking: Box<Asking>) -> Result<After, Failure> {
@@ -177,6 +212,7 @@ impl Connection<'_> {
     async fn forward(&mut self, mut asking: Box<Asking>, mut forward: Box<Forward>) -> Result<After, Failure> {
         let core = &Rc::clone(self.visit).core;
         let (mut tried, mut repeats) = (Vec::new(), 0);
+        aside().await;
         let mut upload = Upload::new(
             std::mem::replace(&mut asking.framing, Framing::Empty),
             forward.most_body(),
@@ -194,13 +230,14 @@ impl Connection<'_> {
             let head = forward.head_for(&server.name);
             let attempt = Attempt {
                 origin: Origin::new(lease, head),
-                passing: Passing::new(Vec::new(), asking.version, asking.persists),
+                passing: Passing::new(Vec::with_capacity(HEAD), asking.version, asking.persists),
                 upload,
             };
-            let patience = self.visit.patience(&forward.upstream);
+            let patience = self.visit.patience(&forward.upstream, self.alarm.take());
             let mut exchange = Exchange::new(&mut self.client, &forward, attempt, patience);
             let result = poll_fn(|cx| lent(core, |scratch| exchange.poll(cx, scratch))).await;
-            let attempt = exchange.into_attempt();
+            let (attempt, alarm) = exchange.into_attempt();
+            self.alarm = Some(alarm);
             attempt.tell(&mut asking.record);
             match result {
                 Ok(()) => return self.conclude(asking, attempt).await,
@@ -266,7 +303,7 @@ impl Connection<'_> {
         let persists = asking.persists && asking.framing.is_done();
         asking.record.status = reply.status;
         asking.record.bytes_out = if asking.is_head { 0 } else { reply.body.len() as u64 };
-        let mut out = Vec::with_capacity(512);
+        let mut out = Vec::with_capacity(HEAD);
         reply.write(&mut out, Manner::of(persists, asking.version), asking.is_head);
         self.client.put(&[IoSlice::new(&out)]);
         let visit = Rc::clone(self.visit);
@@ -308,6 +345,20 @@ impl Connection<'_> {
         farewell::say(&visit.core.wheel, self.client.socket(), &words).await;
         Ok(())
     }
+}
+
+/// Lets the core read first what else has come to it. Requests that are written one behind the other cost the kernel
+/// less: 11.0 us of CPU per request against 11.6, with 32 connections.
+async fn aside() {
+    let mut was_asked = false;
+    poll_fn(|cx| match std::mem::replace(&mut was_asked, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 fn misfit(status: u16, why: impl Into<Cow<'static, str>>) -> Next {

@@ -5,7 +5,7 @@ use super::{
     limits,
     quiet::Resting,
     sent::Sent,
-    streams::{Interims, answer},
+    streams::{Interims, begin},
     visit::Visit,
     watch::Watch,
 };
@@ -51,15 +51,16 @@ enum Ended {
 /// Lets hyper serve, and watches over it.
 async fn drive(http: Builder<Here>, io: &mut Io, visit: &Rc<Visit>) -> Result<(), Ended> {
     let service = service_fn(|request: Request<Incoming>| {
+        let begun = begin(request.map(Sent::Http2), visit, &Interims::default());
         let visit = visit.clone();
         async move {
-            let response = answer(request.map(Sent::Http2), &visit, &Interims::default()).await;
+            let response = begun.answered().await;
             visit.answered.set(visit.answered.get() + 1);
             Ok::<_, Infallible>(response)
         }
     });
     let mut connection = pin!(http.serve_connection(io, service));
-    let mut resting = Resting::new(&visit.core.quiet);
+    let mut resting = Resting::new(&visit.core);
     let mut watch = Watch::new(visit);
     let mut is_parting = false;
     poll_fn(|cx| {

@@ -25,7 +25,7 @@ use hyper::{
     header::{self, HeaderMap, HeaderName},
 };
 use portcullis_tls::failure::Fault;
-use quinn::{ConnectionError, ReadError, VarInt, WriteError};
+use quinn::{ConnectionError, ReadError, TransportErrorCode, VarInt, WriteError};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -101,7 +101,7 @@ pub(crate) async fn serve(quic: quinn::Connection, visit: &Rc<Visit>) -> Result<
 
 /// How a connection comes to its end.
 struct Parting<'a> {
-    resting: Resting<'a>,
+    resting: Resting,
     watch: Watch,
     visit: &'a Visit,
     /// Until the second GOAWAY.
@@ -123,7 +123,7 @@ enum Step {
 impl<'a> Parting<'a> {
     fn new(visit: &'a Rc<Visit>) -> Parting<'a> {
         Parting {
-            resting: Resting::new(&visit.core.quiet),
+            resting: Resting::new(&visit.core),
             watch: Watch::new(visit),
             visit,
             alarm: None,
@@ -170,6 +170,8 @@ fn over(quic: &quinn::Connection, error: &str, lane: &Lane) -> Result<(), Failur
         {
             Ok(())
         }
+        // a close of the transport's own, as some libraries end
+        Some(ConnectionError::ConnectionClosed(close)) if close.error_code == TransportErrorCode::NO_ERROR => Ok(()),
         // it vanished between requests, which takes nothing from anyone
         Some(ConnectionError::TimedOut) if lane.arrived.borrow().is_empty() && !lane.is_cut.get() => Ok(()),
         _ => Err(ended(quic, error)),
@@ -330,7 +332,7 @@ async fn exchange(resolver: Resolver, ahead: &Rc<Ahead>, visit: &Rc<Visit>) -> b
 /// Answers, interim answers first. An error says with what the stream is to be reset, if it still can be.
 async fn respond(request: Request<Sent>, out: &mut Out, visit: &Rc<Visit>) -> Result<(), Option<Code>> {
     let interims = Interims::wanted();
-    let mut answering = pin!(streams::answer(request, visit, &interims));
+    let mut answering = pin!(streams::begin(request, visit, &interims).answered());
     let response = loop {
         let next = poll_fn(|cx| match answering.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Ok(response)),

@@ -11,7 +11,7 @@ use portcullis_tls::failure::Fault;
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::BTreeMap,
     future::poll_fn,
     io::{self, IoSlice},
     pin::Pin,
@@ -30,7 +30,7 @@ use tokio::{
 #[derive(Default)]
 pub(crate) struct Lanes {
     /// By server; the place of the server in memory is its key, and its lane keeps it there.
-    by_server: RefCell<HashMap<usize, Rc<Lane>>>,
+    by_server: RefCell<BTreeMap<usize, Rc<Lane>>>,
 }
 
 /// Those to one server.

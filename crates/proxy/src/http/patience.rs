@@ -1,7 +1,6 @@
-//! How long an exchange waits for whom: one alarm, moved only when it must ring earlier.
-use crate::wheel::{Alarm, Wheel};
+//! How long an exchange waits for whom.
+use crate::wheel::Alarm;
 use std::{
-    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -40,23 +39,24 @@ pub(crate) struct Patience {
     wait: Option<Wait>,
     since: Instant,
     moved: u64,
-    rings: Instant,
     alarm: Alarm,
 }
 
 impl Patience {
-    pub(crate) fn new(limits: Limits, wheel: &Rc<Wheel>) -> Patience {
-        let since = Instant::now();
-        // as late as anything that is waited for, so that it is seldom moved
-        let rings = since + limits.first_byte.unwrap_or(limits.client).max(limits.client);
+    /// Begins now; `alarm` rings for it, whatever it was set to.
+    pub(crate) fn new(limits: Limits, (now, alarm): (Instant, Alarm)) -> Patience {
         Patience {
             limits,
             wait: None,
-            since,
+            since: now,
             moved: 0,
-            rings,
-            alarm: wheel.alarm(rings),
+            alarm,
         }
+    }
+
+    /// Its alarm, for who waits next.
+    pub(crate) fn into_alarm(self) -> Alarm {
+        self.alarm
     }
 
     /// `Ready` when what is waited for took too long; `moved` counts all bytes that the exchange moved so far.
@@ -68,33 +68,23 @@ impl Patience {
             Wait::ServerTakes | Wait::ServerSends => (self.limits.server, 1),
         };
         if self.wait != Some(wait) || moved - self.moved >= least {
+            // it has just begun
+            if self.wait.is_some() || moved > 0 {
+                self.since = Instant::now();
+            }
             self.wait = Some(wait);
             self.moved = moved;
-            self.since = Instant::now();
         }
         let Some(limit) = limit else { return Poll::Pending };
-        let due = self.since + limit;
-        if due < self.rings {
-            self.ring_at(due);
-        }
-        while self.alarm.poll(cx).is_ready() {
-            if Instant::now() >= due {
-                return Poll::Ready(wait);
-            }
-            self.ring_at(due);
-        }
-        Poll::Pending
-    }
-
-    fn ring_at(&mut self, at: Instant) {
-        self.rings = at;
-        self.alarm.reset(at);
+        self.alarm.reset(self.since + limit);
+        self.alarm.poll(cx).map(|()| wait)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wheel::Wheel;
     use std::future::poll_fn;
     use tokio::task::{LocalSet, spawn_local};
 
@@ -109,7 +99,8 @@ mod tests {
     async fn ran_out(wait: Wait, moved: impl Fn(u64) -> u64) -> u64 {
         let wheel = Wheel::new();
         let turning = spawn_local(wheel.clone().turn());
-        let (began, mut patience) = (Instant::now(), Patience::new(LIMITS, &wheel));
+        let began = Instant::now();
+        let mut patience = Patience::new(LIMITS, (began, wheel.alarm(began)));
         let mut second = tokio::time::interval(Duration::from_secs(1));
         let ended = poll_fn(|cx| {
             while second.poll_tick(cx).is_ready() {}

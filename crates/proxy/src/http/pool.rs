@@ -3,7 +3,7 @@ use super::{lease::Own, multiplex::Lanes};
 use crate::upstream::{Server, Stream};
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::BTreeMap,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -20,7 +20,7 @@ pub(crate) const SWEEP: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub(crate) struct Pool {
     /// By server; the place of the server in memory is its key, and its connections keep it there.
-    idle: RefCell<HashMap<usize, Vec<Resting>>>,
+    idle: RefCell<BTreeMap<usize, Vec<Resting>>>,
     /// Those that many requests share.
     pub(crate) lanes: Lanes,
 }

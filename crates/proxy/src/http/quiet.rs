@@ -1,8 +1,10 @@
 //! Connections at rest, and how they are told that the world has changed: a drain ends them, and a configuration that
 //! leaves nothing of theirs.
+use crate::core::Core;
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    rc::Rc,
     task::{Context, Waker},
 };
 
@@ -17,11 +19,13 @@ pub(crate) struct Quiet {
     is_ending: Cell<bool>,
 }
 
-/// One of them, as long as it rests.
-pub(crate) struct Resting<'a> {
-    quiet: &'a Quiet,
+/// One of them. It stays among them while it works too: being told once too often costs less than coming and going.
+pub(crate) struct Resting {
+    core: Rc<Core>,
     key: u64,
     seen: u64,
+    /// Who is told; None: nobody yet.
+    waker: Option<Waker>,
 }
 
 impl Quiet {
@@ -29,6 +33,11 @@ impl Quiet {
     pub(crate) fn end(&self) {
         self.is_ending.set(true);
         self.stir();
+    }
+
+    /// How often the world has changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.get()
     }
 
     pub(crate) fn is_ending(&self) -> bool {
@@ -44,27 +53,35 @@ impl Quiet {
     }
 }
 
-impl<'a> Resting<'a> {
-    pub(crate) fn new(quiet: &'a Quiet) -> Resting<'a> {
-        let key = quiet.next.get();
-        quiet.next.set(key + 1);
-        // it has to look once: what changed before it came to rest, nobody told it
-        let seen = u64::MAX;
-        Resting { quiet, key, seen }
+impl Resting {
+    pub(crate) fn new(core: &Rc<Core>) -> Resting {
+        let key = core.quiet.next.get();
+        core.quiet.next.set(key + 1);
+        Resting {
+            core: core.clone(),
+            key,
+            // it has to look once: what changed before it came to rest, nobody told it
+            seen: u64::MAX,
+            waker: None,
+        }
     }
 
     /// Whether something has changed since it was asked last; the task is woken when it does.
     pub(crate) fn poll(&mut self, cx: &Context<'_>) -> bool {
-        let mut resting = self.quiet.resting.borrow_mut();
-        if !resting.get(&self.key).is_some_and(|known| known.will_wake(cx.waker())) {
-            resting.insert(self.key, cx.waker().clone());
+        let quiet = &self.core.quiet;
+        let has_changed = self.seen != quiet.changes.get();
+        // who was told is not known any more
+        if has_changed || !self.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            self.seen = quiet.changes.get();
+            self.waker = Some(cx.waker().clone());
+            quiet.resting.borrow_mut().insert(self.key, cx.waker().clone());
         }
-        std::mem::replace(&mut self.seen, self.quiet.changes.get()) != self.quiet.changes.get()
+        has_changed
     }
 }
 
-impl Drop for Resting<'_> {
+impl Drop for Resting {
     fn drop(&mut self) {
-        self.quiet.resting.borrow_mut().remove(&self.key);
+        self.core.quiet.resting.borrow_mut().remove(&self.key);
     }
 }

@@ -77,35 +77,39 @@ impl Routes {
         }
     }
 
-    /// The route of a request that may be served, of a client at a moment.
+    /// The route of a request that may be served, of a client at a moment, which is asked for where rates are counted.
     pub(crate) fn admit<'f, F, I>(
         &self,
         asked: &Asked<'_, F>,
         client: Option<IpAddr>,
-        now: Instant,
+        now: impl Fn() -> Instant,
     ) -> Result<&Arc<Route>, Refusal>
     where
         F: Fn() -> I,
         I: Iterator<Item = Field<'f>>,
     {
-        admit((&self.access, self.rates.as_ref()), client, now)?;
+        admit((&self.access, self.rates.as_ref()), client, &now)?;
         let Some(route) = self.router.find(asked) else {
             return Err(match self.router.methods(asked).join(", ") {
                 none if none.is_empty() => Refusal::NoRoute,
                 methods => Refusal::Method(methods),
             });
         };
-        admit((&route.access, route.rates.as_ref()), client, now)?;
+        admit((&route.access, route.rates.as_ref()), client, &now)?;
         Ok(route)
     }
 }
 
-fn admit((access, rates): (&AccessPlan, Option<&Rates>), client: Option<IpAddr>, now: Instant) -> Result<(), Refusal> {
+fn admit(
+    (access, rates): (&AccessPlan, Option<&Rates>),
+    client: Option<IpAddr>,
+    now: impl Fn() -> Instant,
+) -> Result<(), Refusal> {
     if !access::admits(access, client) {
         return Err(Refusal::Denied);
     }
     rates
-        .map_or(Ok(()), |rates| rates.take(client, now))
+        .map_or(Ok(()), |rates| rates.take(client, now()))
         .map_err(Refusal::TooMany)
 }
 
@@ -171,7 +175,7 @@ mod tests {
             path,
             fields: std::iter::empty,
         };
-        let route = routes.admit(&asked, client.parse().ok(), Instant::now())?;
+        let route = routes.admit(&asked, client.parse().ok(), Instant::now)?;
         Ok(route.body.unwrap_or_default() as usize)
     }
 

@@ -25,7 +25,7 @@ use portcullis_tls::{
     tickets::Signer,
 };
 use portcullis_wire::http1::{Asked, Field, Framing, write};
-use std::{borrow::Cow, cell::RefCell, collections::HashMap, net::IpAddr, sync::Arc, time::Instant};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
 
 /// What an http site does.
 pub(crate) struct Service {
@@ -38,7 +38,7 @@ pub(crate) struct Service {
     pub(crate) forward: ForwardPlan,
     routes: Routes,
     /// Those that its routes lead to, by their place in the plan.
-    upstreams: HashMap<usize, Arc<Upstream>>,
+    upstreams: BTreeMap<usize, Arc<Upstream>>,
     /// Signs the cookies that hold clients to servers.
     signer: Option<Arc<Signer>>,
 }
@@ -150,7 +150,7 @@ impl Asking<'_> {
         };
         self.service
             .routes
-            .admit(&asked, client, Instant::now())
+            .admit(&asked, client, Instant::now)
             .map_err(|refusal| {
                 let request_id = self.id.to_string();
                 let reader = Reader {
@@ -310,7 +310,7 @@ impl Asking<'_> {
             host: view.host,
             client,
         };
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(256);
         let put = |name: &str, value: &[u8]| {
             if !self.trace.is_some_and(|trace| trace.replaces(name)) {
                 write::field(head, name, value);

@@ -32,7 +32,7 @@ use std::{
 /// A request under way.
 pub(super) struct Streamed {
     visit: Rc<Visit>,
-    pub(super) forward: Forward,
+    pub(super) forward: Box<Forward>,
     origin: Origin,
     upload: Upload,
     come: Come,
@@ -120,13 +120,13 @@ impl Upload {
 impl Streamed {
     pub(super) fn new(
         (visit, interims): (&Rc<Visit>, &Interims),
-        forward: Forward,
+        forward: Box<Forward>,
         (lease, head): (Lease, Head),
         upload: Upload,
     ) -> Streamed {
         Streamed {
             origin: Origin::new(lease, head),
-            patience: visit.patience(&forward.upstream),
+            patience: visit.patience(&forward.upstream, None),
             visit: visit.clone(),
             forward,
             upload,
@@ -155,7 +155,7 @@ impl Streamed {
     }
 
     /// What a second try takes: the request's head and body.
-    pub(super) fn take_apart(self) -> (Forward, Vec<u8>, Upload) {
+    pub(super) fn take_apart(self) -> (Box<Forward>, Vec<u8>, Upload) {
         (self.forward, self.origin.into_head(), self.upload)
     }
 
@@ -280,14 +280,14 @@ pub(super) enum Answered {
 
 /// A body as it comes, and the record that tells of it when it ends.
 pub(super) struct Flowing {
-    streamed: Option<Streamed>,
+    streamed: Option<Box<Streamed>>,
     record: RequestRecord,
     held: Option<Held>,
     _under_way: UnderWay,
 }
 
 impl Flowing {
-    pub(super) fn new(streamed: Streamed, record: RequestRecord) -> Flowing {
+    pub(super) fn new(streamed: Box<Streamed>, record: RequestRecord) -> Flowing {
         let mut flowing = Flowing {
             held: None,
             _under_way: UnderWay::new(&streamed.visit),
@@ -305,7 +305,7 @@ impl Flowing {
             self.record.bytes_out = streamed.come.body_out;
             self.record.end(Ok(()));
             let is_told = streamed.has_gone();
-            let Streamed { origin, visit, .. } = streamed;
+            let Streamed { origin, visit, .. } = *streamed;
             if let (true, After::Rests(own)) = (is_told, origin.after()) {
                 visit.core.pool.keep(own);
             }

@@ -18,7 +18,7 @@ use hyper::{
 };
 use portcullis_tls::failure::Fault;
 use portcullis_wire::http1::{Asked, Chunks, Field, Fields, Framing, Hop, MAX_FIELDS, NO_FIELD, is_host};
-use std::{cell::RefCell, collections::VecDeque, rc::Rc};
+use std::{cell::RefCell, collections::VecDeque, pin::Pin, rc::Rc};
 
 /// Interim answers on their way to a client that takes them.
 #[derive(Clone, Default)]
@@ -41,13 +41,29 @@ impl Interims {
     }
 }
 
-/// Answers one request.
-pub(super) async fn answer(request: Request<Sent>, visit: &Rc<Visit>, interims: &Interims) -> Response<Answered> {
+/// A request that was decided about. A library moves what stands for a request several times, so that is small.
+pub(super) enum Begun {
+    Answered(Response<Answered>),
+    Forwarded(Pin<Box<dyn Future<Output = Response<Answered>>>>),
+}
+
+impl Begun {
+    /// The answer, as soon as it begins.
+    pub(super) async fn answered(self) -> Response<Answered> {
+        match self {
+            Begun::Answered(response) => response,
+            Begun::Forwarded(forwarded) => forwarded.await,
+        }
+    }
+}
+
+/// Decides about one request.
+pub(super) fn begin(request: Request<Sent>, visit: &Rc<Visit>, interims: &Interims) -> Begun {
+    let under_way = UnderWay::new(visit);
     let (parts, body) = request.into_parts();
     let cookie = cookie(&parts.headers);
     let mut room = [NO_FIELD; MAX_FIELDS];
     let framing = framing(&parts.headers, &body);
-    let _under_way = UnderWay::new(visit);
     let asked = match parts.method {
         Method::HEAD => Asked::Head,
         _ => Asked::Other,
@@ -61,27 +77,34 @@ pub(super) async fn answer(request: Request<Sent>, visit: &Rc<Visit>, interims: 
         Err(misfit) => {
             let failure = Failure::failed(Stage::Request, Fault::Client, misfit.why);
             let (reply, record) = visit.misfit((misfit.status, failure), typed(&parts, visit));
-            return told(&reply, asked, record);
+            return Begun::Answered(told(&reply, asked, record));
         }
     };
     match way {
-        Way::Forward(forward) => Box::pin(forward_to((visit, interims), *forward, (body, framing), record)).await,
+        Way::Forward(forward) => {
+            let upload = Upload::new(body, &framing, forward.most_body());
+            Begun::Forwarded(Box::pin(forward_to(
+                (visit.clone(), interims.clone(), under_way),
+                forward,
+                upload,
+                record,
+            )))
+        }
         Way::Answer(reply, failure) => {
             record.end(failure.map_or(Ok(()), Err));
-            told(&reply, asked, record)
+            Begun::Answered(told(&reply, asked, record))
         }
     }
 }
 
 /// Asks servers until one answers, as far as that is safe.
 async fn forward_to(
-    (visit, interims): (&Rc<Visit>, &Interims),
-    mut forward: Forward,
-    (body, framing): (Sent, Framing),
+    (visit, interims, _under_way): (Rc<Visit>, Interims, UnderWay),
+    mut forward: Box<Forward>,
+    mut upload: Upload,
     mut record: RequestRecord,
 ) -> Response<Answered> {
     let (mut tried, mut repeats) = (Vec::new(), 0);
-    let mut upload = Upload::new(body, &framing, forward.most_body());
     loop {
         let lease = match forward.lease(&visit.core, &mut tried).await {
             Ok(lease) => lease,
@@ -90,7 +113,7 @@ async fn forward_to(
         let (server, is_used) = (lease.terms().pick.server.clone(), lease.terms().is_used);
         record.sent_to(&forward.upstream.name, &server.name);
         let head = forward.head_for(&server.name);
-        let mut streamed = Streamed::new((visit, interims), forward, (lease, head), upload);
+        let mut streamed = Box::new(Streamed::new((&visit, &interims), forward, (lease, head), upload));
         match streamed.head().await {
             Ok(head) => return flowing(head, streamed, record),
             Err(broken) if streamed.may_repeat(&broken) && repeats < streamed.forward.upstream.plan.repeats() => {
@@ -108,7 +131,7 @@ async fn forward_to(
     }
 }
 
-fn flowing(head: Response<()>, streamed: Streamed, mut record: RequestRecord) -> Response<Answered> {
+fn flowing(head: Response<()>, streamed: Box<Streamed>, mut record: RequestRecord) -> Response<Answered> {
     record.status = head.status().as_u16();
     record.upstream_status = record.status;
     head.map(|()| Answered::Flowing(Box::new(Flowing::new(streamed, record))))

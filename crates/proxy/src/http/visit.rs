@@ -14,6 +14,7 @@ use crate::{
     record::{Bytes, Record, Requested},
     site::Site,
     upstream::Upstream,
+    wheel::Alarm,
 };
 use portcullis_tls::{negotiated::Negotiated, rustls::pki_types::CertificateDer};
 use std::{
@@ -21,6 +22,7 @@ use std::{
     rc::Rc,
     sync::Arc,
 };
+use tokio::time::Instant;
 
 /// One connection.
 pub(crate) struct Visit {
@@ -52,6 +54,8 @@ pub(crate) struct Visit {
     pub(crate) held: Cell<usize>,
     /// Requests that were answered, or are being.
     pub(crate) answered: Cell<u64>,
+    /// Whether it would be served as it is, and how often the world had changed then.
+    judged: Cell<Option<(u64, bool)>>,
 }
 
 /// Why a request has no site here: 421.
@@ -92,6 +96,7 @@ impl Visit {
             under_way: Cell::default(),
             held: Cell::default(),
             answered: Cell::default(),
+            judged: Cell::default(),
         }
     }
 
@@ -125,7 +130,22 @@ impl Visit {
 
     /// The proxy runs on, and would still serve this connection as it does.
     pub(crate) fn is_wanted(&self) -> bool {
-        if self.core.quiet.is_ending() || (self.is_turned_away && self.answered.get() > 0) {
+        if self.is_turned_away && self.answered.get() > 0 {
+            return false;
+        }
+        let changes = self.core.quiet.changes();
+        match self.judged.get() {
+            Some((then, judged)) if then == changes => judged,
+            _ => {
+                let judged = self.would_be_served();
+                self.judged.set(Some((changes, judged)));
+                judged
+            }
+        }
+    }
+
+    fn would_be_served(&self) -> bool {
+        if self.core.quiet.is_ending() {
             return false;
         }
         let Some(site) = &self.site else { return true };
@@ -136,8 +156,8 @@ impl Visit {
             .is_some_and(|now| Arc::ptr_eq(now, site))
     }
 
-    /// How long an exchange with this upstream waits for whom.
-    pub(crate) fn patience(&self, upstream: &Upstream) -> Patience {
+    /// How long an exchange with this upstream waits for whom; with an alarm that is there already, or its own.
+    pub(crate) fn patience(&self, upstream: &Upstream, alarm: Option<Alarm>) -> Patience {
         let rate = self.http.limits.body_rate;
         let limits = patience::Limits {
             client: limits::BODY_RATE_OVER,
@@ -145,7 +165,8 @@ impl Visit {
             first_byte: upstream.plan.http.first_byte,
             server: upstream.plan.http.idle,
         };
-        Patience::new(limits, &self.core.wheel)
+        let now = Instant::now();
+        Patience::new(limits, (now, alarm.unwrap_or_else(|| self.core.wheel.alarm(now))))
     }
 
     /// The same, on a listener that sends everything to https.

@@ -1,5 +1,9 @@
 //! A connection to a server, plain or TLS, with the polls of a socket: a relay and HTTP use either alike.
-use crate::{downstream::Writer, socket::Socket};
+use crate::{
+    downstream::Writer,
+    opened::{feed, gap, open, take},
+    socket::Socket,
+};
 use portcullis_tls::{
     client::{Connection, words},
     negotiated::Negotiated,
@@ -8,17 +12,9 @@ use portcullis_tls::{
 use prometheus_client::metrics::gauge::Gauge;
 use rustix::net::RecvFlags;
 use std::{
-    io::{self, BufRead, IoSlice, Write},
+    io::{self, IoSlice, Write},
     task::{Context, Poll, ready},
 };
-
-/// Room left before ciphertext that is read into the caller's buffer, so that the plaintext of a record whose
-/// beginning was read before fits in front of what is still to be opened: a record (RFC 8446 5.2) and its header.
-const GAP: usize = 16 * 1024 + 256 + 5;
-/// Buffers below this have no room for a gap worth having.
-const ROOMY: usize = 128 * 1024;
-/// Plaintext taken before what it became is on its way, at most: the size of a core's scratch.
-const MOST_WAITING: usize = 256 * 1024;
 
 /// A connection to a server. It counts as open until it is dropped.
 pub(crate) struct Stream {
@@ -47,8 +43,6 @@ struct Inner {
     /// Ciphertext read but not yet taken, because what came before it has nowhere to go; and how much of it was since.
     spill: Vec<u8>,
     spilt: usize,
-    /// Plaintext taken since all was written.
-    waiting: usize,
     said_goodbye: bool,
 }
 
@@ -111,17 +105,6 @@ impl Stream {
         match &mut self.io {
             Io::Plain(socket) => socket.poll_write_vectored(cx, pieces),
             Io::Tls(tls) => tls.poll_write(cx, pieces),
-        }
-    }
-
-    /// As [`Stream::poll_write`], but TLS may hold back what it took until there is more or it is flushed.
-    pub(crate) fn poll_put(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.io {
-            Io::Plain(socket) => socket.poll_write(cx, bytes),
-            Io::Tls(tls) if tls.inner.waiting + bytes.len() > MOST_WAITING => {
-                tls.poll_write(cx, &[IoSlice::new(bytes)])
-            }
-            Io::Tls(tls) => Poll::Ready(tls.put(&[IoSlice::new(bytes)])),
         }
     }
 
@@ -256,7 +239,7 @@ impl TlsStream {
             if self.has_ended(cx)? {
                 return Poll::Ready(Ok(0));
             }
-            let gap = if buffer.len() < ROOMY { 0 } else { GAP };
+            let gap = gap(buffer);
             let n = ready!(self.socket.poll_read(cx, &mut buffer[gap..]))?;
             if n == 0 {
                 let error = "closed without close_notify";
@@ -296,9 +279,7 @@ impl TlsStream {
     }
 
     fn put(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let taken = self.tls.writer().write_vectored(pieces)?;
-        self.inner.waiting += taken;
-        Ok(taken)
+        self.tls.writer().write_vectored(pieces)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -345,62 +326,8 @@ impl Inner {
                 Err(e) => return Poll::Ready(Err(e)),
             }
         }
-        self.waiting = 0;
         Poll::Ready(Ok(()))
     }
-}
-
-/// Decrypts until there is plaintext to take or nothing left, and says how much it took.
-fn feed(tls: &mut ClientConnection, bytes: &[u8]) -> Result<usize, rustls::Error> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        // from memory, reading fails only when plaintext waits to be taken: that is asked below
-        if tls.read_tls(&mut rest).unwrap_or(0) == 0 {
-            break;
-        }
-        if tls.process_new_packets()?.plaintext_bytes_to_read() > 0 {
-            break;
-        }
-    }
-    Ok(bytes.len() - rest.len())
-}
-
-/// Opens ciphertext that stands in a buffer, with its plaintext to the front of that buffer; how much that is, and
-/// from where on the ciphertext was not taken. Plaintext never overtakes the ciphertext that is still to be read.
-fn open(
-    tls: &mut ClientConnection,
-    buffer: &mut [u8],
-    ciphertext: std::ops::Range<usize>,
-) -> Result<(usize, usize), rustls::Error> {
-    let (mut filled, mut next) = (0, ciphertext.start);
-    while next < ciphertext.end {
-        let taken = feed(tls, &buffer[next..ciphertext.end])?;
-        next += taken;
-        let until = if next == ciphertext.end { buffer.len() } else { next };
-        let copied = take(tls, &mut buffer[filled..until]);
-        filled += copied;
-        if taken == 0 && copied == 0 {
-            break;
-        }
-    }
-    Ok((filled, next))
-}
-
-/// Plaintext that rustls holds, as much as fits.
-fn take(tls: &mut ClientConnection, buffer: &mut [u8]) -> usize {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        let mut reader = tls.reader();
-        let Ok(chunk) = reader.fill_buf() else { break };
-        if chunk.is_empty() {
-            break;
-        }
-        let n = chunk.len().min(buffer.len() - filled);
-        buffer[filled..filled + n].copy_from_slice(&chunk[..n]);
-        reader.consume(n);
-        filled += n;
-    }
-    filled
 }
 
 fn failed(error: &rustls::Error) -> io::Error {
