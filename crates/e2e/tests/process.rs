@@ -23,6 +23,8 @@ use std::{
     thread,
 };
 
+#[path = "process/ledger.rs"]
+mod ledger;
 #[path = "process/shells.rs"]
 mod shells;
 #[path = "process/tools.rs"]

@@ -21,7 +21,7 @@ use crate::{
     upstream::Upstream,
     verdict,
 };
-use portcullis_tls::{failure::Fault, policy::decide, rustls::ServerConnection, server::Asking};
+use portcullis_tls::{failure::Fault, rustls::ServerConnection, server::Asking};
 use portcullis_wire::{Hello, alert::Alert, ja4::Transport};
 use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
 use tokio::time::Instant;
@@ -144,8 +144,10 @@ async fn handshake(
         .tls
         .as_ref()
         .ok_or_else(|| Failure::failed(Stage::Route, Fault::Ours, "a site without tls"))?;
+    let peer = record.peer().clone();
     let asking = Asking {
-        may_see: &|place| site.shows(place, record.peer()),
+        may_see: &|place| site.shows(place, &peer),
+        address: peer.address(),
         now: clock::unix_now(),
     };
     let choice = match server.choose_for(&hello, &asking) {
@@ -153,7 +155,7 @@ async fn handshake(
         Err(refusal) => {
             let alert = refusal.alert();
             farewell::say(&core.wheel, &mut socket, &alert.fatal_record()).await;
-            let failure = verdict::refused(core.books(), (site, server), (&hello, refusal), record);
+            let failure = verdict::refused((site, server), (&hello, refusal), &asking, record);
             return Err(failure.answering(alert));
         }
     };
@@ -171,22 +173,24 @@ async fn handshake(
             let failure = verdict::noted(&choice, failure, record);
             let words = stream.last_words();
             farewell::say(&core.wheel, &mut stream.socket, &words).await;
-            return Err(verdict::told_by(&choice, failure, (core.books(), site, record)));
+            let decision = server.decide(&hello, None, &asking);
+            return Err(verdict::told_by(&choice, failure, (decision, record)));
         }
         Some(Ok(())) => {}
     }
-    let judged = server.negotiated(&hello, &choice, &stream.tls);
-    let judged = judged
+    let judged = server
+        .negotiated(&hello, &choice, &stream.tls)
         .map_err(|unfit| verdict::unfitting(unfit, record))
         .and_then(|facts| {
-            let decision = decide(&hello, Some(&facts), server.rule());
-            verdict::decided(core.books(), (site, server), (&hello, facts, decision), record);
-            verdict::judge(decision)
+            let decision = server.decide(&hello, Some(&facts), &asking);
+            verdict::decided(server, (&hello, facts, decision), record);
+            verdict::judge(site, decision)
         });
     match judged {
         Ok(()) => Ok(stream),
         Err(failure) => {
-            farewell::say(&core.wheel, &mut stream.socket, &[]).await;
+            let (mut socket, words) = stream.parting(failure.alert_out);
+            farewell::say(&core.wheel, &mut socket, &words).await;
             Err(failure)
         }
     }
@@ -256,7 +260,7 @@ pub(crate) async fn requests(
     let ended = visit.core.wheel.within(limit, ended).await;
     match limit {
         Some(_) => Err(Failure::too_many_connections()),
-        None => ended.unwrap_or(Ok(())),
+        None => visit.refused_connection().map_or(ended.unwrap_or(Ok(())), Err),
     }
 }
 

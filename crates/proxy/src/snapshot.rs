@@ -16,7 +16,7 @@ use crate::{
 use arc_swap::{ArcSwap, Guard};
 use portcullis_tls::{
     identity::Identity,
-    policy::Policy,
+    policy::Demands,
     server::{BuildError, ClientAuth, Server, ServerSpec},
     tickets::{Resumption, Signer, Tickets},
 };
@@ -258,13 +258,13 @@ impl Snapshot {
 
 /// What listeners share a site by, and the site.
 struct Made {
-    policy: Policy,
+    demands: Demands,
     plain: bool,
     http3: bool,
     site: Arc<Site>,
 }
 
-/// A site in the making: one [`Site`] for each policy that its listeners come to with it.
+/// A site in the making: one [`Site`] for each of all that is demanded on its listeners.
 struct SiteBuild<'a> {
     plan: &'a SitePlan,
     certificates: &'a [Arc<Identity>],
@@ -278,15 +278,13 @@ struct SiteBuild<'a> {
 
 impl SiteBuild<'_> {
     fn on(&mut self, listener: &ListenerPlan, tickets: &Arc<Tickets>) -> Result<Arc<Site>, BuildError> {
-        let policy = listener
-            .policy
-            .map_or(self.plan.policy, |p| self.plan.policy.tightened_by(p));
+        let demands = self.plan.demands_on(listener);
         let (plain, http3) = (listener.plain, listener.http.http3 && !listener.plain);
-        let is_same = |made: &&Made| made.policy == policy && made.plain == plain && made.http3 == http3;
+        let is_same = |made: &&Made| made.demands == demands && made.plain == plain && made.http3 == http3;
         if let Some(made) = self.made.iter().find(is_same) {
             return Ok(made.site.clone());
         }
-        let spec = (!plain).then(|| self.spec(policy));
+        let spec = (!plain).then(|| self.spec(demands.clone()));
         let quic = match &spec {
             Some(spec) if http3 && self.service.http().is_some() => over_quic(spec.clone(), tickets)?,
             _ => None,
@@ -295,7 +293,7 @@ impl SiteBuild<'_> {
         let site = Arc::new(Site {
             name: Label::from(self.plan.name.as_str()),
             label: self.label.clone(),
-            policy,
+            policy: demands.words(),
             tls,
             quic,
             audiences: self.plan.audiences.clone(),
@@ -303,7 +301,7 @@ impl SiteBuild<'_> {
             service: self.service.clone(),
         });
         self.made.push(Made {
-            policy,
+            demands,
             plain,
             http3,
             site: site.clone(),
@@ -311,7 +309,7 @@ impl SiteBuild<'_> {
         Ok(site)
     }
 
-    fn spec(&self, policy: Policy) -> ServerSpec {
+    fn spec(&self, policy: Demands) -> ServerSpec {
         ServerSpec {
             context: format!("tcp/{}", self.plan.name),
             settings: self.plan.tls.clone(),

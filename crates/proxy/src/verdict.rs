@@ -1,33 +1,30 @@
 //! What becomes of a handshake by its hello, by what was negotiated, or by how it failed: over TCP and QUIC alike.
 use crate::{
     failure::{Failure, Outcome, Stage},
-    record::{Books, Record},
+    record::{AskedForClients, Record},
     site::Site,
 };
 use portcullis_tls::{
     failure::Fault,
     negotiated::{Authentication, Negotiated},
-    policy::{Decision, RuleName, Stance, Verdict},
-    server::{Choice, Refusal, Server, Unfit},
+    policy::{Decision, Refuse, RuleName, Stance},
+    server::{Asking, Choice, Refusal, Server, Unfit},
 };
 use portcullis_wire::{Hello, alert::Alert};
 
 /// A hello that no configuration fits: the reason in metrics and record.
 pub(crate) fn refused(
-    books: &Books,
     (site, server): (&Site, &Server),
     (hello, refusal): (&Hello, Refusal),
+    asking: &Asking<'_>,
     record: &mut Record,
 ) -> Failure {
-    if let Refusal::Policy(rule) = refusal {
+    if let Refusal::Policy(_) = refusal {
         reason(server, (hello, None), record);
-        record.judgement.refused_by = Some(rule);
+        record.decided(server.decide(hello, None, asking), asked(server));
     }
     match refusal {
         Refusal::Policy(rule) => {
-            books
-                .metrics
-                .policy(&site.label, rule.as_str(), Verdict::Refused.as_str());
             let error = format!(
                 "policy requires {} to be quantum-safe, {}",
                 words(rule),
@@ -43,32 +40,31 @@ pub(crate) fn refused(
     }
 }
 
-/// What the policy says of what was negotiated; a refusal becomes the connection's end.
-pub(crate) fn judge(decision: Decision) -> Result<(), Failure> {
-    match decision.refused_by() {
+/// What the policy makes of what was negotiated. A page is for the requests to tell.
+pub(crate) fn judge(site: &Site, decision: Decision) -> Result<(), Failure> {
+    let is_told_later = decision.refuse == Refuse::Page && site.service.http().is_some();
+    match decision.refused_by().filter(|_| !is_told_later) {
         None => Ok(()),
-        Some(rule) => Err(Failure::refused(
-            Stage::Policy,
-            Fault::Client,
-            format!("policy requires {} to be quantum-safe", words(rule)),
-        )),
+        Some(rule) => {
+            let error = format!("policy requires {} to be quantum-safe", words(rule));
+            let failure = Failure::refused(Stage::Policy, Fault::Client, error);
+            Err(failure.answering(Alert::ACCESS_DENIED))
+        }
     }
 }
 
-/// What was negotiated and what was decided on it, in record and metrics.
-pub(crate) fn decided(
-    books: &Books,
-    (site, server): (&Site, &Server),
-    (hello, facts, decision): (&Hello, Negotiated, Decision),
-    record: &mut Record,
-) {
+/// What was negotiated and what was decided on it, in the record.
+pub(crate) fn decided(server: &Server, (hello, facts, decision): (&Hello, Negotiated, Decision), record: &mut Record) {
     reason(server, (hello, Some(&facts)), record);
     record.negotiated_as(facts);
     record.reach(Stage::Policy);
-    record.judgement.refused_by = decision.refused_by();
-    let asked = |rule: RuleName| rule != RuleName::ClientAuthentication || server.clients().is_some();
-    for (rule, verdict) in decision.rules().into_iter().filter(|(rule, _)| asked(*rule)) {
-        books.metrics.policy(&site.label, rule.as_str(), verdict.as_str());
+    record.decided(decision, asked(server));
+}
+
+fn asked(server: &Server) -> AskedForClients {
+    match server.clients() {
+        Some(_) => AskedForClients::Yes,
+        None => AskedForClients::No,
     }
 }
 
@@ -93,11 +89,7 @@ pub(crate) fn unfitting(unfit: Unfit, record: &mut Record) -> Failure {
 }
 
 /// A handshake that failed by its client's certificate, or for want of one, was refused, and the record says whose.
-pub(crate) fn told_by(
-    choice: &Choice,
-    failure: Failure,
-    (books, site, record): (&Books, &Site, &mut Record),
-) -> Failure {
+pub(crate) fn told_by(choice: &Choice, failure: Failure, (decision, record): (Decision, &mut Record)) -> Failure {
     let alert_out = failure.alert_out;
     let Some(refusal) = choice.client_refusal() else {
         return match alert_out {
@@ -111,10 +103,8 @@ pub(crate) fn told_by(
     record.refused_client(refusal.certificate.clone());
     let stage = match refusal.rule {
         None => Stage::Handshake,
-        Some(rule) => {
-            books
-                .metrics
-                .policy(&site.label, rule.as_str(), Verdict::Refused.as_str());
+        Some(_) => {
+            record.refused_by_policy(decision);
             Stage::Policy
         }
     };

@@ -28,6 +28,7 @@ mod frames;
 mod h2;
 mod messages;
 mod origin;
+mod policy;
 mod protocol;
 mod refused;
 mod sites;

@@ -197,7 +197,8 @@ impl Connection<'_> {
     async fn request(&mut self, mut asking: Box<Asking>) -> Result<After, Failure> {
         self.client.inbox.consume(asking.length);
         self.visit.answered.set(self.visit.answered.get() + 1);
-        asking.persists &= self.visit.is_wanted();
+        // who was refused must connect anew to come to anything else
+        asking.persists &= self.visit.is_wanted() && self.visit.refused_by().is_none();
         match asking.way.take() {
             Some(Way::Forward(forward)) => self.forward(asking, forward).await,
             Some(Way::Answer(reply, failure)) => {

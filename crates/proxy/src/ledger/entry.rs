@@ -1,6 +1,6 @@
 //! What the ledger notes of connections that are alike: of whom, on what terms, and how many.
 use super::extract::{Offer, Sums, Terms};
-use crate::metrics::Label;
+use crate::{metrics::Label, plan::LedgerAddresses};
 use portcullis_tls::{
     fingerprint::Ja4,
     negotiated::{Authentication, ClientAuthentication, Negotiated, Safety, Version},
@@ -87,8 +87,9 @@ pub(crate) struct Entry {
     pub(crate) hour: i64,
     pub(crate) site: Label,
     pub(crate) who: Who,
-    /// As exact as `addresses` lets it be told.
+    /// As exact as the rule below lets it be told.
     pub(crate) from: Option<IpAddr>,
+    pub(crate) rule: LedgerAddresses,
     pub(crate) offered: Option<Arc<Offered>>,
     pub(crate) facts: Facts,
     pub(crate) sums: Sums,

@@ -50,7 +50,6 @@ impl Wish {
         let labels = labels.map(|site| (Arc::from(site.name.as_str()), site.label.clone()));
         Wish {
             shape: Shape {
-                addresses: plan.ledger.addresses,
                 labels: labels.collect(),
             },
             plan: plan.ledger.clone(),
@@ -67,7 +66,7 @@ pub(crate) fn start(
     let (ledger, orders) = Ledger::new(cores);
     let ledger = Arc::new(ledger);
     let wish = Wish::of(plan);
-    ledger.addresses.store(wish.shape.addresses as u8, Relaxed);
+    ledger.addresses.store(plan.ledger.addresses as u8, Relaxed);
     let keeper = Keeper {
         ledger: ledger.clone(),
         metrics: metrics.clone(),
@@ -140,7 +139,6 @@ impl Keeper {
 
     /// Another file, or the same one under other rules.
     fn turn_to(&mut self, Wish { plan, shape }: Wish) {
-        self.ledger.addresses.store(shape.addresses as u8, Relaxed);
         self.shape = shape;
         let keep = plan.keep.map(|keep| i64::try_from(keep.as_secs()).unwrap_or(i64::MAX));
         if self.keep != keep {

@@ -2,7 +2,11 @@
 //!
 //! A record that is dropped adds itself to a table of its core; every few seconds one thread takes the tables and writes
 //! them to an SQLite file in one transaction. Whatever happens to the file, connections go on.
-use crate::{clock, metrics::Label};
+use crate::{
+    clock,
+    metrics::Label,
+    plan::{LedgerAddresses, Plan},
+};
 use portcullis_tls::{fingerprint::Ja4, negotiated::Negotiated};
 use portcullis_wire::Hello;
 use std::{
@@ -34,7 +38,6 @@ mod write;
 pub use error::LedgerError;
 pub use extract::{Client, Extract, Moment, Offer, Row, Site, Span, Sums, Terms, UpstreamRow, read};
 
-use crate::plan::LedgerAddresses;
 pub(crate) use entry::{Admission, Agent, Facts, Judgement, Offered, note};
 use entry::{Entry, Origin, Who};
 use keeper::Order;
@@ -123,7 +126,8 @@ impl Ledger {
     /// Notes a connection that is over.
     pub(crate) fn connection(&self, core: usize, told: Told<'_>) {
         let now = clock::unix_now();
-        let from = told.from.map(|address| network::told_apart(address, self.addresses()));
+        let rule = self.addresses();
+        let from = told.from.map(|address| network::told_apart(address, rule));
         let hour = now.div_euclid(3600);
         let nobody = told.identity.is_none() && told.offered.is_none();
         let digest = self.digest(|to| {
@@ -131,7 +135,7 @@ impl Ledger {
             match (told.identity, nobody) {
                 (Some(identity), _) => identity.hash(to),
                 (None, true) => {}
-                (None, false) => from.hash(to),
+                (None, false) => (from, rule as u8).hash(to),
             }
             told.offered.map_or(0, |offered| offered.digest).hash(to);
         });
@@ -153,6 +157,7 @@ impl Ledger {
                 None => Who::Print,
             },
             from: from.filter(|_| !nobody),
+            rule,
             offered: told.offered.cloned(),
             facts: told.facts,
             sums: told.sums,
@@ -204,7 +209,9 @@ impl Ledger {
     }
 
     /// Switches to what another configuration says.
-    pub(crate) fn switch(&self, plan: &crate::plan::Plan) {
+    pub(crate) fn switch(&self, plan: &Plan) {
+        // at once: what is counted from now on follows the new rule, what was before is written by its own
+        self.addresses.store(plan.ledger.addresses as u8, Relaxed);
         let _ = self.orders.send(Order::To(keeper::Wish::of(plan)));
     }
 

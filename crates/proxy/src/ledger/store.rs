@@ -90,10 +90,10 @@ impl Store {
 /// A file to look into, also while a proxy writes it.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, LedgerError> {
     identity(path)?;
-    let attempt = |name: &Path, flags: OpenFlags| {
+    let attempt = |name: &Path, flags: OpenFlags| -> rusqlite::Result<(bool, Connection)> {
         let connection = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(PATIENCE)?;
-        is_empty(&connection).map(|_| connection)
+        Ok((is_empty(&connection)?, connection))
     };
     let connection = attempt(path, OpenFlags::SQLITE_OPEN_READ_ONLY);
     let connection = connection.or_else(|error| match immutable(path) {
@@ -101,7 +101,11 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, LedgerError> {
         Some(name) => attempt(&name, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI),
         None => Err(error),
     });
-    let connection = connection.map_err(|error| LedgerError::of(path, error))?;
+    let (is_empty, connection) = connection.map_err(|error| LedgerError::of(path, error))?;
+    if is_empty {
+        // killed before its first transaction
+        return Err(LedgerError::Missing(path.to_owned()));
+    }
     check(&connection, path)?;
     Ok(connection)
 }

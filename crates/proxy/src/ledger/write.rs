@@ -8,7 +8,6 @@ use super::{
     store::Store,
     table::Table,
 };
-use crate::plan::LedgerAddresses;
 use portcullis_wire::Escaped;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, ToSql, TransactionBehavior, named_params, params};
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
@@ -21,7 +20,6 @@ const AGENTS_IN_ALL: i64 = 50_000;
 /// What the configuration says of writing.
 #[derive(Clone, Default)]
 pub(super) struct Shape {
-    pub(super) addresses: LedgerAddresses,
     /// What each site's data is.
     pub(super) labels: HashMap<Arc<str>, String>,
 }
@@ -195,7 +193,7 @@ impl Batch<'_> {
 
     fn client(&mut self, entry: &Entry) -> rusqlite::Result<i64> {
         let ja4 = entry.offered.as_ref().map_or("", |offered| offered.ja4.as_str());
-        let network = || network::text(entry.from, self.shape.addresses, &self.secret);
+        let network = || network::text(entry.from, entry.rule, &self.secret);
         match &entry.who {
             Who::Nobody => Ok(OTHERS),
             Who::Identity(identity) => {

@@ -16,7 +16,7 @@ use crate::{
 use portcullis_tls::{
     failure::Fault,
     negotiated::Negotiated,
-    policy::{Decision, decide},
+    policy::Decision,
     quic::{End, Gate, Outcome, alert_in},
     rustls::pki_types::CertificateDer,
     server::{Asking, Choice, Refusal, Server},
@@ -65,14 +65,7 @@ async fn handshake(
     let peer = record.peer().clone();
     let common = &core.shared.quic;
     let transport = listener.quic.clone().unwrap_or_default();
-    let (crypto, handshake) = common.acceptor.begin(Choosing {
-        listener: Some(listener),
-        peer,
-        site: None,
-        failure: None,
-        refusal: None,
-        decision: None,
-    });
+    let (crypto, handshake) = common.acceptor.begin(Choosing::new(listener, peer));
     let mut config: ServerConfig = common.server.clone();
     (config.crypto, config.transport) = (crypto, transport);
     let shaking = async { incoming.accept_with(Arc::new(config))?.await };
@@ -80,12 +73,11 @@ async fn handshake(
     let outcome = handshake
         .take()
         .ok_or_else(|| Failure::failed(Stage::Handshake, Fault::Ours, "a handshake that was taken before"))?;
-    settle(core, shaken, outcome, record)
+    settle(shaken, outcome, record)
 }
 
 /// What came of it, in the record's words.
 fn settle(
-    core: &Core,
     shaken: Option<Result<Connection, ConnectionError>>,
     outcome: Outcome<Choosing>,
     record: &mut Record,
@@ -94,59 +86,69 @@ fn settle(
         inward: outcome.bytes_in,
         outward: outcome.bytes_out,
     };
-    let Choosing {
-        site,
-        failure,
-        refusal,
-        decision,
-        ..
-    } = outcome.gate;
-    if let Some(hello) = &outcome.hello {
-        record.offered(hello, Transport::Quic);
-        record.reach(Stage::Route);
-    }
-    if let Some(site) = &site {
-        record.routed(site);
-        record.reach(Stage::Handshake);
-    }
-    let (stage, alert_out) = (record.stage(), outcome.alert_out);
-    let lost = || broken(stage, &shaken);
-    let failure = match outcome.end {
-        End::Unfinished => Some(lost()),
-        End::NoHello(error) => Some(Failure::failed(Stage::Hello, Fault::Client, error.to_string())),
-        End::TurnedAway => failure.or_else(|| {
-            let (site, hello) = (site.as_ref()?, outcome.hello.as_ref()?);
-            let of_site = (&**site, &**site.quic.as_ref()?);
-            Some(verdict::refused(core.books(), of_site, (hello, refusal?), record))
-        }),
-        End::Failed(error) => Some(tls_failure(Stage::Handshake, &error)),
-        End::Unfit(unfit) => Some(verdict::unfitting(unfit, record)),
-        End::Refused(facts) | End::Negotiated(facts) => {
-            let Some(((site, hello), decision)) = site.zip(outcome.hello).zip(decision) else {
-                return Err(Failure::failed(stage, Fault::Ours, "negotiated without a decision"));
-            };
-            if let Some(server) = &site.quic {
-                verdict::decided(core.books(), (&site, server), (&hello, facts, decision), record);
-            }
-            verdict::judge(decision).map_err(|failure| Failure { alert_out, ..failure })?;
-            return match shaken {
+    let alert_out = outcome.alert_out;
+    let answered = |failure| Failure { alert_out, ..failure };
+    let Some(hello) = outcome.hello else {
+        return Err(answered(match outcome.end {
+            End::NoHello(error) => Failure::failed(Stage::Hello, Fault::Client, error.to_string()),
+            _ => broken(Stage::Hello, &shaken),
+        }));
+    };
+    record.offered(&hello, Transport::Quic);
+    record.reach(Stage::Route);
+    let Some((site, server)) = outcome.gate.found else {
+        return Err(answered(outcome.gate.nowhere()));
+    };
+    record.routed(&site);
+    record.reach(Stage::Handshake);
+    match (outcome.end, outcome.gate.decision) {
+        (End::Refused(facts) | End::Negotiated(facts), Some(decision)) => {
+            verdict::decided(&server, (&hello, facts, decision), record);
+            verdict::judge(&site, decision).map_err(answered)?;
+            match shaken {
                 Some(Ok(connection)) => Ok((connection, site)),
                 shaken => Err(broken(Stage::Policy, &shaken)),
+            }
+        }
+        (end, _) => {
+            let failed = Failed {
+                end,
+                choice: outcome.choice,
+                refusal: outcome.gate.refusal,
+                lost: broken(Stage::Handshake, &shaken),
             };
+            Err(answered(failed.told(&hello, (&site, &server), record)))
         }
-    };
-    let failure = failure.unwrap_or_else(|| Failure::failed(stage, Fault::Ours, "turned away for no reason"));
-    let failure = Failure {
-        alert_out: alert_out.or(failure.alert_out),
-        ..failure
-    };
-    Err(match (&outcome.choice, &site) {
-        (Some(choice), Some(site)) => {
-            let failure = verdict::noted(choice, failure, record);
-            verdict::told_by(choice, failure, (core.books(), site, record))
-        }
-        _ => failure,
-    })
+    }
+}
+
+/// A handshake that came to nothing, once its site was known.
+struct Failed {
+    end: End,
+    choice: Option<Choice>,
+    refusal: Option<Refusal>,
+    /// What it was if TLS found no fault.
+    lost: Failure,
+}
+
+impl Failed {
+    fn told(self, hello: &Hello, (site, server): (&Site, &Server), record: &mut Record) -> Failure {
+        let peer = record.peer().clone();
+        let asking = Asking {
+            may_see: &|place| site.shows(place, &peer),
+            address: peer.address(),
+            now: clock::unix_now(),
+        };
+        let failure = match (self.end, self.refusal) {
+            (_, Some(refusal)) => return verdict::refused((site, server), (hello, refusal), &asking, record),
+            (End::Failed(error), _) => tls_failure(Stage::Handshake, &error),
+            (End::Unfit(unfit), _) => return verdict::unfitting(unfit, record),
+            _ => self.lost,
+        };
+        let Some(choice) = &self.choice else { return failure };
+        let failure = verdict::noted(choice, failure, record);
+        verdict::told_by(choice, failure, (server.decide(hello, None, &asking), record))
+    }
 }
 
 /// A connection that was lost, or took too long.
@@ -171,29 +173,44 @@ struct Choosing {
     /// Until the hello: only the site outlives it, never the listener with all its sites.
     listener: Option<Arc<Listener>>,
     peer: Peer,
-    site: Option<Arc<Site>>,
-    failure: Option<Failure>,
+    found: Option<(Arc<Site>, Arc<Server>)>,
+    /// There is a site of that name, and it is for others.
+    is_elsewhere: bool,
     refusal: Option<Refusal>,
     decision: Option<Decision>,
 }
 
+impl Choosing {
+    fn new(listener: Arc<Listener>, peer: Peer) -> Choosing {
+        Choosing {
+            listener: Some(listener),
+            peer,
+            found: None,
+            is_elsewhere: false,
+            refusal: None,
+            decision: None,
+        }
+    }
+
+    fn nowhere(&self) -> Failure {
+        let what = match self.is_elsewhere {
+            true => "the site of that name is not served over QUIC",
+            false => "no site of that name",
+        };
+        Failure::refused(Stage::Route, Fault::Client, what)
+    }
+}
+
 impl Gate for Choosing {
     fn choose(&mut self, hello: &Hello) -> Result<(Arc<Server>, Choice), Alert> {
-        let listener = self.listener.take();
-        let found = listener
-            .as_ref()
-            .and_then(|listener| listener.sites.find(hello.sni.as_deref()));
-        let Some((site, server)) = found.and_then(|site| Some((site, site.quic.as_ref()?))) else {
-            let what = match found {
-                Some(_) => "the site of that name is not served over QUIC",
-                None => "no site of that name",
-            };
-            self.failure = Some(Failure::refused(Stage::Route, Fault::Client, what));
-            return Err(Alert::UNRECOGNIZED_NAME);
-        };
-        self.site = Some(site.clone());
+        let listener = self.listener.take().ok_or(Alert::INTERNAL_ERROR)?;
+        let site = listener.sites.find(hello.sni.as_deref());
+        self.is_elsewhere = site.is_some();
+        let found = site.and_then(|site| Some((site.clone(), site.quic.clone()?)));
+        let (site, server) = self.found.insert(found.ok_or(Alert::UNRECOGNIZED_NAME)?);
         let asking = Asking {
             may_see: &|place| site.shows(place, &self.peer),
+            address: self.peer.address(),
             now: clock::unix_now(),
         };
         match server.choose_for(hello, &asking) {
@@ -207,10 +224,14 @@ impl Gate for Choosing {
     }
 
     fn admit(&mut self, hello: &Hello, facts: &Negotiated) -> Result<(), Alert> {
-        let site = self.site.as_ref();
-        let server = site.and_then(|site| site.quic.as_ref()).ok_or(Alert::INTERNAL_ERROR)?;
-        let decision = decide(hello, Some(facts), server.rule());
+        let (site, server) = self.found.as_ref().ok_or(Alert::INTERNAL_ERROR)?;
+        let asking = Asking {
+            may_see: &|place| site.shows(place, &self.peer),
+            address: self.peer.address(),
+            now: clock::unix_now(),
+        };
+        let decision = server.decide(hello, Some(facts), &asking);
         self.decision = Some(decision);
-        verdict::judge(decision).map_err(|_| Alert::ACCESS_DENIED)
+        verdict::judge(site, decision).map_err(|_| Alert::ACCESS_DENIED)
     }
 }

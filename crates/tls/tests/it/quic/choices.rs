@@ -187,7 +187,7 @@ async fn every_profile_that_has_tls_13_serves() {
     for (profile, named, signed) in table {
         let site = over_quic(ServerSpec {
             settings: settings(profile, &Overrides::default()),
-            policy: profile.policy(),
+            policy: profile.policy().into(),
             ..spec(&[&medium, &strong])
         });
         let met = meet(Door::of(&site), &asking, "localhost").await;

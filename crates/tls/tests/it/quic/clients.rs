@@ -93,7 +93,7 @@ async fn only_post_quantum_clients_enter_where_they_are_required() {
     };
     let ca = Ca::new(&P256, "clients");
     let site = over_quic(ServerSpec {
-        policy: required,
+        policy: required.into(),
         ..asking_for_clients(ClientAuthMode::Required, &ca)
     });
     let classical = ca.issue(&P256, client_params()).identity();
