@@ -31,6 +31,7 @@ mod origin;
 mod policy;
 mod protocol;
 mod refused;
+mod restarts;
 mod sites;
 mod talk;
 mod traces;
