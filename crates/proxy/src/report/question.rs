@@ -78,7 +78,15 @@ mod tests {
             Ok((1_000_000_000 - 3600, to, Some("a b".into())))
         );
         assert_eq!(read("from=5&to=7"), Ok((5, 7, None)));
-        for wrong in ["since=soon", "from=x", "sinc=7d", "site=%zz", "site=%ff", "site=%4", "site=%+4"] {
+        for wrong in [
+            "since=soon",
+            "from=x",
+            "sinc=7d",
+            "site=%zz",
+            "site=%ff",
+            "site=%4",
+            "site=%+4",
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }
