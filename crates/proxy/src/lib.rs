@@ -47,6 +47,7 @@ pub mod failure;
 pub mod ledger;
 pub mod picture;
 pub mod plan;
+pub mod report;
 
 mod admin;
 mod clock;
@@ -65,6 +66,7 @@ mod metrics;
 mod opened;
 mod passthrough;
 mod peek;
+mod quic;
 mod recall;
 mod record;
 mod relay;
@@ -75,6 +77,7 @@ mod socket;
 mod start;
 mod traces;
 mod upstream;
+mod verdict;
 mod watch;
 mod wheel;
 

@@ -9,7 +9,7 @@ use crate::{
     upstream::Stream,
     wheel::{Alarm, Wheel},
 };
-use portcullis_tls::failure::Fault;
+use portcullis_tls::{failure::Fault, rustls::pki_types::CertificateDer};
 use std::{
     future::poll_fn,
     io::{self, Write},
@@ -357,6 +357,14 @@ impl Downstream {
             Downstream::Plain(socket) => socket,
         }
     }
+
+    /// The client's certificates, leaf first.
+    pub(crate) fn chain(&self) -> &[CertificateDer<'static>] {
+        match self {
+            Downstream::Tls(tls) => tls.tls.peer_certificates().unwrap_or_default(),
+            Downstream::Plain(_) => &[],
+        }
+    }
 }
 
 impl Direction {
@@ -433,7 +441,7 @@ impl Idle {
     }
 
     /// Ends the connection when nothing has moved for the limit. The timer is set anew only when it fires.
-    fn poll(&mut self, cx: &mut Context<'_>, moved: u64) -> Poll<Result<(), Failure>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, moved: u64) -> Poll<Result<(), Failure>> {
         if moved != self.moved {
             self.moved = moved;
             self.last = Instant::now();

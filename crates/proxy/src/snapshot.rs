@@ -3,12 +3,13 @@ use crate::{
     clock,
     config::{Loaded, Problem},
     core::Shared,
-    http,
+    http::{self, alternative::Alternative},
     listener::{Listener, gate::Gate},
     material::{Broken, Kept, Materials, Outfit, SelfSigned},
     metrics::{Label, Metrics},
     passthrough::Through,
     plan::{Address, ForwardPlan, ListenerPlan, Plan, ResumptionPlan, ServicePlan, SitePlan, UpstreamPlan},
+    quic::transport::transport,
     site::{Service, Site, Sites},
     upstream::Upstream,
     watch::Seen,
@@ -20,8 +21,11 @@ use portcullis_tls::{
     server::{BuildError, ClientAuth, Server, ServerSpec},
     tickets::{Resumption, Signer, Tickets},
 };
-use std::{collections::HashMap, fmt, path::Path, sync::Arc};
+use standing::Standing;
+use std::{collections::HashMap, fmt, path::Path, sync::Arc, time::Instant};
 use tokio::sync::watch;
+
+mod standing;
 
 /// A configuration as it runs.
 pub struct Snapshot {
@@ -115,9 +119,16 @@ impl Snapshot {
         let mut identities = Vec::with_capacity(plan.sites.len());
         let mut client_auths = Vec::with_capacity(plan.sites.len());
         let mut built = Vec::with_capacity(plan.sites.len());
+        let standing = ground
+            .previous
+            .map(|previous| Standing::new(previous, plan, &upstreams));
         for (index, site) in plan.sites.iter().enumerate() {
-            let Some((sites, certificates, client_auth)) = ground.site((plan, index), &upstreams, &mut materials)
-            else {
+            let standing = standing.as_ref().and_then(|standing| standing.of(plan, index));
+            let made = match standing {
+                Some(standing) if materials.stand(site) => Some(standing),
+                standing => ground.site((plan, index), (&upstreams, standing), &mut materials),
+            };
+            let Some((sites, certificates, client_auth)) = made else {
                 continue;
             };
             for (&listener, built) in site.listeners.iter().zip(&sites) {
@@ -256,6 +267,14 @@ impl Snapshot {
     }
 }
 
+/// What listeners share a site by, and the site.
+struct Made {
+    demands: Demands,
+    plain: bool,
+    http3: bool,
+    site: Arc<Site>,
+}
+
 /// A site in the making: one [`Site`] for each of all that is demanded on its listeners.
 struct SiteBuild<'a> {
     plan: &'a SitePlan,
@@ -265,18 +284,16 @@ struct SiteBuild<'a> {
     key_log: Option<&'a Arc<dyn rustls::KeyLog>>,
     label: Label,
     service: Service,
-    made: Vec<(Demands, bool, Arc<Site>)>,
+    made: Vec<Made>,
 }
 
 impl SiteBuild<'_> {
     fn on(&mut self, listener: &ListenerPlan, tickets: &Arc<Tickets>) -> Result<Arc<Site>, BuildError> {
         let demands = self.plan.demands_on(listener);
-        if let Some((_, _, site)) = self
-            .made
-            .iter()
-            .find(|(made, plain, _)| *made == demands && *plain == listener.plain)
-        {
-            return Ok(site.clone());
+        let (plain, http3) = (listener.plain, listener.http.http3 && !listener.plain);
+        let is_same = |made: &&Made| made.demands == demands && made.plain == plain && made.http3 == http3;
+        if let Some(made) = self.made.iter().find(is_same) {
+            return Ok(made.site.clone());
         }
         let service = match &self.service {
             Service::Passthrough(through) => Service::Passthrough(Through {
@@ -285,26 +302,34 @@ impl SiteBuild<'_> {
             }),
             other => other.clone(),
         };
-        let tls = if listener.plain || matches!(service, Service::Passthrough(_)) {
-            None
-        } else {
-            Some(self.server(demands.clone(), tickets)?)
+        let is_ours = !plain && !matches!(service, Service::Passthrough(_));
+        let spec = is_ours.then(|| self.spec(demands.clone()));
+        let quic = match &spec {
+            Some(spec) if http3 && self.service.http().is_some() => over_quic(spec.clone(), tickets)?,
+            _ => None,
         };
+        let tls = spec.map(|spec| Server::build(spec, tickets)).transpose()?;
         let site = Arc::new(Site {
             name: Label::from(self.plan.name.as_str()),
             label: self.label.clone(),
             policy: demands.words(),
             tls,
+            quic,
             audiences: self.plan.audiences.clone(),
             protocol: self.plan.protocol,
             service,
         });
-        self.made.push((demands, listener.plain, site.clone()));
+        self.made.push(Made {
+            demands,
+            plain,
+            http3,
+            site: site.clone(),
+        });
         Ok(site)
     }
 
-    fn server(&self, policy: Demands, tickets: &Arc<Tickets>) -> Result<Server, BuildError> {
-        let spec = ServerSpec {
+    fn spec(&self, policy: Demands) -> ServerSpec {
+        ServerSpec {
             context: format!("tcp/{}", self.plan.name),
             settings: self.plan.tls.clone(),
             policy,
@@ -313,8 +338,16 @@ impl SiteBuild<'_> {
             alpn: self.plan.alpn.iter().map(|name| name.clone().into_bytes()).collect(),
             resumption: self.resumption.clone(),
             key_log: self.key_log.cloned(),
-        };
-        Server::build(spec, tickets)
+        }
+    }
+}
+
+/// The same over QUIC; None where it has no TLS 1.3, which QUIC is made of.
+fn over_quic(spec: ServerSpec, tickets: &Arc<Tickets>) -> Result<Option<Arc<Server>>, BuildError> {
+    match spec.over_quic() {
+        Ok(spec) => Ok(Some(Arc::new(Server::build(spec, tickets)?))),
+        Err(BuildError::NoTls13) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -326,7 +359,7 @@ impl Ground<'_> {
     fn site(
         &self,
         (plan, index): (&Plan, usize),
-        upstreams: &[Arc<Upstream>],
+        (upstreams, standing): (&[Arc<Upstream>], Option<Built>),
         materials: &mut Materials<'_>,
     ) -> Option<Built> {
         let site = &plan.sites[index];
@@ -350,7 +383,8 @@ impl Ground<'_> {
         if materials.problems.len() > problems {
             return None;
         }
-        let standing = self.standing(index);
+        // it runs on as it is where nothing better is to be had
+        let standing = standing.filter(|_| matches!(self.broken, Broken::Keeps(_)));
         if let Some(standing) = &standing
             && same(&standing.1, &certificates)
             && !materials.others_changed(site)
@@ -382,19 +416,6 @@ impl Ground<'_> {
                 None
             }
         }
-    }
-
-    /// The site as it runs, where it may stay.
-    fn standing(&self, index: usize) -> Option<Built> {
-        let previous = match self.broken {
-            Broken::Refuses => None,
-            Broken::Keeps(_) => self.previous,
-        }?;
-        Some((
-            previous.built.get(index)?.clone(),
-            previous.identities.get(index)?.clone(),
-            previous.client_auth.get(index)?.clone(),
-        ))
     }
 
     fn service(
@@ -446,12 +467,22 @@ impl Ground<'_> {
     fn listener(&self, plan: &ListenerPlan) -> Listener {
         let name = Label::from(plan.name.as_str());
         let same = self.previous.and_then(|s| s.listeners.iter().find(|l| l.name == name));
+        let unchanged = same.filter(|same| same.plan == *plan);
+        let quic = (plan.http.http3 && !plan.plain).then(|| transport(plan));
+        let before = same.map_or((false, None), |l| (l.quic.is_some(), l.withdrawn_until));
+        let withdrawn_until = match quic {
+            Some(_) => None,
+            None => Alternative::withdrawn_until(before.0, before.1, Instant::now()),
+        };
         Listener {
             gate: same.map_or_else(|| Arc::new(Gate::new()), |l| l.gate.clone()),
             open: self.metrics.open(&name),
             name,
-            http: Arc::new(plan.http.clone()),
+            // by this its connections know that it is as it was
+            http: unchanged.map_or_else(|| Arc::new(plan.http.clone()), |same| same.http.clone()),
             plan: plan.clone(),
+            quic,
+            withdrawn_until,
             sites: Sites::default(),
             redirect: None,
         }

@@ -180,7 +180,7 @@ pub(super) const SECTIONS: &[Section] = &[
         name: "admin",
         table: "",
         title: "`admin`",
-        means: "`/v1/status`, `/v1/reload` and `/v1/drain`, for `portcullis status`, `reload` and `drain`.",
+        means: "`/v1/status`, `/v1/reload` and `/v1/drain`, for `portcullis status`, `reload` and `drain`; `/v1/adoption` and `/v1/ledger`, for [`report`](report.md).",
         beside: &[],
         keys: &[
             key(
@@ -454,10 +454,19 @@ pub(super) const SECTIONS: &[Section] = &[
         beside: &[("listener", "mode = \"http\"")],
         keys: &[
             key(
+                "http3",
+                SWITCH,
+                Says("`false`"),
+                (
+                    "the same sites over QUIC, on the same addresses and ports, announced by `Alt-Svc`",
+                    "http3 = true",
+                ),
+            ),
+            key(
                 "public_port",
                 "port",
                 Says("its own"),
-                ("what the world sees, in redirects", "public_port = 443"),
+                ("what the world sees, in redirects and `Alt-Svc`", "public_port = 443"),
             ),
             key(
                 "redirect_from",

@@ -23,6 +23,19 @@ impl ServicePlan {
         one.into_iter().chain(routes.iter().filter_map(RoutePlan::upstream))
     }
 
+    /// The same, to be told anew: every place where an upstream stands.
+    pub(crate) fn upstreams_mut(&mut self) -> impl Iterator<Item = &mut usize> {
+        let (one, routes) = match self {
+            ServicePlan::Tcp(upstream) | ServicePlan::Passthrough(upstream) => (Some(upstream), [].as_mut_slice()),
+            ServicePlan::Http(http) => (None, http.routes.as_mut_slice()),
+        };
+        one.into_iter()
+            .chain(routes.iter_mut().filter_map(|route| match &mut route.action {
+                ActionPlan::Forward { upstream, .. } => Some(upstream),
+                ActionPlan::Redirect(_) | ActionPlan::Respond(_) => None,
+            }))
+    }
+
     /// What its routes demand.
     pub fn demands(&self) -> impl Iterator<Item = &Demand> {
         let routes = match self {
@@ -248,7 +261,9 @@ pub enum RatePer {
 /// What a listener says of its http sites.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HttpListenerPlan {
-    /// The port that the world sees, in redirects; None: the one that is listened on.
+    /// The same sites over QUIC, on the same addresses.
+    pub http3: bool,
+    /// The port that the world sees, in redirects and Alt-Svc; None: the one that is listened on.
     pub public_port: Option<u16>,
     /// Plain HTTP here is sent to https.
     pub redirect_from: Vec<Address>,

@@ -500,7 +500,6 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
 /// Keys and values of SPEC 4 that a later version builds: section, line, and what is refused.
 const KEYS_LATER: &[(&str, &str, &str)] = &[
     ("", "acme = { name = {} }", "\"acme\""),
-    ("listener", "http3 = false", "\"http3\""),
     ("site", "acme = 'NAME'", "\"acme\""),
     ("site", "authorize = { wasm = 'a' }", "\"authorize\""),
     ("site", "cache = true", "\"cache\""),
