@@ -11,10 +11,10 @@ mod tools;
 
 use examples::{
     BENCH_EXAMPLES, CERT_EXAMPLES, COMPLETIONS_EXAMPLES, DEMO_EXAMPLES, DOCTOR_EXAMPLES, DRAIN_EXAMPLES,
-    GROUPS_EXAMPLES, IMPORT_EXAMPLES, MAN_EXAMPLES, RELOAD_EXAMPLES, STATUS_EXAMPLES,
+    GROUPS_EXAMPLES, IMPORT_EXAMPLES, MAN_EXAMPLES, RELOAD_EXAMPLES, REPORT_EXAMPLES, STATUS_EXAMPLES,
 };
 pub(crate) use look::visible;
-pub(crate) use tools::{Bench, Completions, Doctor, Man, Shell};
+pub(crate) use tools::{Bench, Completions, Doctor, Man, Report, Shell};
 
 /// What was asked for.
 #[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
@@ -40,6 +40,11 @@ pub(crate) enum Command {
     /// Have the running proxy finish what runs and end
     #[command(after_help = DRAIN_EXAMPLES)]
     Drain(Admin),
+    /// Who is not quantum-safe yet, why, and what requiring it would break
+    ///
+    /// From the ledger of the running proxy, or from files and other instances, together.
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(Report),
     /// The tables of groups, signatures and profiles
     #[command(after_help = GROUPS_EXAMPLES)]
     Groups(Groups),
@@ -131,8 +136,9 @@ pub(crate) struct Selftest {
     /// The key of the certificate shown
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     pub(crate) client_key: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    quic: bool,
+    /// Ask over QUIC, as clients of HTTP/3 do
+    #[arg(long)]
+    pub(crate) quic: bool,
 }
 
 /// Flags of `import`.
@@ -190,8 +196,6 @@ pub(crate) struct Admin {
 pub(crate) enum Later {
     #[command(hide = true, disable_help_flag = true)]
     Probe(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Report(Anything),
 }
 
 /// Whatever follows a command that cannot run.
@@ -221,7 +225,6 @@ where
     match line.map_err(Refusal::Clap)?.command {
         Command::Later(later) => Err(Refusal::Later(later.name())),
         Command::Check(Check { diff: true, .. }) => Err(Refusal::Later("check --diff")),
-        Command::Selftest(Selftest { quic: true, .. }) => Err(Refusal::Later("selftest --quic")),
         command => Ok(command),
     }
 }
@@ -265,7 +268,6 @@ impl Later {
     fn name(&self) -> &'static str {
         match self {
             Later::Probe(_) => "probe",
-            Later::Report(_) => "report",
         }
     }
 }
@@ -562,7 +564,8 @@ const CHECK_EXAMPLES: &str = "Examples:
 
 const SELFTEST_EXAMPLES: &str = "Examples:
   portcullis selftest -c portcullis.toml
-  portcullis selftest localhost:8443 --ca ca.pem --expect require";
+  portcullis selftest localhost:8443 --ca ca.pem --expect require
+  portcullis selftest localhost:8443 --quic";
 
 #[cfg(test)]
 mod tests;

@@ -10,18 +10,23 @@ pub(super) fn proven(reports: &[Report]) -> String {
             .map(str::to_owned)
             .to_vec(),
     ];
-    let mut ports: Vec<&str> = Vec::new();
+    let mut asked: Vec<(&str, &str)> = Vec::new();
     for report in reports {
         // the same site on the second loopback says nothing new
         let port = report.target.rsplit(':').next().unwrap_or_default();
-        if !ports.contains(&port) {
-            ports.push(port);
+        if !asked.contains(&(port, report.transport)) {
+            asked.push((port, report.transport));
             lines.extend(CLIENTS.iter().filter_map(|client| client_line(port, client, report)));
         }
     }
     let mut text = format!("what the self-test saw\n{}\n", indented(&table::aligned(&lines)));
     for report in reports {
-        text.push_str(&format!("  {}: {}\n", report.target, report.verdict()));
+        text.push_str(&format!(
+            "  {} over {}: {}\n",
+            report.target,
+            report.transport,
+            report.verdict()
+        ));
         for problem in &report.problems {
             text.push_str(&format!("    problem: {problem}\n"));
         }
@@ -44,6 +49,10 @@ pub(super) fn to_try(ports: &Ports, world: &World) -> String {
             format!("curl --cacert {ca} https://localhost:{page}/api/negotiated"),
         ),
         (
+            "the same over HTTP/3, if curl has it",
+            format!("curl --http3-only --cacert {ca} https://localhost:{page}/api/negotiated"),
+        ),
+        (
             "a post-quantum client (OpenSSL 3.5 or later)",
             format!("{openssl} -connect localhost:{page} -groups X25519MLKEM768 </dev/null"),
         ),
@@ -62,6 +71,10 @@ pub(super) fn to_try(ports: &Ports, world: &World) -> String {
         (
             "the same self-test from outside",
             format!("{} selftest localhost:{page} --ca {ca}", itself()),
+        ),
+        (
+            "who of the crowd is still classical, why, and what requiring it would break",
+            format!("{} report --from unix:{}", itself(), shell_word(&world.admin())),
         ),
         (
             "a line for each connection and each request",
@@ -96,7 +109,7 @@ fn client_line(port: &str, (offer, schemes, client): &(&str, &str, &str), report
         (None, _) => row.result.to_owned(),
     };
     Some(vec![
-        format!("localhost:{port}"),
+        format!("localhost:{port} {}", report.transport),
         (*client).to_owned(),
         gets,
         row.signature.clone().unwrap_or_default(),

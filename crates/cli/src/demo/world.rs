@@ -50,10 +50,19 @@ impl World {
         self.folder().join(CONFIG)
     }
 
+    /// The socket of its admin listener.
+    pub(super) fn admin(&self) -> PathBuf {
+        admin(self.folder())
+    }
+
     /// Where the proxy's lines go, so that they do not run through what the demo says.
     pub(super) fn log(&self) -> PathBuf {
         self.folder().join(LOG)
     }
+}
+
+fn admin(folder: &Path) -> PathBuf {
+    folder.join("admin.sock")
 }
 
 /// The demo's configuration: a page with the classical certificate first, as on the web, where clients that offer
@@ -64,7 +73,7 @@ pub(crate) fn config_toml(folder: &Path, ports: &Ports, (page, echo): (SocketAdd
         format!("{{ chain = \"{stem}.pem\", key = \"{stem}.key\" }}")
     };
     let (classical, ml_dsa) = (certificate(Algorithm::EcdsaP256), certificate(Algorithm::MlDsa65));
-    let admin = quoted(&format!("unix:{}", folder.join("admin.sock").display()));
+    let admin = quoted(&format!("unix:{}", admin(folder).display()));
     let head = format!(
         "# made by `portcullis demo`\n\
          log      = {{ level = \"info\", format = \"text\", access = \"-\" }}\n\
@@ -73,18 +82,28 @@ pub(crate) fn config_toml(folder: &Path, ports: &Ports, (page, echo): (SocketAdd
     );
     [
         head,
-        service(("page", "http"), &ports.page, [&classical, &ml_dsa], page),
-        service(("echo", "tcp"), &ports.echo, [&ml_dsa, &classical], echo),
+        service(
+            ("page", "http", "http3  = true\n"),
+            &ports.page,
+            [&classical, &ml_dsa],
+            page,
+        ),
+        service(("echo", "tcp", ""), &ports.echo, [&ml_dsa, &classical], echo),
     ]
     .concat()
 }
 
-/// A listener, its site and its upstream.
-fn service((name, mode): (&str, &str), listen: &[SocketAddr], certificates: [&str; 2], upstream: SocketAddr) -> String {
+/// A listener, with what is its own, its site and its upstream.
+fn service(
+    (name, mode, own): (&str, &str, &str),
+    listen: &[SocketAddr],
+    certificates: [&str; 2],
+    upstream: SocketAddr,
+) -> String {
     let listen: Vec<String> = listen.iter().map(|address| format!("\"{address}\"")).collect();
     let (listen, certificates) = (listen.join(", "), certificates.join(",\n    "));
     format!(
-        "\n[[listener]]\nname   = \"{name}\"\nlisten = [{listen}]\nmode   = \"{mode}\"\n\
+        "\n[[listener]]\nname   = \"{name}\"\nlisten = [{listen}]\nmode   = \"{mode}\"\n{own}\
          \n[[site]]\nname         = \"{name}\"\nlisteners    = [\"{name}\"]\nupstream     = \"{name}\"\n\
          certificates = [\n    {certificates},\n]\n\
          \n[upstream.{name}]\nservers = [\"{upstream}\"]\n"

@@ -2,6 +2,7 @@
 mod announced;
 mod bodies;
 mod floods;
+mod hostile;
 mod life;
 // of which other tests use more
 #[allow(dead_code)]

@@ -25,7 +25,7 @@ use hyper::{
     header::{self, HeaderMap, HeaderName},
 };
 use portcullis_tls::failure::Fault;
-use quinn::{ConnectionError, ReadError, VarInt, WriteError};
+use quinn::{ConnectionError, ReadError, TransportErrorCode, VarInt, WriteError};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -170,6 +170,8 @@ fn over(quic: &quinn::Connection, error: &str, lane: &Lane) -> Result<(), Failur
         {
             Ok(())
         }
+        // a close of the transport's own, as some libraries end
+        Some(ConnectionError::ConnectionClosed(close)) if close.error_code == TransportErrorCode::NO_ERROR => Ok(()),
         // it vanished between requests, which takes nothing from anyone
         Some(ConnectionError::TimedOut) if lane.arrived.borrow().is_empty() && !lane.is_cut.get() => Ok(()),
         _ => Err(ended(quic, error)),
