@@ -6,7 +6,7 @@ use portcullis_proxy::plan::{self, CertificateFiles, Certificates, ListenerPlan,
 use portcullis_tls::{
     identity::{Identity, certificates_from_pem},
     negotiated::Authentication,
-    policy::Stance,
+    policy::{Client, Stance},
     profile::{ChainRule, Settings},
     rustls::pki_types::{CertificateDer, ServerName},
 };
@@ -16,6 +16,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// What to test, and how to say what came of it.
@@ -219,10 +220,14 @@ fn is_sent(identity: &Identity, settings: &Settings) -> bool {
 }
 
 fn expectation(listener: &ListenerPlan, site: &SitePlan, held: &[Certificate]) -> Expectation {
-    let policy = match listener.policy {
-        Some(policy) => policy.tightened_by(site.policy),
-        None => site.policy,
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX);
+    // as this machine would be offered it: who is let off, or is to read a page, completes the handshake
+    let client = Client {
+        address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        sni: site.names.first().map(String::as_str),
     };
+    let policy = site.demands_on(listener).posture(&client, now);
     Expectation {
         policy,
         site: Some(Site {

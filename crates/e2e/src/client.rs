@@ -134,6 +134,13 @@ impl Client {
         finish(ssl, Wire::tcp(address).map_err(Failed::from)?)
     }
 
+    /// The same over a wire.
+    pub fn resume_over(&self, wire: Wire, session: &Session) -> Result<Conversation, Failed> {
+        let mut ssl = self.ssl();
+        openssl_says::offer(&mut ssl, session);
+        finish(ssl, wire)
+    }
+
     /// From now on it asks for another name, with the same context and sessions.
     pub fn rename(&mut self, name: &str) {
         self.name = Some(name.to_owned());

@@ -11,6 +11,7 @@ pub mod client;
 pub mod command;
 pub mod crowd;
 pub mod front;
+pub mod guests;
 pub mod peers;
 pub mod pki;
 pub mod process;

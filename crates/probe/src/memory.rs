@@ -150,7 +150,7 @@ impl Pairing {
         let spec = ServerSpec {
             context: "memory".to_owned(),
             settings,
-            policy: Profile::Default.policy(),
+            policy: Profile::Default.policy().into(),
             identities: vec![Arc::clone(identity)],
             client_auth: None,
             alpn: Vec::new(),

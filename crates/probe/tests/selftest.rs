@@ -4,7 +4,7 @@
 use portcullis_probe::{Expectation, Held, Report, Row, SelfTest, Site, Target, Trust};
 use portcullis_tls::{
     identity::Identity,
-    policy::{Policy, Stance},
+    policy::{Demands, Policy, Stance},
     profile::{Overrides, Profile},
     rustls::{ServerConnection, pki_types::CertificateDer},
     server::{ClientAuth, ClientAuthMode, Server, ServerSpec},
@@ -303,11 +303,11 @@ impl Spec {
         let spec = ServerSpec {
             context: "test".to_owned(),
             settings: self.profile.settings(&overrides).unwrap(),
-            policy: Policy {
+            policy: Demands::from(Policy {
                 key_exchange: self.key_exchange,
                 authentication: Stance::Observe,
                 client_authentication: Stance::Observe,
-            },
+            }),
             identities: self.identities.clone(),
             client_auth,
             alpn: Vec::new(),

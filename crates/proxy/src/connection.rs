@@ -14,7 +14,7 @@ use crate::{
     peek::{self, NoHello, Peeked},
     plan::{HttpListenerPlan, Protocol},
     recall::Recall,
-    record::Record,
+    record::{AskedForClients, Record},
     relay::{Downstream, Idle, relay},
     site::{Service, Site},
     socket::Socket,
@@ -23,7 +23,7 @@ use crate::{
 use portcullis_tls::{
     failure::Fault,
     negotiated::{Authentication, Negotiated},
-    policy::{RuleName, Stance, Verdict, decide},
+    policy::{Decision, Refuse, RuleName, Stance},
     rustls::ServerConnection,
     server::{Asking, Choice, Refusal, Server, Unfit},
 };
@@ -141,16 +141,18 @@ async fn handshake(
         .tls
         .as_ref()
         .ok_or_else(|| Failure::failed(Stage::Route, Fault::Ours, "a site without tls"))?;
+    let peer = record.peer().clone();
     let asking = Asking {
-        may_see: &|place| site.shows(place, record.peer()),
+        may_see: &|place| site.shows(place, &peer),
+        address: peer.address(),
         now: clock::unix_now(),
     };
     let choice = match server.choose_for(&hello, &asking) {
         Ok(choice) => choice,
         Err(refusal) => {
-            if let Refusal::Policy(rule) = refusal {
+            if let Refusal::Policy(_) = refusal {
                 reason(server, (&hello, None), record);
-                record.judgement.refused_by = Some(rule);
+                record.decided(server.decide(&hello, None, &asking), asked(server));
             }
             return Err(refuse(&mut socket, (core, site), &hello, refusal).await);
         }
@@ -169,16 +171,34 @@ async fn handshake(
             let failure = noted(&choice, failure, record);
             let words = stream.last_words();
             farewell::say(&core.wheel, &mut stream.socket, &words).await;
-            return Err(told_by(&choice, failure, (core, site, record)));
+            let decision = server.decide(&hello, None, &asking);
+            return Err(told_by(&choice, failure, (decision, record)));
         }
         Some(Ok(())) => {}
     }
-    match judge(core, site, server, (&hello, &choice, &stream), record) {
+    let facts = server
+        .negotiated(&hello, &choice, &stream.tls)
+        .map_err(|unfit| unfitting(unfit, record));
+    let decision = facts.map(|facts| {
+        reason(server, (&hello, Some(&facts)), record);
+        let decision = server.decide(&hello, Some(&facts), &asking);
+        record.negotiated_as(facts);
+        decision
+    });
+    match decision.and_then(|decision| judge(site, decision, record)) {
         Ok(()) => Ok(stream),
         Err(failure) => {
-            farewell::say(&core.wheel, &mut stream.socket, &[]).await;
+            let (mut socket, words) = stream.parting(failure.alert_out);
+            farewell::say(&core.wheel, &mut socket, &words).await;
             Err(failure)
         }
+    }
+}
+
+fn asked(server: &Server) -> AskedForClients {
+    match server.clients() {
+        Some(_) => AskedForClients::Yes,
+        None => AskedForClients::No,
     }
 }
 
@@ -200,35 +220,18 @@ fn is_about_certificates(alert: Alert) -> bool {
     matches!(alert.0, 42..=46 | 48)
 }
 
-/// What was negotiated is compared with our own reading, noted, and judged.
-fn judge(
-    core: &Core,
-    site: &Site,
-    server: &Server,
-    (hello, choice, stream): (&Hello, &Choice, &TlsStream),
-    record: &mut Record,
-) -> Result<(), Failure> {
-    let facts = server
-        .negotiated(hello, choice, &stream.tls)
-        .map_err(|unfit| unfitting(unfit, record))?;
-    reason(server, (hello, Some(&facts)), record);
-    let decision = decide(hello, Some(&facts), server.rule());
-    record.negotiated_as(facts);
+/// What the policy makes of what was negotiated. A page is for the requests to tell.
+fn judge(site: &Site, decision: Decision, record: &mut Record) -> Result<(), Failure> {
     record.reach(Stage::Policy);
-    record.judgement.refused_by = decision.refused_by();
-    let asked = |rule: RuleName| rule != RuleName::ClientAuthentication || server.clients().is_some();
-    for (rule, verdict) in decision.rules().into_iter().filter(|(rule, _)| asked(*rule)) {
-        core.books()
-            .metrics
-            .policy(&site.label, rule.as_str(), verdict.as_str());
-    }
-    match decision.refused_by() {
+    record.decided(decision, site.tls.as_ref().map_or(AskedForClients::No, asked));
+    let is_told_later = decision.refuse == Refuse::Page && site.service.http().is_some();
+    match decision.refused_by().filter(|_| !is_told_later) {
         None => Ok(()),
-        Some(rule) => Err(Failure::refused(
-            Stage::Policy,
-            Fault::Client,
-            format!("policy requires {} to be quantum-safe", words(rule)),
-        )),
+        Some(rule) => {
+            let error = format!("policy requires {} to be quantum-safe", words(rule));
+            let failure = Failure::refused(Stage::Policy, Fault::Client, error);
+            Err(failure.answering(Alert::ACCESS_DENIED))
+        }
     }
 }
 
@@ -253,7 +256,7 @@ fn unfitting(unfit: Unfit, record: &mut Record) -> Failure {
 }
 
 /// A handshake that failed by its client's certificate, or for want of one, was refused, and the record says whose.
-fn told_by(choice: &Choice, failure: Failure, (core, site, record): (&Core, &Site, &mut Record)) -> Failure {
+fn told_by(choice: &Choice, failure: Failure, (decision, record): (Decision, &mut Record)) -> Failure {
     let alert_out = failure.alert_out;
     let Some(refusal) = choice.client_refusal() else {
         return match alert_out {
@@ -267,9 +270,8 @@ fn told_by(choice: &Choice, failure: Failure, (core, site, record): (&Core, &Sit
     record.refused_client(refusal.certificate.clone());
     let stage = match refusal.rule {
         None => Stage::Handshake,
-        Some(rule) => {
-            let metrics = &core.books().metrics;
-            metrics.policy(&site.label, rule.as_str(), Verdict::Refused.as_str());
+        Some(_) => {
+            record.refused_by_policy(decision);
             Stage::Policy
         }
     };
@@ -334,7 +336,7 @@ async fn requests(
     let ended = visit.core.wheel.within(limit, ended).await;
     match limit {
         Some(_) => Err(Failure::too_many_connections()),
-        None => ended.unwrap_or(Ok(())),
+        None => visit.refused_connection().map_or(ended.unwrap_or(Ok(())), Err),
     }
 }
 
@@ -379,9 +381,6 @@ async fn refuse(socket: &mut Socket, (core, site): (&Core, &Site), hello: &Hello
     farewell::say(&core.wheel, socket, &alert.fatal_record()).await;
     let failure = match refusal {
         Refusal::Policy(rule) => {
-            core.books()
-                .metrics
-                .policy(&site.label, rule.as_str(), Verdict::Refused.as_str());
             let error = format!(
                 "policy requires {} to be quantum-safe, {}",
                 words(rule),

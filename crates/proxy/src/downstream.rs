@@ -8,8 +8,10 @@ use crate::{
 };
 use portcullis_tls::{
     failure::{Fault, blame},
+    late_alert,
     rustls::{self, ServerConnection},
 };
+use portcullis_wire::alert::Alert;
 use std::{
     future::poll_fn,
     io::{self, IoSlice, Write},
@@ -158,6 +160,17 @@ impl TlsStream {
     /// What was left over when its time had not come.
     pub(crate) fn take_spill(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.spill)
+    }
+
+    /// The socket, and what is still to be said on it: what rustls has ready, and an alert of ours.
+    pub(crate) fn parting(mut self: Box<Self>, alert: Option<Alert>) -> (Socket, Vec<u8>) {
+        let Some(alert) = alert else {
+            return (self.socket, Vec::new());
+        };
+        let mut words = self.last_words();
+        let TlsStream { socket, tls, .. } = *self;
+        words.extend(late_alert::sealed(tls, alert).unwrap_or_default());
+        (socket, words)
     }
 
     /// The alert that rustls has ready, as bytes for the wire.

@@ -1,6 +1,9 @@
 //! The numbers of SPEC 6. Labels come from the configuration or from closed lists, never from a peer.
 use crate::{clock, record::Record};
-use portcullis_tls::negotiated::Negotiated;
+use portcullis_tls::{
+    negotiated::Negotiated,
+    policy::{RuleName, Scope, Verdict},
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder, text::encode},
@@ -39,6 +42,7 @@ pub(crate) struct Metrics {
     handshake_seconds: Family<ClassLabels, Histogram>,
     handshake_bytes: Family<ByteLabels, Histogram>,
     policy: Family<PolicyLabels, Counter>,
+    upstream_policy: Family<UpstreamPolicyLabels, Counter>,
     bytes: Family<SiteByteLabels, Counter>,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<SiteLabel, Histogram>,
@@ -98,6 +102,7 @@ labels! {
     ClassLabels { key_exchange: &'static str, authentication: &'static str, resumed: bool }
     ByteLabels { direction: &'static str, key_exchange: &'static str, authentication: &'static str }
     PolicyLabels { site: Label, scope: &'static str, rule: &'static str, decision: &'static str }
+    UpstreamPolicyLabels { upstream: Label, rule: &'static str, decision: &'static str }
     SiteByteLabels { site: Label, direction: &'static str, key_exchange: &'static str }
     RequestLabels { site: Label, method: &'static str, status: u16 }
     UpstreamLabel { upstream: Label }
@@ -177,6 +182,7 @@ impl Metrics {
             handshake_seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             handshake_bytes: Family::new_with_constructor(|| Histogram::new(BYTES)),
             policy: Family::default(),
+            upstream_policy: Family::default(),
             bytes: Family::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST_SECONDS)),
@@ -429,27 +435,25 @@ impl Metrics {
         }
     }
 
-    /// A rule decided on a connection.
-    pub(crate) fn policy(&self, site: &Label, rule: &'static str, decision: &'static str) {
-        self.policy
-            .get_or_create(&PolicyLabels {
-                site: site.clone(),
-                scope: "connection",
-                rule,
-                decision,
-            })
-            .inc();
-    }
-
-    /// A route's rule decided on a request.
-    pub(crate) fn request_policy(&self, site: &Label, rule: &'static str, decision: &'static str) {
+    /// A rule decided on a connection or request.
+    pub(crate) fn policy(&self, site: &Label, scope: Scope, (rule, verdict): (RuleName, Verdict)) {
         let labels = PolicyLabels {
             site: site.clone(),
-            scope: "request",
-            rule,
-            decision,
+            scope: scope.as_str(),
+            rule: rule.as_str(),
+            decision: verdict.as_str(),
         };
         self.policy.get_or_create(&labels).inc();
+    }
+
+    /// A rule decided on a server of an upstream.
+    pub(crate) fn upstream_policy(&self, upstream: &Label, (rule, verdict): (RuleName, Verdict)) {
+        let labels = UpstreamPolicyLabels {
+            upstream: upstream.clone(),
+            rule: rule.as_str(),
+            decision: verdict.as_str(),
+        };
+        self.upstream_policy.get_or_create(&labels).inc();
     }
 
     fn register(&mut self) {
@@ -477,6 +481,11 @@ impl Metrics {
             self.handshake_bytes.clone(),
         );
         r.register("portcullis_policy", "Decisions of the policy", self.policy.clone());
+        r.register(
+            "portcullis_upstream_policy",
+            "Decisions of upstreams' policies on their servers",
+            self.upstream_policy.clone(),
+        );
         r.register("portcullis_bytes", "Application bytes relayed", self.bytes.clone());
         r.register(
             "portcullis_requests",

@@ -8,13 +8,17 @@ use portcullis_tls::{
     compression::CertificateCompression,
     identity::{Certificate, Identity},
     negotiated::{Authentication, Version},
-    policy::{Policy, Stance},
+    policy::{Policy, RuleName, Stance},
     server::{ClientAuth, ClientAuthMode, Server},
 };
 use portcullis_wire::GroupId;
 use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 use std::collections::BTreeMap;
+
+mod policies;
+
+pub use policies::{ExemptionPicture, PolicyPicture};
 
 /// Ten segments of 1460 bytes: what a fresh TCP connection may send before the first acknowledgement.
 pub const TEN_SEGMENTS: usize = 14_600;
@@ -68,6 +72,8 @@ pub struct SitePicture {
     pub key_exchange: &'static str,
     /// And of authentication.
     pub authentication: &'static str,
+    /// Each policy that requires something: its listeners', its own, its routes'.
+    pub policies: Vec<PolicyPicture>,
     /// `required`, `optional` or `none`
     pub client_auth: &'static str,
     /// Its certificates, in its order.
@@ -176,7 +182,9 @@ impl Snapshot {
                 .enumerate()
                 .map(|(at, i)| certificate(plan, (at, i), None))
                 .collect();
-            warn(plan, plan.policy, (identities, &pictures, now), &mut warnings);
+            warn(plan, plan.policy.policy, (identities, &pictures, now), &mut warnings);
+            let on: Vec<_> = plan.listeners.iter().map(|&l| &self.plan.listeners[l]).collect();
+            warnings.extend(policies::worries(plan, &policies::of(plan, &on, now)));
         }
         warnings
     }
@@ -188,10 +196,8 @@ impl Snapshot {
         led_to.dedup();
         let upstreams: Vec<_> = led_to.iter().map(|&at| &self.plan.upstreams[at]).collect();
         let on: Vec<&ListenerPlan> = plan.listeners.iter().map(|&l| &self.plan.listeners[l]).collect();
-        let policy = on
-            .iter()
-            .filter_map(|l| l.policy)
-            .fold(plan.policy, Policy::tightened_by);
+        let demands = on.iter().map(|listener| plan.demands_on(listener).words());
+        let policy = demands.fold(plan.policy.policy, Policy::tightened_by);
         let server = self.server(index);
         let identities = &self.identities[index];
         let certificates: Vec<_> = identities
@@ -200,6 +206,8 @@ impl Snapshot {
             .map(|(at, i)| certificate(plan, (at, i), server))
             .collect();
         warn(plan, policy, (identities, &certificates, now), warnings);
+        let demands = policies::of(plan, &on, now);
+        warnings.extend(policies::worries(plan, &demands));
         let forwarded = about_forward(plan, self.client_auth[index].as_deref());
         warnings.extend(forwarded.map(|(message, hint)| Warning {
             site: plan.name.clone(),
@@ -223,6 +231,7 @@ impl Snapshot {
             groups: plan.tls.groups.iter().map(GroupId::to_string).collect(),
             key_exchange: policy.key_exchange.as_str(),
             authentication: policy.authentication.as_str(),
+            policies: demands,
             client_auth: match plan.client_auth.as_ref().map(|c| c.mode) {
                 Some(ClientAuthMode::Required) => "required",
                 Some(ClientAuthMode::Optional) => "optional",
@@ -426,7 +435,7 @@ fn about_order(site: &SitePlan, identities: &[std::sync::Arc<Identity>], say: &m
         );
     }
     let all_pq = !identities.is_empty() && identities.iter().all(|i| i.authentication() == Authentication::Pq);
-    if all_pq && site.policy.authentication != Stance::Require {
+    if all_pq && !site.policy.refuses_by(RuleName::Authentication) {
         say(
             "only ML-DSA certificates: clients that cannot verify them are locked out".into(),
             "add an ECDSA or RSA certificate after it",

@@ -2,7 +2,7 @@
 use ipnet::IpNet;
 use portcullis_tls::{
     client_identity::Lists,
-    policy::Policy,
+    policy::{Demand, Demands, Policy, Stance},
     profile::{Profile, Settings},
     server::{ClientAuthMode, ExpiredLists},
 };
@@ -238,8 +238,8 @@ pub struct ListenerPlan {
     pub deny: Vec<IpNet>,
     /// Who begins with a PROXY protocol header.
     pub proxy_protocol: Vec<IpNet>,
-    /// What its sites must at least demand.
-    pub policy: Option<Policy>,
+    /// What it demands, whatever its sites do.
+    pub policy: Option<Demand>,
 }
 
 /// A listener's limits; 0 and None are off.
@@ -306,10 +306,24 @@ pub struct SitePlan {
     pub resumption: ResumptionPlan,
     /// Client certificates; None: not asked for.
     pub client_auth: Option<ClientAuthPlan>,
-    /// What it admits.
-    pub policy: Policy,
+    /// What it demands itself.
+    pub policy: Demand,
     /// What is behind it.
     pub service: ServicePlan,
+}
+
+impl SitePlan {
+    /// All that is demanded of its connections on a listener.
+    pub fn demands_on(&self, listener: &ListenerPlan) -> Demands {
+        let each = listener.policy.iter().chain(Some(&self.policy));
+        Demands {
+            each: each.cloned().collect(),
+            routes_require: self
+                .service
+                .demands()
+                .any(|route| route.policy.key_exchange == Stance::Require),
+        }
+    }
 }
 
 /// Resumption of a site's sessions.

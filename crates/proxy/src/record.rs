@@ -15,7 +15,7 @@ use portcullis_tls::{
     failure::Fault,
     fingerprint::Ja4,
     negotiated::{ClientCertificate, Negotiated},
-    policy::Policy,
+    policy::{Decision, Policy, Prospect, RuleName, Scope, Verdict},
 };
 use portcullis_wire::{Escaped, GroupId, Hello, SchemeId, ja4::Transport};
 use serde::Serialize;
@@ -91,6 +91,8 @@ pub(crate) struct Record {
     /// Whose certificate was refused, so that nothing was negotiated.
     refused_client: Option<Box<ClientCertificate>>,
     policy: Option<Policy>,
+    /// What was decided on it, and would be; None where nothing could be.
+    decision: Option<Decision>,
     handshake_us: u64,
     pub(crate) handshake_bytes: Bytes,
     pub(crate) bytes: Bytes,
@@ -116,6 +118,13 @@ struct Announced {
     direct: Peer,
     /// Where the client connected to.
     destination: Option<std::net::SocketAddr>,
+}
+
+/// Whether a site wants to see its clients' certificates.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum AskedForClients {
+    Yes,
+    No,
 }
 
 /// What a client offered, kept for the line.
@@ -176,6 +185,7 @@ impl Record {
             negotiated: None,
             refused_client: None,
             policy: None,
+            decision: None,
             handshake_us: 0,
             handshake_bytes: Bytes::default(),
             bytes: Bytes::default(),
@@ -260,9 +270,48 @@ impl Record {
         self.books.metrics.handshake(self, took);
     }
 
+    /// What the policy says of it, before the handshake (then only what it has against it) or afterwards.
+    pub(crate) fn decided(&mut self, decision: Decision, asked_for_clients: AskedForClients) {
+        let is_over = self.negotiated.is_some();
+        for (rule, verdict) in decision.rules() {
+            let is_asked = rule != RuleName::ClientAuthentication || asked_for_clients == AskedForClients::Yes;
+            if is_asked && (is_over || verdict != Verdict::Admitted) {
+                let metrics = &self.books.metrics;
+                metrics.policy(&self.site_label, Scope::Connection, (rule, verdict));
+            }
+        }
+        self.judged(decision);
+    }
+
+    fn judged(&mut self, decision: Decision) {
+        let rules = decision.rules();
+        let is_any = |verdict| rules.iter().any(|(_, of)| *of == verdict);
+        self.judgement.refused_by = decision.refused_by();
+        self.judgement.would_refuse = rules.map(|(_, verdict)| verdict == Verdict::WouldRefuse);
+        self.judgement.exempt = is_any(Verdict::Exempt);
+        self.judgement.whatif_key_exchange = decision.outlook.key_exchange == Prospect::Fails;
+        self.judgement.whatif_authentication = decision.outlook.authentication == Prospect::Fails;
+        self.decision = Some(decision);
+    }
+
+    /// The client's certificate was refused in the handshake, by the policy.
+    pub(crate) fn refused_by_policy(&mut self, decision: Decision) {
+        let verdict = (RuleName::ClientAuthentication, Verdict::Refused);
+        self.books.metrics.policy(&self.site_label, Scope::Connection, verdict);
+        self.judged(Decision {
+            client_authentication: Verdict::Refused,
+            ..decision
+        });
+    }
+
+    /// What was decided on it; None before it was, and where no TLS is.
+    pub(crate) fn decision(&self) -> Option<Decision> {
+        self.decision
+    }
+
     /// Its handshake failed by this certificate.
-    pub(crate) fn refused_client(&mut self, certificate: ClientCertificate) {
-        self.refused_client = Some(Box::new(certificate));
+    pub(crate) fn refused_client(&mut self, certificate: Box<ClientCertificate>) {
+        self.refused_client = Some(certificate);
     }
 
     pub(crate) fn connected(&mut self, upstream: &Label, server: &Arc<str>, facts: Option<&Negotiated>) {
@@ -379,7 +428,10 @@ impl Record {
                 .unwrap_or_default(),
             resumed: facts.is_some_and(|n| n.resumed),
             ja4: self.offer.as_ref().map_or("", |o| o.ja4.as_str()),
-            policy: self.policy.map(policy_words).unwrap_or_default(),
+            policy: self
+                .policy
+                .map(|policy| policy_words(policy, self.decision))
+                .unwrap_or_default(),
             handshake_us: self.handshake_us,
             handshake_bytes_in: self.handshake_bytes.inward,
             handshake_bytes_out: self.handshake_bytes.outward,
@@ -481,14 +533,19 @@ impl Drop for Record {
     }
 }
 
-/// `key_exchange=prefer,authentication=observe,client_authentication=observe`
-fn policy_words(policy: Policy) -> String {
-    format!(
-        "key_exchange={},authentication={},client_authentication={}",
-        policy.key_exchange.as_str(),
-        policy.authentication.as_str(),
-        policy.client_authentication.as_str()
-    )
+/// `key_exchange=require:would_refuse,authentication=observe,client_authentication=observe`: each rule with its word, and
+/// what was decided where that is not simply to admit.
+pub(crate) fn policy_words(policy: Policy, decision: Option<Decision>) -> String {
+    let verdict = |rule| {
+        let rules = decision.map(Decision::rules).into_iter().flatten();
+        let mut weighty = rules.filter(|(_, verdict)| *verdict != Verdict::Admitted);
+        weighty.find_map(|(of, verdict)| (of == rule).then_some(verdict))
+    };
+    let word = |rule: RuleName| match verdict(rule) {
+        Some(verdict) => format!("{rule}={}:{}", policy.stance(rule).as_str(), verdict.as_str()),
+        None => format!("{rule}={}", policy.stance(rule).as_str()),
+    };
+    RuleName::ALL.map(word).join(",")
 }
 
 /// SPEC 6's line, field by field in its order.
@@ -697,7 +754,8 @@ mod tests {
             record.negotiated_as(facts);
             record.bytes = Bytes { inward: 1, outward: 2 };
             let (site, upstream, metrics) = (Label::from("shop"), Label::from("up"), &record.books.metrics);
-            metrics.policy(&site, "key_exchange", "admitted");
+            metrics.policy(&site, Scope::Connection, (RuleName::KeyExchange, Verdict::Admitted));
+            metrics.upstream_policy(&upstream, (RuleName::KeyExchange, Verdict::Refused));
             metrics.open(&site).inc();
             metrics.upstream_open(&upstream).inc();
             metrics.upstream_failures(&upstream).inc();

@@ -10,7 +10,7 @@ pub(crate) struct Site {
     pub(crate) name: Label,
     /// The same for metrics: `other` where there are more sites than labels.
     pub(crate) label: Label,
-    /// What it admits, its listener's demands included.
+    /// The strictest words of its listener and itself, enforced or not.
     pub(crate) policy: Policy,
     /// Its TLS; none on a plain listener.
     pub(crate) tls: Option<Server>,

@@ -15,7 +15,7 @@ use crate::{
 use arc_swap::{ArcSwap, Guard};
 use portcullis_tls::{
     identity::Identity,
-    policy::Policy,
+    policy::Demands,
     server::{BuildError, ClientAuth, Server, ServerSpec},
     tickets::{Resumption, Signer, Tickets},
 };
@@ -255,7 +255,7 @@ impl Snapshot {
     }
 }
 
-/// A site in the making: one [`Site`] for each policy that its listeners come to with it.
+/// A site in the making: one [`Site`] for each of all that is demanded on its listeners.
 struct SiteBuild<'a> {
     plan: &'a SitePlan,
     certificates: &'a [Arc<Identity>],
@@ -264,40 +264,38 @@ struct SiteBuild<'a> {
     key_log: Option<&'a Arc<dyn rustls::KeyLog>>,
     label: Label,
     service: Service,
-    made: Vec<(Policy, bool, Arc<Site>)>,
+    made: Vec<(Demands, bool, Arc<Site>)>,
 }
 
 impl SiteBuild<'_> {
     fn on(&mut self, listener: &ListenerPlan, tickets: &Arc<Tickets>) -> Result<Arc<Site>, BuildError> {
-        let policy = listener
-            .policy
-            .map_or(self.plan.policy, |p| self.plan.policy.tightened_by(p));
+        let demands = self.plan.demands_on(listener);
         if let Some((_, _, site)) = self
             .made
             .iter()
-            .find(|(p, plain, _)| *p == policy && *plain == listener.plain)
+            .find(|(made, plain, _)| *made == demands && *plain == listener.plain)
         {
             return Ok(site.clone());
         }
         let tls = if listener.plain {
             None
         } else {
-            Some(self.server(policy, tickets)?)
+            Some(self.server(demands.clone(), tickets)?)
         };
         let site = Arc::new(Site {
             name: Label::from(self.plan.name.as_str()),
             label: self.label.clone(),
-            policy,
+            policy: demands.words(),
             tls,
             audiences: self.plan.audiences.clone(),
             protocol: self.plan.protocol,
             service: self.service.clone(),
         });
-        self.made.push((policy, listener.plain, site.clone()));
+        self.made.push((demands, listener.plain, site.clone()));
         Ok(site)
     }
 
-    fn server(&self, policy: Policy, tickets: &Arc<Tickets>) -> Result<Server, BuildError> {
+    fn server(&self, policy: Demands, tickets: &Arc<Tickets>) -> Result<Server, BuildError> {
         let spec = ServerSpec {
             context: format!("tcp/{}", self.plan.name),
             settings: self.plan.tls.clone(),

@@ -15,6 +15,8 @@ mod kit;
 mod mistakes;
 #[path = "config/names.rs"]
 mod names;
+#[path = "config/policy.rs"]
+mod policy;
 #[path = "config/readme.rs"]
 mod readme;
 #[path = "config/scale.rs"]
@@ -59,8 +61,8 @@ fn a_file_becomes_the_plan_it_describes() {
     assert_eq!(listener.name, "bench");
     assert_eq!(listener.listen, [Address::Ip("127.0.0.1:8420".parse().unwrap())]);
     assert_eq!(
-        (listener.mode, listener.plain, listener.policy),
-        (Mode::Tcp, false, None)
+        (listener.mode, listener.plain, &listener.policy),
+        (Mode::Tcp, false, &None)
     );
     let limits = Limits {
         connections: Some(30000),

@@ -1,5 +1,5 @@
 //! Who a client is by its certificate: lists of names with wildcards, and pins of keys.
-use crate::{identity::Certificate, provider};
+use crate::{identity::Certificate, negotiated::ClientCertificate, provider};
 use std::fmt;
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
@@ -68,13 +68,22 @@ impl Pattern {
 
     /// The leaf of a chain bears such a name.
     pub fn matches(&self, leaf: &Certificate) -> bool {
+        self.is_among(&leaf.subject, &leaf.dns_names, &leaf.uris)
+    }
+
+    /// The same of a certificate that a handshake proved.
+    pub fn names(&self, client: &ClientCertificate) -> bool {
+        self.is_among(&client.subject, &client.dns_names, &client.uris)
+    }
+
+    fn is_among(&self, name: &str, dns_names: &[String], uris: &[String]) -> bool {
         match &self.names {
-            Names::Subject(pattern) => subject(&leaf.subject).is_some_and(|found| same_subject(pattern, &found)),
+            Names::Subject(pattern) => subject(name).is_some_and(|found| same_subject(pattern, &found)),
             Names::Dns(pattern) => {
                 let of = |name: &String| segments(pattern, name.to_ascii_lowercase().trim_end_matches('.'), '.');
-                leaf.dns_names.iter().any(of)
+                dns_names.iter().any(of)
             }
-            Names::Uri(pattern) => leaf.uris.iter().any(|uri| segments(pattern, uri, '/')),
+            Names::Uri(pattern) => uris.iter().any(|uri| segments(pattern, uri, '/')),
         }
     }
 }

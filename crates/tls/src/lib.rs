@@ -9,6 +9,7 @@ pub mod compression;
 pub mod failure;
 pub mod fingerprint;
 pub mod identity;
+pub mod late_alert;
 pub mod negotiated;
 pub mod policy;
 pub mod profile;

@@ -57,16 +57,18 @@ pub struct ClientCertificate {
     pub issuer: String,
     /// Serial number in lower-case hex.
     pub serial: Box<str>,
-    /// Its first URI, else its first DNS name: whose subject is empty is known by that (SPIFFE, RFC 5280 4.1.2.6).
-    pub alternative: Box<str>,
+    /// DNS names among its alternative names.
+    pub dns_names: Vec<String>,
+    /// URIs among them.
+    pub uris: Vec<String>,
 }
 
 impl ClientCertificate {
-    /// What it is called: its subject, else its alternative name.
+    /// What it is called: its subject, else its first URI or DNS name (SPIFFE, RFC 5280 4.1.2.6).
     pub fn identity(&self) -> Option<&str> {
-        [&*self.subject, &*self.alternative]
-            .into_iter()
-            .find(|name| !name.is_empty())
+        let alternatives = self.uris.iter().chain(&self.dns_names);
+        let mut names = std::iter::once(&self.subject).chain(alternatives);
+        names.find(|name| !name.is_empty()).map(String::as_str)
     }
 }
 
@@ -97,12 +99,12 @@ pub struct Negotiated {
 
 impl From<&Certificate> for ClientCertificate {
     fn from(leaf: &Certificate) -> ClientCertificate {
-        let mut names = leaf.uris.iter().chain(&leaf.dns_names);
         ClientCertificate {
             subject: leaf.subject.clone(),
             issuer: leaf.issuer.clone(),
             serial: leaf.serial.as_str().into(),
-            alternative: names.next().map_or_else(Box::default, |name| name.as_str().into()),
+            dns_names: leaf.dns_names.clone(),
+            uris: leaf.uris.clone(),
         }
     }
 }
@@ -223,7 +225,7 @@ mod tests {
         for group in [None, Some(GroupId(0xfefe)), Some(GroupId(0x001d))] {
             let facts = Negotiated {
                 group,
-                ..crate::policy::tests::facts()
+                ..crate::policy::facts()
             };
             assert_eq!(facts.key_exchange(), KeyExchange::Classical, "{group:?}");
         }

@@ -4,14 +4,14 @@ use crate::{
     compression::CertificateCompression,
     identity::{Identity, RevocationList},
     negotiated::{Authentication, Negotiated, Version},
-    policy::{self, Policy, Rule, RuleName},
+    policy::{self, Able, Case, Client, Decision, Demands, Offering, Refuse, RuleName, Scope, Stance},
     profile::Settings,
     quic,
     reason::{AuthenticationReason, Ours, Reason},
     tickets::{Resumption, Tickets},
 };
 use portcullis_wire::{CipherId, GroupId, Hello, KeyExchange, SchemeId, alert::Alert, registry::KeyKind};
-use std::{fmt, sync::Arc};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 mod build;
 mod client_auth;
@@ -86,7 +86,7 @@ pub struct ServerSpec {
     /// Versions, groups, suites, signatures.
     pub settings: Settings,
     /// What is admitted.
-    pub policy: Policy,
+    pub policy: Demands,
     /// Certificates in the operator's order.
     pub identities: Vec<Arc<Identity>>,
     /// Client certificates; None: not asked for.
@@ -137,7 +137,12 @@ pub enum BuildError {
 
 /// A site's TLS server.
 pub struct Server {
-    rule: Rule,
+    demands: Demands,
+    offering: Offering,
+    /// The schemes that its ML-DSA chains sign with.
+    pq_schemes: Vec<SchemeId>,
+    /// Those that such chains would sign with, if it had any.
+    pq_schemes_wanted: Vec<SchemeId>,
     identities: Vec<Arc<Identity>>,
     /// In the same order.
     offers: Vec<Offer>,
@@ -193,6 +198,8 @@ pub struct Choice {
 pub struct Asking<'a> {
     /// Whether a certificate, by its place in the operator's list, may be offered to this client.
     pub may_see: &'a dyn Fn(usize) -> bool,
+    /// Its address; None: a Unix socket.
+    pub address: Option<IpAddr>,
     /// Seconds since 1970.
     pub now: i64,
 }
@@ -271,9 +278,30 @@ impl Server {
         build::server(&spec, tickets)
     }
 
-    /// Policy and offer, for [`policy::decide`].
-    pub fn rule(&self) -> &Rule {
-        &self.rule
+    /// What it demands of its clients.
+    pub fn demands(&self) -> &Demands {
+        &self.demands
+    }
+
+    /// Its quantum-safe groups, in its order.
+    pub fn quantum_safe_groups(&self) -> impl Iterator<Item = GroupId> {
+        let is_safe = |group: &GroupId| group.key_exchange().is_some_and(|class| class.is_quantum_safe());
+        self.offering.groups.iter().copied().filter(is_safe)
+    }
+
+    /// The ML-DSA signatures that it makes or, with no such certificate, would take.
+    pub fn pq_schemes(&self) -> impl Iterator<Item = SchemeId> {
+        let schemes = match self.pq_schemes.is_empty() {
+            true => &self.pq_schemes_wanted,
+            false => &self.pq_schemes,
+        };
+        schemes.iter().copied()
+    }
+
+    /// What the policy says of a client: before the handshake of what its hello can come to, afterwards of what was
+    /// negotiated.
+    pub fn decide(&self, hello: &Hello, negotiated: Option<&Negotiated>, asking: &Asking<'_>) -> Decision {
+        self.decided(hello, negotiated, Some(asking))
     }
 
     /// Why what this hello came to is not quantum-safe, in its key exchange and in its authentication. Without facts: why
@@ -284,10 +312,10 @@ impl Server {
         negotiated: Option<&Negotiated>,
     ) -> (Option<Reason>, Option<AuthenticationReason>) {
         let ours = Ours {
-            versions: &self.rule.versions,
-            groups: &self.rule.groups,
-            retry: self.rule.retry,
-            pq_schemes: &self.rule.pq_schemes,
+            versions: &self.offering.versions,
+            groups: &self.offering.groups,
+            retry: self.offering.retry,
+            pq_schemes: &self.pq_schemes,
         };
         let key_exchange = negotiated.map_or(KeyExchange::Classical, Negotiated::key_exchange);
         let authentication = negotiated.map_or(Authentication::Classical, |facts| facts.authentication);
@@ -320,13 +348,16 @@ impl Server {
     }
 
     fn chosen(&self, hello: &Hello, asking: Option<&Asking<'_>>) -> Result<Choice, Refusal> {
-        let version = policy::choose_version(hello, &self.rule.versions);
+        let version = policy::choose_version(hello, &self.offering.versions);
         let version = version.ok_or(Refusal::NoCommonVersion)?;
-        if let Some(rule) = policy::decide(hello, None, &self.rule).refused_by() {
+        let decision = self.decided(hello, None, asking);
+        if let (Some(rule), Refuse::Alert) = (decision.refused_by(), decision.refuse) {
             return Err(Refusal::Policy(rule));
         }
-        let (offer, scheme) = self.certificate(hello, version, asking)?;
-        let chosen = policy::choose_group(hello, &self.rule).ok_or(Refusal::NoCommonGroup)?;
+        let posture = self.demands.posture(&client(hello, asking), moment(asking));
+        let (offer, scheme) = self.certificate(hello, (version, posture.authentication), asking)?;
+        let chosen = policy::choose_group(hello, &self.offering, posture.key_exchange);
+        let chosen = chosen.ok_or(Refusal::NoCommonGroup)?;
         let prepared = offer.configs.iter().find(|prepared| prepared.group == chosen.group);
         let prepared = prepared.ok_or(Refusal::NoCommonGroup)?;
         let config = match version {
@@ -337,7 +368,7 @@ impl Server {
         let (config, witness) = match &self.clients {
             None => (Arc::clone(config), None),
             Some(rules) => {
-                let (own, witness) = client_auth::witnessed(config, rules, &self.rule.versions);
+                let (own, witness) = client_auth::witnessed(config, rules, &self.offering.versions);
                 (own, Some(witness))
             }
         };
@@ -396,12 +427,43 @@ impl Server {
         flight::len(self, (offer, &[compression]), group)
     }
 
+    fn decided(&self, hello: &Hello, negotiated: Option<&Negotiated>, asking: Option<&Asking<'_>>) -> Decision {
+        let case = Case {
+            scope: Scope::Connection,
+            able: self.able(hello, asking),
+            negotiated,
+            client: client(hello, asking),
+            now: moment(asking),
+        };
+        policy::decide(&case, &self.demands.each)
+    }
+
+    /// What a hello can come to here.
+    fn able(&self, hello: &Hello, asking: Option<&Asking<'_>>) -> Able {
+        let is_new = policy::choose_version(hello, &self.offering.versions) == Some(Version::Tls13);
+        let is_pq = |offer: &&Offer| offer.authentication == Authentication::Pq;
+        let mut chains = self.offers.iter().filter(is_pq).peekable();
+        let verifies = match chains.peek() {
+            // what they would need if we had one
+            None => self
+                .pq_schemes_wanted
+                .iter()
+                .any(|scheme| hello.schemes.contains(scheme)),
+            Some(_) => chains.any(|offer| offer.is_shown(asking) && offer.scheme(hello, Version::Tls13).is_some()),
+        };
+        Able {
+            key_exchange: policy::choose_group(hello, &self.offering, Stance::Require).is_some(),
+            // ML-DSA signs in TLS 1.3 only
+            authentication: is_new && verifies,
+        }
+    }
+
     /// The first certificate of the list that this client can verify, and what it signs with. Never by group, but for the
     /// curves of TLS 1.2.
     fn certificate(
         &self,
         hello: &Hello,
-        version: Version,
+        (version, stance): (Version, Stance),
         asking: Option<&Asking<'_>>,
     ) -> Result<(&Offer, SchemeId), Refusal> {
         let tls13 = version == Version::Tls13;
@@ -410,7 +472,8 @@ impl Server {
         if !ciphers.any(|cipher| hello.ciphers.contains(cipher)) {
             return Err(Refusal::NoCommonCipher);
         }
-        let shown = |offer: &&Offer| asking.is_none_or(|asking| (asking.may_see)(offer.place));
+        let is_pq = |offer: &Offer| offer.authentication == Authentication::Pq;
+        let shown = |offer: &&Offer| offer.is_shown(asking) && (stance != Stance::Require || is_pq(offer));
         let late = |offer: &Offer| asking.is_some_and(|asking| !offer.identity.is_valid_at(asking.now));
         // some clients take a curve that they did not list: better than nothing, worse than another certificate
         let unlisted = |offer: &Offer| version == Version::Tls12 && !offer.is_on_a_listed_curve(hello);
@@ -418,12 +481,29 @@ impl Server {
         let fitting = offers.filter_map(|offer| Some((offer, offer.scheme(hello, version)?)));
         // the first of the best
         fitting
-            .min_by_key(|(offer, _)| (late(offer), unlisted(offer)))
+            .min_by_key(|(offer, _)| (late(offer), unlisted(offer), stance == Stance::Prefer && !is_pq(offer)))
             .ok_or(Refusal::NoCertificate)
     }
 }
 
+/// Who asks; without an asker nobody is let off for where it comes from.
+fn client<'a>(hello: &'a Hello, asking: Option<&Asking<'_>>) -> Client<'a> {
+    Client {
+        address: asking.and_then(|asking| asking.address),
+        sni: hello.sni.as_deref(),
+    }
+}
+
+/// Without an asker every exemption is over.
+fn moment(asking: Option<&Asking<'_>>) -> i64 {
+    asking.map_or(i64::MAX, |asking| asking.now)
+}
+
 impl Offer {
+    fn is_shown(&self, asking: Option<&Asking<'_>>) -> bool {
+        asking.is_none_or(|asking| (asking.may_see)(self.place))
+    }
+
     /// What the key will sign with for this client: rustls takes the key's first scheme that the client offers and
     /// that the version knows; in TLS 1.2 the suite must be of the key's kind.
     fn scheme(&self, hello: &Hello, version: Version) -> Option<SchemeId> {
@@ -465,7 +545,7 @@ impl fmt::Debug for Choice {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server")
-            .field("rule", &self.rule)
+            .field("demands", &self.demands)
             .field("identities", &self.identities.len())
             .finish_non_exhaustive()
     }

@@ -361,7 +361,7 @@ fn an_access_line_tells_what_was_asked_and_answered_and_metrics_count_it() {
         serde_json::json!({
             "event": "request", "site": "site", "method": "POST", "host": "localhost:8443", "path": "/up?q=*", "status": 200,
             "bytes_in": 4, "bytes_out": 12, "user_agent": "me/1 \\x22x\\x22", "referer": "https://r/", "upstream": "back",
-            "upstream_server": stage.origin.address().to_string(), "upstream_status": 200,
+            "upstream_server": stage.origin.address().to_string(), "upstream_status": 200, "policy": "",
             "outcome": "ok", "stage": "", "fault": "", "error": "",
         })
     );

@@ -12,7 +12,7 @@ use portcullis_e2e::{
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 /// The pages whose commands are run below.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "docs/introduction.md",
     "docs/quick-start.md",
@@ -20,6 +20,7 @@ const PAGES: [&str; 10] = [
     "docs/certificates.md",
     "docs/http-sites.md",
     "docs/migrating.md",
+    "docs/requiring.md",
     "docs/verifying.md",
     "docs/answers.md",
     "docs/costs.md",
@@ -109,6 +110,11 @@ fn http_sites() {
 #[test]
 fn migrating() {
     follow("docs/migrating.md");
+}
+
+#[test]
+fn requiring() {
+    follow("docs/requiring.md");
 }
 
 #[test]

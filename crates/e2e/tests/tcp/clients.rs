@@ -7,7 +7,7 @@ use portcullis_e2e::{
 };
 use std::io::Read;
 
-mod house;
+pub(crate) mod house;
 mod lists;
 mod refusals;
 mod revocation;

@@ -28,6 +28,7 @@ mod logs;
 mod modes;
 mod negotiation;
 mod origin;
+mod policy;
 mod postgres;
 mod proxy_protocol;
 mod relay;

@@ -58,7 +58,7 @@ impl Site {
         let spec = ServerSpec {
             context: self.context.to_owned(),
             settings: settings.expect("settings that work"),
-            policy: self.policy.unwrap_or_else(|| self.profile.policy()),
+            policy: self.policy.unwrap_or_else(|| self.profile.policy()).into(),
             identities: self.certificates.iter().map(identity).collect(),
             client_auth: self
                 .client_auth

@@ -8,6 +8,7 @@ use super::{
     upstream, values,
 };
 use crate::plan::{Certificates, Mode};
+use portcullis_tls::policy::{Demand, Policy, Refuse};
 use std::collections::HashMap;
 
 /// What a site may refer to.
@@ -185,6 +186,23 @@ impl<'a> Footing<'a> {
             }
             policy.tighten(floor);
         }
+    }
+
+    /// What its listeners demand, each with its name for people.
+    pub(super) fn demands(&self) -> Vec<(String, Demand)> {
+        let each = self.drafts.iter();
+        let each = each.filter_map(|listener| Some((listener, listener.policy.as_ref()?)));
+        each.map(|(listener, written)| (listener.subject(), written.demand(Policy::OBSERVE)))
+            .collect()
+    }
+
+    /// The listener whose clients would be told on a page.
+    pub(super) fn pages(&self) -> Option<&'a listener::Draft> {
+        let of = |listener: &&&listener::Draft| {
+            let refuse = listener.policy.as_ref().and_then(|written| written.refuse.as_ref());
+            refuse.is_some_and(|found| found.value == Refuse::Page)
+        };
+        self.drafts.iter().find(of).copied()
     }
 }
 

@@ -1425,7 +1425,7 @@ pub(super) const SECTIONS: &[Section] = &[
         name: "policy",
         table: "site",
         title: "A policy",
-        means: "One word stands for `{ key_exchange = WORD }`. `observe` records, `prefer` takes the safest on offer, `require` refuses the rest. A site may demand more than its listener, never less.",
+        means: "One word stands for `{ key_exchange = WORD }`. `observe` records, `prefer` takes the safest on offer, `require` refuses the rest. A site may demand more than its listener, a route more than its site, never less: [from observe to require](requiring.md).",
         beside: &[],
         keys: &[
             key(
@@ -1450,6 +1450,94 @@ pub(super) const SECTIONS: &[Section] = &[
                 (
                     "an ML-DSA certificate and chain of the client's",
                     "policy = { client_authentication = \"prefer\" }",
+                ),
+            ),
+            key(
+                "report_only",
+                SWITCH,
+                Says("`false`"),
+                (
+                    "nobody is refused: it is counted who would be",
+                    "policy = { key_exchange = \"require\", report_only = true }",
+                ),
+            ),
+            key(
+                "exempt",
+                "list of tables",
+                Says("nobody"),
+                (
+                    "who is let off, and until when",
+                    "policy = { key_exchange = \"require\", exempt = [{ cidr = \"192.0.2.0/24\", until = \"2027-03-31\" }] }",
+                ),
+            ),
+        ],
+    },
+    Section {
+        name: "policy",
+        table: "site",
+        title: "A policy where HTTP is spoken",
+        means: "",
+        beside: &[("listener", "mode = \"http\"")],
+        keys: &[key(
+            "refuse",
+            "`alert` or `page`",
+            Says("`alert`, of a route `page`"),
+            (
+                "who is refused is told by a TLS alert, or by a 403 that says what is missing",
+                "policy = { key_exchange = \"require\", refuse = \"page\" }",
+            ),
+        )],
+    },
+    Section {
+        name: "policy.exempt",
+        table: "site",
+        title: "An exemption",
+        means: "All that it names must match; of a list, one.",
+        beside: &[("site", "client_auth = { mode = \"optional\", ca = \"ca.pem\" }")],
+        keys: &[
+            key(
+                "cidr",
+                "network or list of them",
+                Says("from anywhere"),
+                (
+                    "where clients come from",
+                    "policy = { key_exchange = \"require\", exempt = [{ cidr = \"192.0.2.0/24\", until = \"2027-03-31\" }] }",
+                ),
+            ),
+            key(
+                "identity",
+                "pattern or list of them",
+                Says("any, or none"),
+                (
+                    "what their certificates say, as in `client_auth.allow`",
+                    "policy = { key_exchange = \"require\", exempt = [{ identity = \"DNS:meter-*\", until = \"2027-03-31\" }] }",
+                ),
+            ),
+            key(
+                "sni",
+                "name or list of them",
+                Says("any"),
+                (
+                    "what they ask for",
+                    "policy = { key_exchange = \"require\", exempt = [{ sni = \"old.example.com\", until = \"2027-03-31\" }] }",
+                ),
+            ),
+            key(
+                "until",
+                "day",
+                REQUIRED,
+                (
+                    "the last day (UTC) on which it holds; `check` warns 30 days before",
+                    "policy = { key_exchange = \"require\", exempt = [{ cidr = \"192.0.2.0/24\", until = \"2027-03-31\" }] }",
+                ),
+            ),
+            key(
+                "reason",
+                "text",
+                NOTHING,
+                (
+                    "for whoever reads it next year",
+                    "policy = { key_exchange = \"require\", exempt = [{ cidr = \"192.0.2.0/24\", reason = \"old meters\", until = \"2027-03-31\" }] }",
                 ),
             ),
         ],

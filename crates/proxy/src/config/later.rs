@@ -26,10 +26,6 @@ const LATER: &[Later] = &[
     key("site", "acme"),
     key("site", "authorize"),
     key("site", "cache"),
-    key("site", "refuse"),
-    key("policy", "report_only"),
-    key("policy", "exempt"),
-    key("policy", "refuse"),
 ];
 
 /// A reserved key of a section.

@@ -11,6 +11,7 @@ use crate::{
     plan::{Address, Limits, ListenerPlan, Mode},
 };
 use ipnet::IpNet;
+use portcullis_tls::policy::{Policy, Refuse};
 
 /// The modes of listeners and sites.
 pub(super) const MODES: &[(&str, Word<Mode>)] = &[
@@ -52,7 +53,7 @@ impl Draft {
             limits: self.limits,
             deny: self.deny,
             proxy_protocol: self.proxy_protocol,
-            policy: self.policy.map(|written| written.over(policy::LEAST)),
+            policy: self.policy.map(|written| written.demand(Policy::OBSERVE)),
         }
     }
 }
@@ -79,6 +80,11 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin) -> Draft {
     let policy = policy::read(&mut listener);
     if let Some(policy) = &policy {
         policy.explain(&mut listener);
+        policy.check(&mut listener, &policy.demand(Policy::OBSERVE), &[]);
+        let page = policy.refuse.as_ref().filter(|found| found.value == Refuse::Page);
+        if let (Some(page), Mode::Tcp) = (page, mode) {
+            listener.error(policy::no_page(&page.origin));
+        }
     }
     listener.finish();
     Draft {

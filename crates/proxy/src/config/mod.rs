@@ -18,6 +18,7 @@ mod client_auth;
 mod condition;
 mod document;
 mod environment;
+mod exempt;
 pub mod flags;
 mod flat;
 mod footing;

@@ -1,6 +1,6 @@
 //! A policy: one word for the key exchange, or a table of words.
 use super::{
-    Origin,
+    Origin, exempt,
     reader::Reader,
     report::{Fault, Found},
     tree::{Kind, Table, Value, quoted},
@@ -9,7 +9,7 @@ use super::{
 use crate::plan::ClientAuthPlan;
 use portcullis_tls::{
     negotiated::Version,
-    policy::{Policy, Stance},
+    policy::{Demand, Force, Policy, Refuse, RuleName, Stance},
     profile::{Profile, Settings},
 };
 use portcullis_wire::GroupId;
@@ -20,19 +20,17 @@ const STANCES: &[(&str, Word<Stance>)] = &[
     ("require", Word::Is(Stance::Require)),
 ];
 
-/// A policy that demands nothing.
-pub(super) const LEAST: Policy = Policy {
-    key_exchange: Stance::Observe,
-    authentication: Stance::Observe,
-    client_authentication: Stance::Observe,
-};
+const REFUSALS: &[(&str, Word<Refuse>)] = &[("alert", Word::Is(Refuse::Alert)), ("page", Word::Is(Refuse::Page))];
 
-/// The words that were written.
+/// What was written.
 #[derive(Clone, Debug)]
 pub(super) struct Written {
     pub(super) key_exchange: Option<Found<Stance>>,
     pub(super) authentication: Option<Found<Stance>>,
     pub(super) client_authentication: Option<Found<Stance>>,
+    pub(super) report_only: Option<Found<bool>>,
+    pub(super) exempt: Vec<exempt::Written>,
+    pub(super) refuse: Option<Found<Refuse>>,
     pub(super) origin: Origin,
 }
 
@@ -44,6 +42,82 @@ impl Written {
             key_exchange: word(&self.key_exchange, base.key_exchange),
             authentication: word(&self.authentication, base.authentication),
             client_authentication: word(&self.client_authentication, base.client_authentication),
+        }
+    }
+
+    /// What is demanded here, with words that were not written taken from a profile, or from nothing.
+    pub(super) fn demand(&self, base: Policy) -> Demand {
+        Demand {
+            policy: self.over(base),
+            force: match self.reports_only() {
+                Some(_) => Force::ReportOnly,
+                None => Force::Enforced,
+            },
+            exempt: self.exempt.iter().map(|exemption| exemption.means.clone()).collect(),
+            refuse: self.refuse.as_ref().map_or(Refuse::Alert, |found| found.value),
+        }
+    }
+
+    /// Where it is only to be reported.
+    fn reports_only(&self) -> Option<&Origin> {
+        let on = self.report_only.as_ref().filter(|found| found.value);
+        on.map(|found| &found.origin)
+    }
+
+    /// What lets clients off here, each with its name and place.
+    fn leniencies(&self) -> Vec<(&'static str, &Origin)> {
+        let page = self.refuse.as_ref().filter(|found| found.value == Refuse::Page);
+        let reported = self.reports_only().map(|origin| ("report_only", origin));
+        let exempt = self.exempt.first().map(|exemption| ("exempt", &exemption.origin));
+        let page = page.map(|found| ("refuse", &found.origin));
+        reported.into_iter().chain(exempt).chain(page).collect()
+    }
+
+    /// Where anything stands that is no rule.
+    pub(super) fn leniency(&self) -> impl Iterator<Item = &Origin> {
+        let report_only = self.report_only.iter().map(|found| &found.origin);
+        let exempt = self.exempt.iter().map(|exemption| &exemption.origin);
+        let refuse = self.refuse.iter().map(|found| &found.origin);
+        report_only.chain(exempt).chain(refuse)
+    }
+
+    /// What is lenient must have something to be lenient about: a rule that requires, and that nobody above enforces
+    /// without leniency.
+    pub(super) fn check(&self, owner: &mut Reader<'_>, own: &Demand, above: &[(String, Demand)]) {
+        let required = || {
+            let rules = RuleName::ALL.into_iter();
+            rules.filter(|rule| own.policy.stance(*rule) == Stance::Require)
+        };
+        for (key, origin) in self.leniencies() {
+            if required().next().is_none() {
+                let message = format!("policy {key} means nothing where nothing is required");
+                owner.error(Fault::whole(origin.clone(), message).hint("policy = { key_exchange = \"require\", ... }"));
+                continue;
+            }
+            let stricter = above.iter().find(|(_, floor)| {
+                let is_lenient = match key {
+                    "report_only" => floor.force == Force::ReportOnly,
+                    "exempt" => own.exempt.iter().all(|exemption| floor.exempt.contains(exemption)),
+                    _ => floor.refuse == Refuse::Page,
+                };
+                !is_lenient && required().any(|rule| floor.refuses_by(rule))
+            });
+            if let Some((whose, _)) = stricter {
+                let message = format!("policy {key} is weaker than {whose}, which requires the same");
+                let hint = "what stands below may only tighten what stands above it";
+                owner.error(Fault::whole(origin.clone(), message).hint(hint));
+            }
+        }
+    }
+
+    /// Nobody is known by a certificate that is not asked for.
+    pub(super) fn check_identities(&self, owner: &mut Reader<'_>, client_auth: Option<&ClientAuthPlan>) {
+        let mut each = self.exempt.iter();
+        let by_identity = each.find(|exemption| !exemption.means.identities.is_empty());
+        if let (Some(exemption), None) = (by_identity, client_auth) {
+            let message = "policy exempt names an identity, but no client certificate is asked for";
+            let fault = Fault::whole(exemption.origin.clone(), message);
+            owner.error(fault.hint("client_auth = { mode = \"optional\", ca = \"clients-ca.pem\" }"));
         }
     }
 
@@ -63,6 +137,21 @@ impl Written {
             if let Some(Found { value, origin }) = found {
                 owner.explain(&format!("policy.{rule}"), quoted(value.as_str()), origin.clone());
             }
+        }
+        self.explain_leniency(owner);
+    }
+
+    /// The same of what is not a rule.
+    pub(super) fn explain_leniency(&self, owner: &mut Reader<'_>) {
+        if let Some(Found { value, origin }) = &self.report_only {
+            owner.explain("policy.report_only", value.to_string(), origin.clone());
+        }
+        for exemption in &self.exempt {
+            let shown = quoted(&exemption.means.to_string());
+            owner.explain("policy.exempt", shown, exemption.origin.clone());
+        }
+        if let Some(Found { value, origin }) = &self.refuse {
+            owner.explain("policy.refuse", quoted(value.as_str()), origin.clone());
         }
     }
 
@@ -96,13 +185,28 @@ pub(super) fn read(owner: &mut Reader<'_>) -> Option<Written> {
     let key_exchange = policy.value("key_exchange", stance);
     let authentication = policy.value("authentication", stance);
     let client_authentication = policy.value("client_authentication", stance);
+    let report_only = policy.value("report_only", values::switch);
+    let exempt = exempt::read(&mut policy);
+    let refuse = policy.value("refuse", |value| values::word("word", REFUSALS, value));
     policy.finish();
     Some(Written {
         key_exchange,
         authentication,
         client_authentication,
+        report_only,
+        exempt,
+        refuse,
         origin,
     })
+}
+
+/// Who speaks no HTTP reads no page.
+pub(super) fn no_page(origin: &Origin) -> Fault {
+    let fault = Fault::whole(
+        origin.clone(),
+        "policy refuse \"page\" means nothing where no HTTP is spoken",
+    );
+    fault.hint("mode = \"http\", or refuse = \"alert\"")
 }
 
 /// A site's policy, as tight as its listeners demand, and where each rule of it stands.
@@ -129,7 +233,7 @@ impl SitePolicy {
 
     /// Takes over what a listener demands beyond it.
     pub(super) fn tighten(&mut self, floor: &Written) {
-        let tightened = self.comes_to.tightened_by(floor.over(LEAST));
+        let tightened = self.comes_to.tightened_by(floor.over(Policy::OBSERVE));
         let place = |rule: &Option<Found<Stance>>| rule.as_ref().map_or(&floor.origin, |found| &found.origin).clone();
         if tightened.key_exchange != self.comes_to.key_exchange {
             self.key_exchange = place(&floor.key_exchange);

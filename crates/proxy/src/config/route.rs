@@ -11,7 +11,10 @@ use super::{
     values,
 };
 use crate::plan::{ActionPlan, ClientAuthPlan, ConditionPlan, PathPlan, RewritePlan, RoutePlan};
-use portcullis_tls::{policy::Policy, profile::Settings};
+use portcullis_tls::{
+    policy::{Demand, Policy, Refuse},
+    profile::Settings,
+};
 
 /// What a site says that its routes may tighten.
 pub(super) struct Ground<'a> {
@@ -20,6 +23,8 @@ pub(super) struct Ground<'a> {
     /// Its policy, and what was written of it.
     pub(super) policy: &'a SitePolicy,
     pub(super) written: Option<&'a Written>,
+    /// What is demanded of its connections, each with whose word it is.
+    pub(super) above: Vec<(String, Demand)>,
     /// Its TLS; None where it speaks none.
     pub(super) tls: Option<&'a Settings>,
     pub(super) client_auth: Option<&'a ClientAuthPlan>,
@@ -97,15 +102,13 @@ fn rewrite(route: &mut Reader<'_>, action: ActionPlan, path: Option<&Found<PathP
 }
 
 /// A route may demand more than its site, never less.
-fn policy(route: &mut Reader<'_>, ground: &Ground<'_>) -> Policy {
+fn policy(route: &mut Reader<'_>, ground: &Ground<'_>) -> Option<Demand> {
     let site = ground.policy;
-    let Some(written) = policy::read(route) else {
-        return site.comes_to;
-    };
+    let written = policy::read(route)?;
     let Some(tls) = ground.tls else {
         let fault = Fault::of_key(written.origin, "means nothing on a plain listener");
         route.fault("policy", fault);
-        return site.comes_to;
+        return None;
     };
     for (rule, weaker) in ground.written.into_iter().flat_map(|floor| written.weaker_than(floor)) {
         let word = quoted(weaker.value.as_str());
@@ -119,7 +122,21 @@ fn policy(route: &mut Reader<'_>, ground: &Ground<'_>) -> Policy {
         tightened.check(route, tls);
         tightened.check_clients(route, ground.client_auth);
     }
-    tightened.comes_to
+    let demand = written.demand(Policy::OBSERVE);
+    written.check(route, &demand, &ground.above);
+    written.check_identities(route, ground.client_auth);
+    match &written.refuse {
+        Some(found) if found.value == Refuse::Alert => {
+            let message = "policy refuse \"alert\" means nothing on a route";
+            let hint = "the handshake is over when a request comes: leave it out, a page answers";
+            route.error(Fault::whole(found.origin.clone(), message).hint(hint));
+        }
+        _ => {}
+    }
+    Some(Demand {
+        refuse: Refuse::Page,
+        ..demand
+    })
 }
 
 /// What a reader can only see with all routes side by side: routes that never get a request.

@@ -97,7 +97,7 @@ fn everything(upstream: usize, ground: &Ground<'_>) -> RoutePlan {
             rewrite: RewritePlan::Keep,
         },
         headers: HeadersPlan::default(),
-        policy: ground.policy.comes_to,
+        policy: None,
         body: ground.body,
         rate: None,
         access: Default::default(),

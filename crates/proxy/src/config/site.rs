@@ -4,7 +4,7 @@ use super::{
     footing::{Footing, Neighbours, Wish},
     listener::MODES,
     named::{self, Name},
-    policy::{self, SitePolicy},
+    policy::{self, SitePolicy, Written},
     reader::Reader,
     report::{Fault, Found},
     route, service, settings,
@@ -12,6 +12,7 @@ use super::{
     values::{self, Word, server_name},
 };
 use crate::plan::{Certificates, ClientAuthPlan, ForwardPlan, Mode, Protocol, SitePlan};
+use portcullis_tls::policy::{Demand, Refuse};
 use portcullis_wire::postgres;
 
 const PROTOCOLS: &[(&str, Word<Protocol>)] = &[("postgres", Word::Is(Protocol::Postgres))];
@@ -76,12 +77,22 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
     let written = policy::read(&mut site);
     let mut policy = SitePolicy::new(written.as_ref(), &tls.profile);
     footing.tighten(&mut site, &mut policy, written.as_ref());
+    let demand = written.as_ref().map_or_else(
+        || Demand::from(tls.profile.value.policy()),
+        |written| written.demand(tls.profile.value.policy()),
+    );
     if speaks_tls {
         policy.explain(&mut site);
         policy.check(&mut site, &tls.settings);
         if client_auth_is_good {
             policy.check_clients(&mut site, client_auth.as_ref());
         }
+        check_leniency(
+            &mut site,
+            (written.as_ref(), &demand),
+            (&footing, mode),
+            client_auth.as_ref(),
+        );
     }
     let service = match mode {
         Mode::Tcp => {
@@ -93,6 +104,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
                 neighbours,
                 policy: &policy,
                 written: written.as_ref(),
+                above: above(&footing, &demand),
                 tls: speaks_tls.then_some(&tls.settings),
                 client_auth: client_auth.as_ref(),
                 body: None,
@@ -114,7 +126,7 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
         protocol,
         resumption: tls.resumption,
         client_auth,
-        policy: policy.comes_to,
+        policy: demand,
         service,
     };
     Draft {
@@ -124,6 +136,38 @@ fn read(root: &mut Reader<'_>, table: Table, origin: Origin, neighbours: &Neighb
         is_default,
         origin,
     }
+}
+
+/// What is demanded of a site's connections, each with whose word it is.
+fn above(footing: &Footing<'_>, demand: &Demand) -> Vec<(String, Demand)> {
+    let mut above = footing.demands();
+    above.push(("its site".to_owned(), demand.clone()));
+    above
+}
+
+/// Whom a policy lets off, and how it tells the rest.
+fn check_leniency(
+    site: &mut Reader<'_>,
+    (written, demand): (Option<&Written>, &Demand),
+    (footing, mode): (&Footing<'_>, Mode),
+    client_auth: Option<&ClientAuthPlan>,
+) {
+    if let (Mode::Tcp, Some(listener)) = (mode, footing.pages()) {
+        let message = format!("{} refuses by a page, which a tcp site cannot send", listener.subject());
+        let origin = listener
+            .policy
+            .as_ref()
+            .map_or(Origin::Default, |policy| policy.origin.clone());
+        site.error(Fault::whole(origin, message).hint("refuse = \"page\" in the policies of its http sites"));
+    }
+    let Some(written) = written else { return };
+    written.explain_leniency(site);
+    written.check(site, demand, &footing.demands());
+    let page = written.refuse.as_ref().filter(|found| found.value == Refuse::Page);
+    if let (Mode::Tcp, Some(page)) = (mode, page) {
+        site.error(policy::no_page(&page.origin));
+    }
+    written.check_identities(site, client_auth);
 }
 
 /// The listeners of a site, and its mode: its own, else theirs.

@@ -74,10 +74,22 @@ impl Pages {
 
     /// An error: the operator's page, else ours in the form that the client reads.
     pub(crate) fn error(&self, status: u16, reader: Reader<'_>) -> Answer {
+        self.explained(status, reader, || {
+            (plain(status, reader.request_id), json(status, reader.request_id))
+        })
+    }
+
+    /// The same with texts for it, plain and JSON, of the caller's.
+    pub(crate) fn explained(
+        &self,
+        status: u16,
+        reader: Reader<'_>,
+        texts: impl FnOnce() -> (String, String),
+    ) -> Answer {
         let (media_type, body) = match self.0.get(&status) {
             Some(page) => (page.media_type, page.body.clone()),
-            None if prefers_json(reader.accept) => ("application/json", json(status, reader.request_id)),
-            None => ("text/plain; charset=utf-8", plain(status, reader.request_id)),
+            None if prefers_json(reader.accept) => ("application/json", texts().1.into()),
+            None => ("text/plain; charset=utf-8", texts().0.into()),
         };
         Answer {
             status,
@@ -201,19 +213,19 @@ fn said_of(status: u16) -> &'static str {
     known.map_or("something went wrong", |(_, said)| said)
 }
 
-fn plain(status: u16, request_id: &str) -> Bytes {
+fn plain(status: u16, request_id: &str) -> String {
     let (reason, said) = (reason(status), said_of(status));
-    Bytes::from(format!("{status} {reason}\n{said}\nrequest id: {request_id}\n"))
+    format!("{status} {reason}\n{said}\nrequest id: {request_id}\n")
 }
 
-fn json(status: u16, request_id: &str) -> Bytes {
+fn json(status: u16, request_id: &str) -> String {
     let body = serde_json::json!({
         "status": status,
         "error": reason(status),
         "message": said_of(status),
         "request_id": request_id,
     });
-    Bytes::from(body.to_string() + "\n")
+    body.to_string() + "\n"
 }
 
 /// By a file's extension: what operators write error pages in.

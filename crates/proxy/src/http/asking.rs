@@ -130,14 +130,14 @@ impl Visit {
         let site = self.site(view.host);
         let known = site.as_ref().ok().and_then(|site| site.service.http());
         self.requests.borrow_mut().call(view.field("user-agent"));
-        let record = self.record(known, (view.method, view.fields), || {
+        let mut record = self.record(known, (view.method, view.fields), || {
             let fields = view.fields.iter().copied();
             view.typed(self.told.client(fields, &self.http.trusted_proxies))
         });
         let way = match known {
             _ if self.is_turned_away => self.too_many(known, view, record.id),
             Some(_) if self.redirect.is_some() => Way::Answer(self.to_https(view), None),
-            Some(service) => service.decide(self, view, (record.id, record.place())),
+            Some(service) => service.decide(self, view, &mut record),
             None => {
                 let failure = Failure::refused(Stage::Route, Fault::Client, "no site of that host on this connection");
                 Way::Answer(self.error(421, record.id), Some(failure))

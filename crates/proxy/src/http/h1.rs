@@ -3,7 +3,7 @@ use super::{
     asking::{Asking, Forward, Understood, Way},
     client::Client,
     exchange::{Attempt, Broken, Exchange, Upload},
-    lease::Own,
+    lease::{Own, Tries},
     limits,
     origin::{After as Left, Origin},
     passing::Passing,
@@ -197,7 +197,8 @@ impl Connection<'_> {
     async fn request(&mut self, mut asking: Box<Asking>) -> Result<After, Failure> {
         self.client.inbox.consume(asking.length);
         self.visit.answered.set(self.visit.answered.get() + 1);
-        asking.persists &= self.visit.is_wanted();
+        // who was refused must connect anew to come to anything else
+        asking.persists &= self.visit.is_wanted() && self.visit.refused_by().is_none();
         match asking.way.take() {
             Some(Way::Forward(forward)) => self.forward(asking, forward).await,
             Some(Way::Answer(reply, failure)) => {
@@ -211,18 +212,18 @@ impl Connection<'_> {
     /// Asks servers until one answers, as far as that is safe.
     async fn forward(&mut self, mut asking: Box<Asking>, mut forward: Box<Forward>) -> Result<After, Failure> {
         let core = &Rc::clone(self.visit).core;
-        let (mut tried, mut repeats) = (Vec::new(), 0);
+        let mut tries = Tries::default();
         aside().await;
         let mut upload = Upload::new(
             std::mem::replace(&mut asking.framing, Framing::Empty),
             forward.most_body(),
         );
         loop {
-            let lease = match forward.lease(core, &mut tried).await {
+            let lease = match forward.lease(core, &mut tries.tried).await {
                 Ok(lease) => lease,
                 Err(failure) => {
                     asking.framing = upload.leave(&mut self.client);
-                    return self.fail(asking, &forward, Broken { failure, status: 502 }).await;
+                    return self.fail(asking, &forward, tries.ended(failure)).await;
                 }
             };
             let server = lease.terms().pick.server.clone();
@@ -241,12 +242,8 @@ impl Connection<'_> {
             attempt.tell(&mut asking.record);
             match result {
                 Ok(()) => return self.conclude(asking, attempt).await,
-                Err(broken) if attempt.may_repeat(&forward, &broken) && repeats < forward.upstream.plan.repeats() => {
-                    repeats += 1;
-                    if !attempt.origin.terms().is_used && !attempt.origin.is_refused() {
-                        server.rest();
-                        tried.push(server.place());
-                    }
+                Err(broken) if attempt.may_repeat(&forward, &broken) && tries.may_repeat(&forward) => {
+                    tries.failed(core, &attempt.origin, broken);
                     forward.take_back(attempt.origin.into_head(), &server.name);
                     upload = attempt.upload;
                 }

@@ -4,6 +4,7 @@ use super::{
     client::Client,
     exchange::Broken,
     h2io::{Io, Told},
+    lease::Tries,
     limits,
     origin::fields,
     quiet::Resting,
@@ -177,24 +178,20 @@ async fn forward_to(
     mut upload: Upload,
     mut record: RequestRecord,
 ) -> Response<Answered> {
-    let (mut tried, mut repeats) = (Vec::new(), 0);
+    let mut tries = Tries::default();
     loop {
-        let lease = match forward.lease(&visit.core, &mut tried).await {
+        let lease = match forward.lease(&visit.core, &mut tries.tried).await {
             Ok(lease) => lease,
-            Err(failure) => return failed(&forward, Broken { failure, status: 502 }, record),
+            Err(failure) => return failed(&forward, tries.ended(failure), record),
         };
-        let (server, is_used) = (lease.terms().pick.server.clone(), lease.terms().is_used);
+        let server = lease.terms().pick.server.clone();
         record.sent_to(&forward.upstream.name, &server.name);
         let head = forward.head_for(&server.name);
         let mut streamed = Box::new(Streamed::new(&visit, forward, (lease, head), upload));
         match streamed.head().await {
             Ok(head) => return flowing(head, streamed, record),
-            Err(broken) if streamed.may_repeat(&broken) && repeats < streamed.forward.upstream.plan.repeats() => {
-                repeats += 1;
-                if !is_used && !streamed.is_refused() {
-                    server.rest();
-                    tried.push(server.place());
-                }
+            Err(broken) if streamed.may_repeat(&broken) && tries.may_repeat(&streamed.forward) => {
+                tries.failed(&visit.core, streamed.origin(), broken);
                 let head;
                 (forward, head, upload) = streamed.take_apart();
                 forward.take_back(head, &server.name);

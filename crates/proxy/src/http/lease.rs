@@ -1,5 +1,5 @@
 //! A way to a server for one request: a connection of its own, or a place on one that many requests share.
-use super::{asking::Forward, multiplex::Seat};
+use super::{asking::Forward, exchange::Broken, multiplex::Seat, origin::Origin};
 use crate::{
     core::Core,
     failure::{Failure, Stage},
@@ -40,6 +40,41 @@ enum Versions {
     /// Its TLS decides.
     ByAlpn,
     Http2,
+}
+
+/// How a request has fared among its servers.
+#[derive(Default)]
+pub(crate) struct Tries {
+    pub(crate) tried: Vec<usize>,
+    repeats: usize,
+    last: Option<Broken>,
+}
+
+impl Tries {
+    /// Whether another try is allowed, where it is safe.
+    pub(crate) fn may_repeat(&self, forward: &Forward) -> bool {
+        self.repeats < forward.upstream.plan.repeats()
+    }
+
+    /// One failed, and another follows.
+    pub(crate) fn failed(&mut self, core: &Core, origin: &Origin, broken: Broken) {
+        self.repeats += 1;
+        let terms = origin.terms();
+        let server = &terms.pick.server;
+        if terms.is_used && broken.status != 504 {
+            // a server that restarts ends all that rest at once, and the next would be one of them
+            core.pool.forget(server);
+        } else if !origin.is_refused() {
+            server.rest();
+            self.tried.push(server.place());
+        }
+        self.last = Some(broken);
+    }
+
+    /// No server is left: how the last that was asked failed tells more than that.
+    pub(crate) fn ended(self, failure: Failure) -> Broken {
+        self.last.unwrap_or(Broken { failure, status: 502 })
+    }
 }
 
 impl Lease {

@@ -6,6 +6,7 @@ pub(crate) mod asking;
 pub(crate) mod calm;
 pub(crate) mod client;
 pub(crate) mod exchange;
+pub(crate) mod forbidden;
 pub(crate) mod forwarded;
 pub(crate) mod h1;
 pub(crate) mod h2;

@@ -62,6 +62,11 @@ impl Pool {
         }
     }
 
+    /// Closes those of a server.
+    pub(crate) fn forget(&self, server: &Arc<Server>) {
+        self.idle.borrow_mut().remove(&key(server));
+    }
+
     /// Closes those that rested too long.
     fn sweep(&self) {
         let now = Instant::now();

@@ -5,10 +5,14 @@ use crate::{
     failure::{Failure, Outcome, Stage},
     metrics::{Label, Requests},
     plan::{LogFormat, LogQuery},
-    record::{Books, text_line},
+    record::{Books, policy_words, text_line},
     traces::{self, Attribute, Fact, Place, Said, Trace},
 };
-use portcullis_tls::{failure::Fault, negotiated::Negotiated};
+use portcullis_tls::{
+    failure::Fault,
+    negotiated::Negotiated,
+    policy::{Decision, Policy},
+};
 use portcullis_wire::Escaped;
 use serde::Serialize;
 use std::{
@@ -48,6 +52,8 @@ pub(crate) struct RequestRecord {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     upstream: Option<(Label, Arc<str>)>,
+    /// What a policy says, and decided; None: no route's policy, nor a refused connection.
+    pub(crate) policy: Option<(Policy, Decision)>,
     ending: Ending,
     /// Its span, where traces are on.
     trace: Option<Box<Traced>>,
@@ -158,6 +164,7 @@ impl RequestRecord {
             bytes_in: 0,
             bytes_out: 0,
             upstream: None,
+            policy: None,
             ending: Ending::Running,
             trace,
         }
@@ -296,6 +303,10 @@ impl RequestRecord {
             upstream: self.upstream.as_ref().map_or("", |(name, _)| &name.0),
             upstream_server: self.upstream.as_ref().map_or("", |(_, server)| server),
             upstream_status: self.upstream_status,
+            policy: self
+                .policy
+                .map(|(policy, decision)| policy_words(policy, Some(decision)))
+                .unwrap_or_default(),
             duration_us: self.began.elapsed().as_micros() as u64,
             outcome: failure.map_or(Outcome::Ok, |f| f.outcome).as_str(),
             stage: failure.map_or("", |f| f.stage.as_str()),
@@ -355,6 +366,7 @@ struct Line<'a> {
     upstream: &'a str,
     upstream_server: &'a str,
     upstream_status: u16,
+    policy: String,
     duration_us: u64,
     outcome: &'static str,
     stage: &'static str,

@@ -7,7 +7,7 @@ use super::{
     rules::Rules,
 };
 use crate::plan::{AccessPlan, ActionPlan, HttpPlan, RoutePlan};
-use portcullis_tls::policy::Policy;
+use portcullis_tls::policy::Demand;
 use portcullis_wire::http1::Field;
 use std::{
     net::IpAddr,
@@ -30,8 +30,8 @@ pub(crate) struct Route {
     pub(crate) action: ActionPlan,
     /// What is done to fields.
     pub(crate) rules: Rules,
-    /// What a connection must have negotiated.
-    pub(crate) policy: Policy,
+    /// What a connection must have negotiated beyond what its site demands.
+    pub(crate) policy: Option<Demand>,
     /// Most bytes of a body.
     pub(crate) body: Option<u64>,
     /// The prefix that it takes, if that is how it takes requests.
@@ -61,7 +61,7 @@ impl Routes {
             Arc::new(Route {
                 action: plan.action.clone(),
                 rules: Rules::new(&plan.headers),
-                policy: plan.policy,
+                policy: plan.policy.clone(),
                 body: plan.body,
                 prefix: plan.condition.path.prefix().map(str::to_owned),
                 access: plan.access.clone(),

@@ -2,9 +2,10 @@
 use super::{
     answer::{self, Answer, Pages, Reader, Upstreams, Visited},
     asking::{Forward, View, Way},
+    forbidden::Forbidden,
     forwarded::Request,
     path,
-    record::RequestId,
+    record::{RequestId, RequestRecord},
     reply::Reply,
     route::Asked as Sought,
     routes::{Route, Routes},
@@ -20,12 +21,18 @@ use crate::{
 };
 use portcullis_tls::{
     failure::Fault,
-    negotiated::{Authentication, ClientAuthentication},
-    policy::{Policy, RuleName, Stance},
+    policy::{Decision, Policy, RuleName, Scope, Stance, Verdict},
     tickets::Signer,
 };
 use portcullis_wire::http1::{Asked, Field, Framing, write};
-use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::Arc,
+    time::Instant,
+};
 
 /// What an http site does.
 pub(crate) struct Service {
@@ -76,20 +83,18 @@ impl Service {
     }
 
     /// What becomes of a request.
-    pub(crate) fn decide(
-        self: &Arc<Service>,
-        visit: &Visit,
-        view: &View<'_>,
-        (id, trace): (RequestId, Option<Place>),
-    ) -> Way {
+    pub(crate) fn decide(self: &Arc<Service>, visit: &Visit, view: &View<'_>, record: &mut RequestRecord) -> Way {
         let asking = Asking {
             service: self,
             visit,
             view,
-            id,
-            trace,
+            id: record.id,
+            trace: record.place(),
+            decided: Cell::new(None),
         };
-        asking.way().unwrap_or_else(|no| Way::Answer(no.reply, no.failure))
+        let way = asking.way();
+        record.policy = asking.decided.get();
+        way.unwrap_or_else(|no| Way::Answer(no.reply, no.failure))
     }
 
     /// An error of ours, in the form that the client reads.
@@ -109,11 +114,14 @@ struct Asking<'a> {
     visit: &'a Visit,
     view: &'a View<'a>,
     id: RequestId,
+    /// What a policy made of it.
+    decided: Cell<Option<(Policy, Decision)>>,
     trace: Option<Place>,
 }
 
 impl Asking<'_> {
     fn way(&self) -> Result<Way, No> {
+        self.let_in()?;
         let view = self.view;
         let path = match view.path {
             "*" => Cow::Borrowed("*"),
@@ -122,7 +130,7 @@ impl Asking<'_> {
         let trusted = &self.visit.http.trusted_proxies;
         let client = self.visit.told.client(view.fields.iter().copied(), trusted);
         let route = self.admit(&path, client)?;
-        self.satisfy(&route.policy)?;
+        self.satisfy(route)?;
         let visited = Visited {
             host: view.host,
             path: &path,
@@ -164,41 +172,59 @@ impl Asking<'_> {
             })
     }
 
-    /// What the connection must have negotiated.
-    fn satisfy(&self, policy: &Policy) -> Result<(), No> {
-        let facts = self.visit.facts.as_deref();
-        let is_met = |rule| match rule {
-            RuleName::KeyExchange => facts.is_some_and(|facts| facts.key_exchange().is_quantum_safe()),
-            RuleName::Authentication => facts.is_some_and(|facts| facts.authentication == Authentication::Pq),
-            RuleName::ClientAuthentication => {
-                facts.is_some_and(|facts| facts.client_authentication == ClientAuthentication::Pq)
-            }
+    /// Who came by a connection that is refused gets no further, whatever he asks for.
+    fn let_in(&self) -> Result<(), No> {
+        let Some((rule, policy, decision)) = self.visit.refused_by() else {
+            return Ok(());
         };
-        let rules = [
-            (RuleName::KeyExchange, policy.key_exchange),
-            (RuleName::Authentication, policy.authentication),
-            (RuleName::ClientAuthentication, policy.client_authentication),
-        ];
-        let mut refused = None;
-        for (rule, _) in rules.into_iter().filter(|(_, stance)| *stance == Stance::Require) {
-            let decision = if is_met(rule) { "admitted" } else { "refused" };
-            self.visit
-                .core
-                .books()
-                .metrics
-                .request_policy(&self.service.label, rule.as_str(), decision);
-            if !is_met(rule) {
-                refused.get_or_insert(rule);
+        self.decided.set(Some((policy, decision)));
+        Err(self.forbidden(rule, format!("policy requires {rule} to be quantum-safe")))
+    }
+
+    /// What the connection must have negotiated for a route.
+    fn satisfy(&self, route: &Route) -> Result<(), No> {
+        let Some(demand) = &route.policy else {
+            return Ok(());
+        };
+        let required = |rule: &RuleName| demand.policy.stance(*rule) == Stance::Require;
+        let Some(decision) = self.visit.judge(demand) else {
+            let first = RuleName::ALL.into_iter().find(required);
+            let refuse = |rule| Err(self.forbidden(rule, "the route's policy is about TLS, and there is none"));
+            return first.map_or(Ok(()), refuse);
+        };
+        self.decided.set(Some((demand.policy, decision)));
+        let metrics = &self.visit.core.books().metrics;
+        for (rule, verdict) in decision.rules().into_iter().filter(|(rule, _)| required(rule)) {
+            metrics.policy(&self.service.label, Scope::Request, (rule, verdict));
+        }
+        {
+            let mut requests = self.visit.requests.borrow_mut();
+            match decision.heaviest() {
+                Verdict::Refused => requests.refused += 1,
+                Verdict::WouldRefuse => requests.would_refuse += 1,
+                Verdict::Admitted | Verdict::Exempt => {}
             }
         }
-        match refused {
+        match decision.refused_by() {
             None => Ok(()),
-            Some(rule) => {
-                let error = format!("the route's policy requires {} to be quantum-safe", rule.as_str());
-                let mut no = self.no(403, Fault::Client, "");
-                no.failure = Some(Failure::refused(Stage::Policy, Fault::Client, error));
-                Err(no)
-            }
+            Some(rule) => Err(self.forbidden(rule, format!("the route's policy requires {rule} to be quantum-safe"))),
+        }
+    }
+
+    fn forbidden(&self, rule: RuleName, error: impl Into<Cow<'static, str>>) -> No {
+        let request_id = self.id.to_string();
+        let reader = Reader {
+            accept: self.accept(),
+            request_id: &request_id,
+        };
+        let forbidden = Forbidden {
+            rule,
+            needs: &self.visit.needs(rule),
+            facts: self.visit.facts.as_deref(),
+        };
+        No {
+            reply: forbidden.answer(&self.service.routes.pages, reader).into(),
+            failure: Some(Failure::refused(Stage::Policy, Fault::Client, error)),
         }
     }
 

@@ -154,9 +154,9 @@ impl Streamed {
         (self.forward, self.origin.into_head(), self.upload)
     }
 
-    /// The server said that it did nothing.
-    pub(super) fn is_refused(&self) -> bool {
-        self.origin.is_refused()
+    /// Whom it is asked.
+    pub(super) fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// Another connection may be asked the same: the server cannot have begun, or asking twice is asking once.

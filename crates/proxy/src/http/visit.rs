@@ -8,7 +8,9 @@ use super::{
     reply::Reply,
 };
 use crate::{
+    clock,
     core::Core,
+    failure::{Failure, Stage},
     metrics::Label,
     plan::{ForwardPlan, HttpListenerPlan},
     record::{Bytes, Record, Requested},
@@ -17,9 +19,14 @@ use crate::{
     upstream::Upstream,
     wheel::Alarm,
 };
-use portcullis_tls::negotiated::Negotiated;
+use portcullis_tls::{
+    failure::Fault,
+    negotiated::{Authentication, Negotiated},
+    policy::{Able, Case, Client, Decision, Demand, Policy, RuleName, Scope, decide},
+};
 use std::{
     cell::{Cell, RefCell},
+    net::IpAddr,
     rc::Rc,
     sync::Arc,
 };
@@ -37,6 +44,10 @@ pub(crate) struct Visit {
     pub(crate) redirect: Option<u16>,
     /// What its handshake came to; None on a plain listener.
     pub(crate) facts: Option<Box<Negotiated>>,
+    /// What was decided on it; None on a plain listener.
+    decision: Option<Decision>,
+    /// Who is at its other end; None: a Unix socket.
+    peer: Option<IpAddr>,
     /// What upstreams are told of it.
     pub(crate) told: Rc<Told>,
     /// Its listener was full when it came: it is told so, and ends.
@@ -85,6 +96,8 @@ impl Visit {
             redirect: None,
             is_turned_away: record.is_turned_away(),
             facts: facts.map(|facts| Box::new(facts.clone())),
+            decision: record.decision(),
+            peer: record.peer().address(),
             told: Rc::new(told),
             core: core.clone(),
             listener: record.listener.clone(),
@@ -128,6 +141,51 @@ impl Visit {
             .find(|listener| listener.name == self.listener)?;
         let name = name.to_ascii_lowercase();
         here.sites.find(Some(&name)).cloned()
+    }
+
+    /// The rule by which all its requests are refused, and what was decided.
+    pub(crate) fn refused_by(&self) -> Option<(RuleName, Policy, Decision)> {
+        let decision = self.decision?;
+        let policy = self.site.as_ref()?.policy;
+        Some((decision.refused_by()?, policy, decision))
+    }
+
+    /// How its connection ends where its requests were refused by a page.
+    pub(crate) fn refused_connection(&self) -> Option<Failure> {
+        let (rule, ..) = self.refused_by()?;
+        let error = format!("policy requires {rule} to be quantum-safe; requests were answered by a page");
+        Some(Failure::refused(Stage::Policy, Fault::Client, error))
+    }
+
+    /// What a route's demand comes to for it; None where there is no TLS to judge.
+    pub(crate) fn judge(&self, demand: &Demand) -> Option<Decision> {
+        let facts = self.facts.as_deref()?;
+        let case = Case {
+            scope: Scope::Request,
+            able: Able {
+                key_exchange: facts.key_exchange().is_quantum_safe(),
+                authentication: facts.authentication == Authentication::Pq,
+            },
+            negotiated: Some(facts),
+            client: Client {
+                address: self.peer,
+                sni: self.sni.as_deref(),
+            },
+            now: clock::unix_now(),
+        };
+        Some(decide(&case, std::slice::from_ref(demand)))
+    }
+
+    /// What would meet a rule here: groups, or signatures.
+    pub(crate) fn needs(&self, rule: RuleName) -> Vec<String> {
+        let Some(tls) = self.site.as_ref().and_then(|site| site.tls.as_ref()) else {
+            return Vec::new();
+        };
+        match rule {
+            RuleName::KeyExchange => tls.quantum_safe_groups().map(|group| group.to_string()).collect(),
+            RuleName::Authentication => tls.pq_schemes().map(|scheme| scheme.to_string()).collect(),
+            RuleName::ClientAuthentication => Vec::new(),
+        }
     }
 
     /// The proxy runs on, and would still serve this connection as it does.

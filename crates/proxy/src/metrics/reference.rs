@@ -22,6 +22,7 @@ fn populated() -> Metrics {
     drop(m.handshake_seconds.get_or_create(&Default::default()));
     drop(m.handshake_bytes.get_or_create(&Default::default()));
     drop(m.policy.get_or_create(&Default::default()));
+    drop(m.upstream_policy.get_or_create(&Default::default()));
     drop(m.bytes.get_or_create(&Default::default()));
     drop(m.requests.get_or_create(&Default::default()));
     drop(m.request_seconds.get_or_create(&Default::default()));

@@ -1,5 +1,5 @@
 //! What a configuration says of requests: routes, what is done with them, and what is set, taken and counted.
-use super::{Address, IpNet, PathBuf, Policy};
+use super::{Address, Demand, IpNet, PathBuf};
 use std::{collections::BTreeMap, time::Duration};
 
 /// What stands behind a site.
@@ -19,6 +19,15 @@ impl ServicePlan {
             ServicePlan::Http(http) => (None, http.routes.as_slice()),
         };
         one.into_iter().chain(routes.iter().filter_map(RoutePlan::upstream))
+    }
+
+    /// What its routes demand.
+    pub fn demands(&self) -> impl Iterator<Item = &Demand> {
+        let routes = match self {
+            ServicePlan::Tcp(_) => [].as_slice(),
+            ServicePlan::Http(http) => http.routes.as_slice(),
+        };
+        routes.iter().filter_map(|route| route.policy.as_ref())
     }
 
     /// Files in place of our own pages, by status.
@@ -53,8 +62,8 @@ pub struct RoutePlan {
     pub action: ActionPlan,
     /// What is done to their fields and to those of the answers.
     pub headers: HeadersPlan,
-    /// What they must have negotiated: the site's policy, tightened.
-    pub policy: Policy,
+    /// What they must have negotiated beyond what the site demands.
+    pub policy: Option<Demand>,
     /// Most bytes of a request's body; None: any.
     pub body: Option<u64>,
     /// Requests a second, beside the site's; None: as many as come.

@@ -13,7 +13,11 @@ use crate::{
 };
 use arc_swap::{ArcSwap, ArcSwapOption};
 use portcullis_tls::{
-    client::Client, failure::Fault, negotiated::Negotiated, policy::RuleName, rustls::pki_types::ServerName,
+    client::Client,
+    failure::Fault,
+    negotiated::Negotiated,
+    policy::{RuleName, Stance, Verdict},
+    rustls::pki_types::ServerName,
 };
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use std::{
@@ -79,6 +83,9 @@ pub(crate) struct Server {
 
 /// TLS towards it: replaced as a whole when files change.
 struct Tls {
+    upstream: Label,
+    /// What its policy requires.
+    required: Vec<RuleName>,
     name: ServerName<'static>,
     client: ArcSwapOption<Client>,
     /// The same for health checks, which prove the server anew each time.
@@ -401,7 +408,10 @@ impl Tls {
             // refused where the configuration is read
             (None, Address::Unix(_)) => String::new(),
         };
+        let is_required = |rule: &RuleName| plan.policy.stance(*rule) == Stance::Require;
         Some(Tls {
+            upstream: Label::from(upstream.name.as_str()),
+            required: RuleName::ALL.into_iter().filter(is_required).collect(),
             name: ServerName::try_from(name).ok()?,
             client: ArcSwapOption::empty(),
             checker: ArcSwapOption::empty(),
@@ -427,7 +437,18 @@ impl Tls {
         }
         let chain = handshake.connection.peer_chain();
         let stream = handshake.finish().ok_or("tls: the handshake is not over")?;
-        match client.unmet(stream.negotiated(), &chain) {
+        let broken = client.unmet(stream.negotiated(), &chain);
+        // a check is no connection
+        if let Dialler::Core(core, _) = dialler {
+            for rule in self.required.iter().copied() {
+                let verdict = match broken {
+                    Some(broken) if broken == rule => Verdict::Refused,
+                    _ => Verdict::Admitted,
+                };
+                core.books().metrics.upstream_policy(&self.upstream, (rule, verdict));
+            }
+        }
+        match broken {
             None => Ok(stream),
             Some(rule) => Err(unmet(rule, stream.negotiated())),
         }

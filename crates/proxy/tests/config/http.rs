@@ -455,11 +455,31 @@ const MISTAKES: &[((&str, &str, &str), &str)] = &[
     ),
     (
         ("", "", "upstream = 'b'; policy = { report_only = true }"),
-        "\"route.policy.report_only\" is not in this version",
+        "policy report_only means nothing where nothing is required",
     ),
     (
-        ("", "", "upstream = 'b'; policy = { exempt = [] }"),
-        "\"route.policy.exempt\" is not in this version",
+        (
+            "",
+            "",
+            "upstream = 'b'; policy = { key_exchange = 'require', exempt = [] }",
+        ),
+        "route.policy.exempt lets nobody off",
+    ),
+    (
+        (
+            "",
+            "",
+            "upstream = 'b'; policy = { key_exchange = 'require', refuse = 'alert' }",
+        ),
+        "policy refuse \"alert\" means nothing on a route",
+    ),
+    (
+        (
+            "",
+            "policy = 'require'",
+            "upstream = 'b'; policy = { key_exchange = 'require', report_only = true }",
+        ),
+        "policy report_only is weaker than its site, which requires the same",
     ),
     (
         ("", "", "upstream = 'b'; limits = { body = 5 }"),

@@ -362,6 +362,46 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
         "policy = { authentication = 'observe' }",
         "policy = { authentication = 'prefer' }",
     ),
+    (
+        "site",
+        "policy = { key_exchange = 'require', report_only = false }",
+        "policy = { key_exchange = 'require', report_only = true }",
+    ),
+    (
+        "site",
+        "mode = 'http'\npolicy = { key_exchange = 'require', refuse = 'alert' }",
+        "mode = 'http'\npolicy = { key_exchange = 'require', refuse = 'page' }",
+    ),
+    (
+        "site",
+        "policy = { key_exchange = 'require' }",
+        "policy = { key_exchange = 'require', exempt = [{ cidr = '10.0.0.0/8', until = '2027-03-31' }] }",
+    ),
+    (
+        "site",
+        "policy = { key_exchange = 'require', exempt = [{ cidr = '10.0.0.0/8', until = '2027-03-31' }] }",
+        "policy = { key_exchange = 'require', exempt = [{ cidr = '11.0.0.0/8', until = '2027-03-31' }] }",
+    ),
+    (
+        "site",
+        "policy = { key_exchange = 'require', exempt = [{ cidr = '10.0.0.0/8', until = '2027-03-31' }] }",
+        "policy = { key_exchange = 'require', exempt = [{ cidr = '10.0.0.0/8', until = '2027-03-30' }] }",
+    ),
+    (
+        "site",
+        "policy = { key_exchange = 'require', exempt = [{ cidr = '10.0.0.0/8', until = '2027-03-31' }] }",
+        "policy = { key_exchange = 'require', exempt = [{ cidr = '10.0.0.0/8', until = '2027-03-31', reason = 'r' }] }",
+    ),
+    (
+        "site",
+        "policy = { key_exchange = 'require', exempt = [{ sni = 'a.test', until = '2027-03-31' }] }",
+        "policy = { key_exchange = 'require', exempt = [{ sni = 'b.test', until = '2027-03-31' }] }",
+    ),
+    (
+        "site",
+        "client_auth = { mode = 'optional', ca = 'a' }\npolicy = { key_exchange = 'require', exempt = [{ identity = 'DNS:a', until = '2027-03-31' }] }",
+        "client_auth = { mode = 'optional', ca = 'a' }\npolicy = { key_exchange = 'require', exempt = [{ identity = 'DNS:b', until = '2027-03-31' }] }",
+    ),
     ("site", "upstream = 'b'", "upstream = 'c'"),
     (
         "upstream",
@@ -462,7 +502,6 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
     ("", "acme = { name = {} }", "\"acme\""),
     ("listener", "mode = 'passthrough'", "mode \"passthrough\""),
     ("listener", "http3 = false", "\"http3\""),
-    ("site", "refuse = 'page'", "\"refuse\""),
     ("site", "acme = 'NAME'", "\"acme\""),
     ("site", "authorize = { wasm = 'a' }", "\"authorize\""),
     ("site", "cache = true", "\"cache\""),
@@ -471,9 +510,6 @@ const KEYS_LATER: &[(&str, &str, &str)] = &[
         "certificates = [{ chain = 'a', key = 'pkcs11:a' }]",
         "certificates.key \"pkcs11:a\": a key of the form pkcs11:",
     ),
-    ("site", "policy = { report_only = true }", "\"policy.report_only\""),
-    ("site", "policy = { exempt = [] }", "\"policy.exempt\""),
-    ("site", "policy = { refuse = 'page' }", "\"policy.refuse\""),
 ];
 
 /// Keys inside a section that is refused as a whole, with what must be refused.

@@ -4,7 +4,7 @@ use crate::{
     compression::{CertificateCompression, decompressors},
     identity::Identity,
     negotiated::{Authentication, Version},
-    policy::{Rule, Stance},
+    policy::{Offering, RuleName, Stance},
     profile::{CipherOrder, scheme_fits},
     provider::{self, Digest},
     tickets::Tickets,
@@ -23,7 +23,11 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
     if groups.is_empty() {
         return Err(BuildError::NoUsableGroup);
     }
-    let stance = spec.policy.client_authentication;
+    // who may be let off, or is to read a page, is judged when the handshake is over
+    let stance = match spec.policy.words().client_authentication {
+        Stance::Require if !spec.policy.are_absolute(RuleName::ClientAuthentication) => Stance::Observe,
+        stance => stance,
+    };
     let clients = spec
         .client_auth
         .as_ref()
@@ -31,7 +35,8 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
     let clients = clients.transpose()?;
     let verifier = clients.as_ref().map(client_auth::unwitnessed);
     let mut offers = usable_identities(spec);
-    if offers.is_empty() {
+    let has_pq = offers.iter().any(|offer| offer.authentication == Authentication::Pq);
+    if offers.is_empty() || spec.policy.refuse_by(RuleName::Authentication) && !has_pq {
         return Err(BuildError::NoUsableCertificate);
     }
     for group in groups {
@@ -46,7 +51,10 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
         }
     }
     Ok(Server {
-        rule: rule(spec, &offers),
+        demands: spec.policy.clone(),
+        offering: offering(spec),
+        pq_schemes: pq_schemes(&offers),
+        pq_schemes_wanted: pq_schemes_wanted(spec),
         identities: offers.iter().map(|offer| Arc::clone(&offer.identity)).collect(),
         offers,
         ciphers: spec.settings.ciphers.clone(),
@@ -55,14 +63,17 @@ pub(super) fn server(spec: &ServerSpec, tickets: &Tickets) -> Result<Server, Bui
     })
 }
 
-/// Under `require` nothing else is even prepared.
+/// Where `require` lets nobody off, nothing else is even prepared.
 fn usable_groups(spec: &ServerSpec) -> Vec<GroupId> {
-    let admissible = |group: &&GroupId| {
-        let quantum_safe = group.key_exchange().is_some_and(|class| class.is_quantum_safe());
-        spec.policy.key_exchange != Stance::Require || quantum_safe
-    };
-    let groups = spec.settings.groups.iter().filter(admissible);
-    groups.copied().filter(|id| provider::group(*id).is_some()).collect()
+    let is_safe = |group: &GroupId| group.key_exchange().is_some_and(|class| class.is_quantum_safe());
+    let is_absolute = spec.policy.are_absolute(RuleName::KeyExchange);
+    let groups = spec.settings.groups.iter().copied();
+    let groups = groups.filter(|group| !is_absolute || is_safe(group));
+    let groups: Vec<GroupId> = groups.filter(|id| provider::group(*id).is_some()).collect();
+    match spec.policy.refuse_by(RuleName::KeyExchange) && !groups.iter().any(is_safe) {
+        true => Vec::new(),
+        false => groups,
+    }
 }
 
 /// SPEC 5.5: `observe` keeps the order, `prefer` moves ML-DSA first, `require` takes nothing else.
@@ -75,10 +86,10 @@ fn usable_identities(spec: &ServerSpec) -> Vec<Offer> {
         .filter(|(_, identity)| identity.satisfies(spec.settings.chains))
         .filter_map(|(place, identity)| offer(spec, place, identity))
         .collect();
-    match spec.policy.authentication {
-        Stance::Observe => {}
-        Stance::Prefer => offers.sort_by_key(|offer| !is_pq(offer)),
-        Stance::Require => offers.retain(is_pq),
+    if spec.policy.are_absolute(RuleName::Authentication) {
+        offers.retain(is_pq);
+    } else if spec.policy.words().authentication == Stance::Prefer {
+        offers.sort_by_key(|offer| !is_pq(offer));
     }
     offers
 }
@@ -140,6 +151,8 @@ fn template(
     config.max_early_data_size = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    // an alert after the handshake is sealed by ourselves
+    config.enable_secret_extraction = spec.policy.may_refuse_late();
     config.cert_compressors = Vec::new();
     config.cert_decompressors = match spec.settings.certificate_compression {
         true => decompressors(CertificateCompression::all()),
@@ -221,10 +234,10 @@ fn context(spec: &ServerSpec, clients: Option<&ClientRules>, (class, proof): (Au
     let digest = Digest::new()
         .part(spec.context.as_bytes())
         .part(class.as_str().as_bytes())
-        .part(spec.policy.key_exchange.as_str().as_bytes())
-        .part(spec.policy.authentication.as_str().as_bytes())
         .part(&spec.resumption.lifetime.as_secs().to_be_bytes())
         .part(&versions);
+    let each = spec.policy.each.iter();
+    let digest = each.fold(digest, |digest, demand| digest.part(demand.to_string().as_bytes()));
     let digest = match proof {
         Proof::Chain => digest,
         Proof::RawPublicKey => digest.part(b"raw public key"),
@@ -236,14 +249,21 @@ fn context(spec: &ServerSpec, clients: Option<&ClientRules>, (class, proof): (Au
     .finish()
 }
 
-fn rule(spec: &ServerSpec, offers: &[Offer]) -> Rule {
-    let is_pq = |offer: &&Offer| offer.authentication == Authentication::Pq;
-    let schemes = offers.iter().filter(is_pq).flat_map(|offer| offer.schemes_13.clone());
-    Rule {
-        policy: spec.policy,
+fn offering(spec: &ServerSpec) -> Offering {
+    Offering {
         versions: spec.settings.versions.clone(),
         groups: spec.settings.groups.clone(),
-        pq_schemes: schemes.collect(),
         retry: spec.settings.retry,
     }
+}
+
+fn pq_schemes(offers: &[Offer]) -> Vec<SchemeId> {
+    let is_pq = |offer: &&Offer| offer.authentication == Authentication::Pq;
+    let schemes = offers.iter().filter(is_pq).flat_map(|offer| &offer.schemes_13);
+    schemes.copied().collect()
+}
+
+fn pq_schemes_wanted(spec: &ServerSpec) -> Vec<SchemeId> {
+    let schemes = spec.settings.signatures.iter().copied();
+    schemes.filter(|scheme| scheme.is_ml_dsa()).collect()
 }

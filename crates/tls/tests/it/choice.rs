@@ -129,7 +129,7 @@ fn a_profile_filters_chains() {
 fn cnsa2_speaks_only_of_its_own() {
     let server = server(ServerSpec {
         settings: settings(Profile::Cnsa2, &Overrides::default()),
-        policy: Profile::Cnsa2.policy(),
+        policy: Profile::Cnsa2.policy().into(),
         ..spec(&[&identity(&ML_DSA_87)])
     });
     let mut client = connect(ClientSpec {

@@ -3,7 +3,7 @@ use portcullis_tls::{
     client::{Client, ClientSpec, Connection, Trust},
     identity::{Identity, certificates_from_pem},
     negotiated::{Negotiated, Version},
-    policy::{Policy, Stance},
+    policy::{Demands, Policy, Stance},
     profile::{Overrides, Profile, Settings},
     rustls::{
         self, ServerConnection,
@@ -132,12 +132,12 @@ pub(crate) fn settings(profile: Profile, overrides: &Overrides) -> Settings {
     profile.settings(overrides).unwrap()
 }
 
-pub(crate) fn policy(key_exchange: Stance, authentication: Stance) -> Policy {
-    Policy {
+pub(crate) fn policy(key_exchange: Stance, authentication: Stance) -> Demands {
+    Demands::from(Policy {
         key_exchange,
         authentication,
         client_authentication: Stance::Observe,
-    }
+    })
 }
 
 /// The default profile with these certificates.
@@ -145,7 +145,7 @@ pub(crate) fn spec(identities: &[&Arc<Identity>]) -> ServerSpec {
     ServerSpec {
         context: "site".into(),
         settings: settings(Profile::Default, &Overrides::default()),
-        policy: Profile::Default.policy(),
+        policy: Profile::Default.policy().into(),
         identities: identities.iter().map(|identity| Arc::clone(identity)).collect(),
         client_auth: None,
         alpn: Vec::new(),

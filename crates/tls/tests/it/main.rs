@@ -9,6 +9,7 @@ mod choice;
 mod client_auth;
 mod clients;
 mod compression;
+mod demands;
 mod failures;
 mod handshakes;
 mod keys;

@@ -387,7 +387,7 @@ async fn every_profile_that_has_tls_13_serves() {
     for (profile, named, scheme) in table {
         let site = over_quic(ServerSpec {
             settings: settings(profile, &Overrides::default()),
-            policy: profile.policy(),
+            policy: profile.policy().into(),
             ..spec(&[&medium, &strong])
         });
         let met = meet(Door::of(&site), &asking, "localhost").await;
@@ -581,7 +581,7 @@ async fn only_post_quantum_clients_enter_where_they_are_required() {
     };
     let ca = Ca::new(&P256, "clients");
     let site = over_quic(ServerSpec {
-        policy: required,
+        policy: required.into(),
         ..asking_for_clients(ClientAuthMode::Required, &ca)
     });
     let classical = ca.issue(&P256, client_params()).identity();

@@ -16,7 +16,7 @@ use serde_json::Value;
 use std::{cell::Cell, io::Read, path::PathBuf};
 use time::{Duration, OffsetDateTime};
 
-pub(super) type Kind = &'static SignatureAlgorithm;
+pub(crate) type Kind = &'static SignatureAlgorithm;
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
 /// Every algorithm a client may have.
@@ -31,7 +31,7 @@ pub(super) const KINDS: [(&str, Kind); 7] = [
 ];
 
 /// One algorithm throughout: a root, an intermediate in order, one that the root takes back, one without a list.
-pub(super) struct House {
+pub(crate) struct House {
     pub(super) pki: Pki,
     kind: Kind,
     /// Files written, which give the next its name.
@@ -46,7 +46,7 @@ pub(super) struct House {
 const GONE: u64 = 3;
 
 impl House {
-    pub(super) fn new(kind: Kind) -> House {
+    pub(crate) fn new(kind: Kind) -> House {
         House::called("House", kind)
     }
 
@@ -74,12 +74,12 @@ impl House {
     }
 
     /// The root's file.
-    pub(super) fn ca(&self) -> PathBuf {
+    pub(crate) fn ca(&self) -> PathBuf {
         self.pki.write("house-ca.pem", &self.root.pem())
     }
 
     /// A client `agent-SERIAL` of the intermediate in order.
-    pub(super) fn client(&self, serial: u64) -> Files {
+    pub(crate) fn client(&self, serial: u64) -> Files {
         self.issue(&self.middle, agent(serial))
     }
 

@@ -149,6 +149,11 @@ fn demand(tls: &mut Reader<'_>, profile: &Found<Profile>, settings: &Settings) -
         );
         tls.error(fault.hint("what we show a server stands in certificates"));
     }
+    for origin in written.iter().flat_map(policy::Written::leniency) {
+        let message = "policy report_only, exempt and refuse mean nothing towards an upstream";
+        let fault = Fault::whole(origin.clone(), message);
+        tls.error(fault.hint("they are about clients: in the policy of a listener, site or route"));
+    }
     let origin_of = |rule: Option<&Found<Stance>>| rule.map_or(&profile.origin, |found| &found.origin).clone();
     let key_exchange = origin_of(written.as_ref().and_then(|written| written.key_exchange.as_ref()));
     let authentication = origin_of(written.as_ref().and_then(|written| written.authentication.as_ref()));

@@ -7,7 +7,7 @@ use std::fmt;
 #[derive(Clone, PartialEq, Debug)]
 pub struct ClientRefusal {
     /// What it says of itself; empty where it cannot be read.
-    pub certificate: ClientCertificate,
+    pub certificate: Box<ClientCertificate>,
     /// `revoked`, `expired`, `denied by DNS:agent-7`, ...
     pub reason: String,
     /// The client's, or the operator's where a revocation list is missing or out of date.
@@ -26,7 +26,7 @@ impl ClientRefusal {
     pub(super) fn of(leaf: Option<&Certificate>, error: Error) -> ClientRefusal {
         let (reason, fault) = reason(&error);
         ClientRefusal {
-            certificate: leaf.map(shortened).unwrap_or_default(),
+            certificate: Box::new(leaf.map(shortened).unwrap_or_default()),
             reason,
             fault,
             rule: None,
@@ -65,7 +65,7 @@ fn shortened(leaf: &Certificate) -> ClientCertificate {
         subject: short(&leaf.subject),
         issuer: short(&leaf.issuer),
         serial: short(&leaf.serial).into(),
-        alternative: Box::default(),
+        ..ClientCertificate::default()
     }
 }
 
