@@ -9,7 +9,7 @@
 //! callgrind_annotate --inclusive=yes overhead.out | grep overhead::
 //! ```
 use super::{
-    Bytes, Peer, Record,
+    AskedForClients, Bytes, Peer, Record,
     tests::{Written, books, plan},
 };
 use crate::{
@@ -21,6 +21,7 @@ use portcullis_tls::{
     client::{Client, ClientSpec, Trust},
     identity::Identity,
     negotiated::{Negotiated, Version},
+    policy::{Decision, Outlook, Prospect, Refuse, Verdict},
     profile::Profile,
     rustls::{ConnectionCommon, ServerConnection, SideData, pki_types::ServerName},
     server::{Choice, Server, ServerSpec},
@@ -58,9 +59,17 @@ fn record(books: &Arc<Books>, (listener, site): (&Label, &Label), hello: &Hello,
     record.belongs_to(site.clone());
     record.site_label = site.clone();
     record.negotiated_as(facts);
-    for rule in ["key_exchange", "authentication"] {
-        books.metrics.policy(site, rule, "admitted");
-    }
+    let case = Decision {
+        key_exchange: Verdict::Admitted,
+        authentication: Verdict::Admitted,
+        client_authentication: Verdict::Admitted,
+        refuse: Refuse::Alert,
+        outlook: Outlook {
+            key_exchange: Prospect::Holds,
+            authentication: Prospect::Unproven,
+        },
+    };
+    record.decided(case, AskedForClients::No);
     record.bytes = Bytes { inward: 1, outward: 2 };
     record.end(Ok(()));
 }
@@ -121,7 +130,7 @@ fn both() -> (Server, Client) {
         settings: Profile::Default
             .settings(&Default::default())
             .expect("the default is good"),
-        policy: Profile::Default.policy(),
+        policy: Profile::Default.policy().into(),
         identities: vec![Arc::new(identity)],
         client_auth: None,
         alpn: Vec::new(),
