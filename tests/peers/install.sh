@@ -15,6 +15,7 @@ venv=$peers/node
 neighbours=(postgresql-17 redis-server redis-tools mosquitto mosquitto-clients)
 web=(nghttp2-client)
 monitoring=(prometheus)
+quic=(ngtcp2-client)
 book=(nginx haproxy apache2 caddy golang-go tshark jq)
 
 say() { printf 'peers: %s\n' "$*" >&2; }
@@ -139,6 +140,19 @@ END
   echo "$sum" >"$folder/.complete"
 }
 
+# Clients of QUIC, apart from the rest: one of them brings a urllib3 of its own.
+install_quic() {
+  local sum
+  sum=$(sha256sum <"$here/quic.txt")
+  [ "$(cat "$peers/quic/.complete" 2>/dev/null)" != "$sum" ] || return 0
+  say "installing aioquic and niquests in $peers/quic"
+  rm -rf "$peers/quic"
+  python3 -c 'import ensurepip' 2>/dev/null || need_venv
+  quiet python3 -m venv "$peers/quic"
+  quiet "$peers/quic/bin/pip" install -r "$here/quic.txt"
+  echo "$sum" >"$peers/quic/.complete"
+}
+
 install_node() {
   [ ! -e "$venv/.complete" ] || return 0
   say "installing Node 24 in $venv"
@@ -179,9 +193,11 @@ install_more .neighbours "${neighbours[@]}" # servers and clients of examples/
 install_more .book "${book[@]}"             # what the pages of docs/ set up and look with
 install_more .web "${web[@]}"               # clients of HTTP/2
 install_more .monitoring "${monitoring[@]}" # whom examples/monitoring is for: promtool and the server
+install_more .quic "${quic[@]}"             # a client of QUIC on GnuTLS
 warm_go
 install_node
 install_python
+install_quic
 install_npm express "$examples/express"
 install_npm ws "$here"
 install_autobahn

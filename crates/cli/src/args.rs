@@ -131,8 +131,9 @@ pub(crate) struct Selftest {
     /// The key of the certificate shown
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     pub(crate) client_key: Option<PathBuf>,
-    #[arg(long, hide = true)]
-    quic: bool,
+    /// Ask over QUIC, as clients of HTTP/3 do
+    #[arg(long)]
+    pub(crate) quic: bool,
 }
 
 /// Flags of `import`.
@@ -221,7 +222,6 @@ where
     match line.map_err(Refusal::Clap)?.command {
         Command::Later(later) => Err(Refusal::Later(later.name())),
         Command::Check(Check { diff: true, .. }) => Err(Refusal::Later("check --diff")),
-        Command::Selftest(Selftest { quic: true, .. }) => Err(Refusal::Later("selftest --quic")),
         command => Ok(command),
     }
 }
@@ -562,7 +562,8 @@ const CHECK_EXAMPLES: &str = "Examples:
 
 const SELFTEST_EXAMPLES: &str = "Examples:
   portcullis selftest -c portcullis.toml
-  portcullis selftest localhost:8443 --ca ca.pem --expect require";
+  portcullis selftest localhost:8443 --ca ca.pem --expect require
+  portcullis selftest localhost:8443 --quic";
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@ use crate::{exit::Exit, say, serve::self_signed};
 use portcullis_proxy::{
     config::{self, Explained, Loaded, Problem},
     inspect,
-    picture::{CertificatePicture, ListenerPicture, OriginPicture, Picture, SitePicture, TEN_SEGMENTS},
+    picture::{CertificatePicture, ListenerPicture, OriginPicture, Picture, PolicyPicture, SitePicture, TEN_SEGMENTS},
 };
 use serde_json::json;
 use std::fmt::Write;
@@ -178,6 +178,14 @@ fn site(out: &mut String, picture: &SitePicture) {
             "  policy        key_exchange {}, authentication {}",
             picture.key_exchange, picture.authentication
         );
+        picture.policies.iter().for_each(|policy| demand(out, policy));
+        for client in &picture.clients {
+            let unmet = match client.unmet.as_slice() {
+                [] => String::new(),
+                some => format!(" ({})", some.join(", ")),
+            };
+            let _ = writeln!(out, "    {:<48} {}{unmet}", client.client, client.decision);
+        }
         let _ = writeln!(out, "  client certs  {}", picture.client_auth);
     }
     let _ = writeln!(
@@ -191,6 +199,35 @@ fn site(out: &mut String, picture: &SitePicture) {
     }
     for (index, each) in picture.certificates.iter().enumerate() {
         certificate(out, index + 1, each);
+    }
+}
+
+/// A policy that requires something, and whom it lets off.
+fn demand(out: &mut String, policy: &PolicyPicture) {
+    let manner = match (policy.report_only, policy.refuse) {
+        (true, _) => ", reported only",
+        (false, "page") => ", refused by a page",
+        (false, _) => "",
+    };
+    let _ = writeln!(
+        out,
+        "    {} requires {}{manner}",
+        policy.of,
+        policy.requires.join(" and ")
+    );
+    for exemption in &policy.exempt {
+        let whom = exemption.cidr.iter().chain(&exemption.identity).chain(&exemption.sni);
+        let whom: Vec<&str> = whom.map(String::as_str).collect();
+        let reason = match exemption.reason.as_str() {
+            "" => String::new(),
+            reason => format!(": {reason}"),
+        };
+        let _ = writeln!(
+            out,
+            "      but not of {} until {}{reason}",
+            whom.join(", "),
+            exemption.until
+        );
     }
 }
 

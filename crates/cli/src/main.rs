@@ -25,6 +25,7 @@ mod version;
 
 use args::{Command, Typed};
 use exit::Exit;
+use portcullis_probe::Transport;
 use portcullis_proxy::{config, plan::CertificateFiles};
 use running::Ask;
 use std::{future::Future, path::Path, process::ExitCode, time::Duration};
@@ -204,6 +205,7 @@ fn inputs(wish: args::Selftest) -> Result<selftest::Inputs, Exit> {
         expect: wish.expect,
         ca: wish.ca,
         identity,
+        transport: if wish.quic { Transport::Quic } else { Transport::Tcp },
         output,
     })
 }

@@ -1,8 +1,8 @@
 //! `portcullis selftest`: what is promised comes from a configuration or from the command line, the verdict from
 //! handshakes with the running listener.
 use anyhow::{Context, bail};
-use portcullis_probe::{Address, Expectation, Held, Report, SelfTest, Site, Summary, Target, Trust};
-use portcullis_proxy::plan::{self, CertificateFiles, Certificates, ListenerPlan, Plan, SitePlan};
+use portcullis_probe::{Address, Expectation, Held, Report, SelfTest, Site, Summary, Target, Transport, Trust};
+use portcullis_proxy::plan::{self, CertificateFiles, Certificates, ListenerPlan, Plan, ServicePlan, SitePlan};
 use portcullis_tls::{
     identity::{Identity, certificates_from_pem},
     negotiated::Authentication,
@@ -29,6 +29,8 @@ pub(crate) struct Inputs {
     pub(crate) ca: Option<PathBuf>,
     /// A certificate to show where one is asked for.
     pub(crate) identity: Option<CertificateFiles>,
+    /// What to ask over.
+    pub(crate) transport: Transport,
     /// How to say it.
     pub(crate) output: Output,
 }
@@ -72,9 +74,10 @@ pub(crate) struct Tested {
 /// Tests and judges. An error is a wrong input; a server that cannot be reached is a failed test.
 pub(crate) async fn run(inputs: Inputs) -> anyhow::Result<Tested> {
     let mut tests = match &inputs.subject {
-        Subject::Plan { plan, .. } => of_plan(plan)?,
+        Subject::Plan { plan, .. } => of_plan(plan, inputs.transport)?,
         Subject::Server { target, server_name } => vec![SelfTest {
             target: server(target, server_name.as_deref())?,
+            transport: inputs.transport,
             expectation: Expectation::of_key_exchange(Stance::Prefer),
             trust: Trust::NotChecked,
             identity: None,
@@ -105,19 +108,25 @@ pub(crate) async fn run_all(tests: Vec<SelfTest>) -> Vec<Report> {
     reports
 }
 
-/// One self-test for each site at each address of each of its TLS listeners.
-pub(crate) fn of_plan(plan: &Plan) -> anyhow::Result<Vec<SelfTest>> {
+/// One self-test for each site at each address of each of its TLS listeners; over QUIC, of those that have it.
+pub(crate) fn of_plan(plan: &Plan, transport: Transport) -> anyhow::Result<Vec<SelfTest>> {
     let mut tests = Vec::new();
     for site in &plan.sites {
         let held = Certificate::of_site(site)?;
         let listeners = site.listeners.iter().filter_map(|index| plan.listeners.get(*index));
-        for listener in listeners.filter(|listener| !listener.plain) {
-            for address in listener.listen.iter().map(dialled) {
+        for listener in listeners.filter(|listener| has(listener, site, transport)) {
+            for address in listener
+                .listen
+                .iter()
+                .filter(|address| is_reached(address, transport))
+                .map(dialled)
+            {
                 tests.push(SelfTest {
                     target: Target {
                         server_name: asked_for(site, &address)?,
                         address,
                     },
+                    transport,
                     expectation: expectation(listener, site, &held),
                     trust: trust(&held),
                     identity: None,
@@ -126,10 +135,21 @@ pub(crate) fn of_plan(plan: &Plan) -> anyhow::Result<Vec<SelfTest>> {
             }
         }
     }
-    if tests.is_empty() {
-        bail!("nothing to test: no listener terminates TLS");
+    match (tests.is_empty(), transport) {
+        (false, _) => Ok(tests),
+        (true, Transport::Tcp) => bail!("nothing to test: no listener terminates TLS"),
+        (true, Transport::Quic) => bail!("nothing to test over QUIC: no listener has http3"),
     }
-    Ok(tests)
+}
+
+/// What a listener serves over QUIC is what it serves as HTTP.
+fn has(listener: &ListenerPlan, site: &SitePlan, transport: Transport) -> bool {
+    let over_quic = || listener.http.http3 && matches!(site.service, ServicePlan::Http(_));
+    !listener.plain && (transport == Transport::Tcp || over_quic())
+}
+
+fn is_reached(address: &plan::Address, transport: Transport) -> bool {
+    transport == Transport::Tcp || !matches!(address, plan::Address::Unix(_))
 }
 
 fn report_on_server(report: &Report, output: Output) -> anyhow::Result<Tested> {
@@ -315,7 +335,7 @@ mod tests {
     async fn a_proxy_that_runs_what_the_configuration_says_passes() {
         let lab = Lab::new();
         let _running = lab.start("");
-        let reports = run_all(of_plan(&lab.plan("")).unwrap()).await;
+        let reports = run_all(of_plan(&lab.plan(""), Transport::Tcp).unwrap()).await;
         let verdicts: Vec<_> = reports
             .iter()
             .map(|report| (&*report.server_name, &*report.problems))
@@ -346,6 +366,7 @@ mod tests {
             expect: None,
             ca: None,
             identity: None,
+            transport: Transport::Tcp,
             output: Output::Json,
         };
         let tested = run(inputs).await.unwrap();
@@ -375,7 +396,7 @@ mod tests {
         let lab = Lab::new();
         let require = "policy = \"require\"";
         let _running = lab.start("");
-        let reports = run_all(of_plan(&lab.plan(require)).unwrap()).await;
+        let reports = run_all(of_plan(&lab.plan(require), Transport::Tcp).unwrap()).await;
         assert!(!reports[0].pass);
         let named = |problem: &String| problem.contains("classical (classical schemes)");
         assert!(reports[0].problems.iter().any(named), "{:?}", reports[0].problems);
@@ -386,8 +407,40 @@ mod tests {
         let lab = Lab::new();
         let strict = "policy = { key_exchange = \"require\", authentication = \"require\" }";
         let _running = lab.start(strict);
-        let reports = run_all(of_plan(&lab.plan(strict)).unwrap()).await;
+        let reports = run_all(of_plan(&lab.plan(strict), Transport::Tcp).unwrap()).await;
         assert_eq!(reports[0].problems, Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn what_has_http3_is_tested_over_quic() {
+        let lab = Lab::new();
+        let without = of_plan(&lab.plan(""), Transport::Quic).map(|tests| tests.len());
+        assert!(without.unwrap_err().to_string().contains("no listener has http3"));
+        let web = |setting: &str| lab.written(&lab.web(setting));
+        let _running = start(web(""));
+        let reports = run_all(of_plan(&loaded(&web("")), Transport::Quic).unwrap()).await;
+        let told: Vec<_> = reports
+            .iter()
+            .map(|report| (report.transport, &*report.problems))
+            .collect();
+        assert_eq!(told, [("quic", &[][..])]);
+        // the same listener, of which more is promised than it keeps
+        let promised = loaded(&web("policy = \"require\""));
+        let reports = run_all(of_plan(&promised, Transport::Quic).unwrap()).await;
+        assert!(!reports[0].pass);
+        let inputs = |expect| Inputs {
+            subject: Subject::Server {
+                target: format!("127.0.0.1:{}", lab.port),
+                server_name: Some("localhost".to_owned()),
+            },
+            expect: Some(expect),
+            ca: Some(lab.folder.path().join("ca.pem")),
+            identity: None,
+            transport: Transport::Quic,
+            output: Output::Text,
+        };
+        assert!(run(inputs(Stance::Prefer)).await.unwrap().pass);
+        assert!(!run(inputs(Stance::Require)).await.unwrap().pass);
     }
 
     #[tokio::test]
@@ -402,6 +455,7 @@ mod tests {
             expect: Some(expect),
             ca: Some(lab.folder.path().join("ca.pem")),
             identity: None,
+            transport: Transport::Tcp,
             output: Output::Text,
         };
         let table = [
@@ -429,6 +483,7 @@ mod tests {
             expect,
             ca: ca.map(|name| lab.folder.path().join(name)),
             identity: None,
+            transport: Transport::Tcp,
             output: Output::Json,
         };
         let pass = async |inputs| run(inputs).await.unwrap().pass;
@@ -449,6 +504,7 @@ mod tests {
             expect: None,
             ca: ca.map(PathBuf::from),
             identity: None,
+            transport: Transport::Tcp,
             output: Output::Text,
         };
         let missing = run(inputs("localhost:1", Some("/nonexistent/ca.pem")))
@@ -544,6 +600,23 @@ mod tests {
                 )
             });
             text.push_str(&sites.concat());
+            self.written(&text)
+        }
+
+        /// One site for requests, over QUIC too, with one more setting.
+        fn web(&self, setting: &str) -> String {
+            let (port, upstream) = (self.port, self.upstream);
+            format!(
+                "admin = {{ listen = \"unix:admin.sock\" }}\nlog = {{ level = \"error\" }}\n\
+                 [[listener]]\nname = \"a\"\nlisten = [\"0.0.0.0:{port}\"]\nmode = \"http\"\nhttp3 = true\n\
+                 [upstream.a]\nservers = [\"{upstream}\"]\n\
+                 [[site]]\nname = \"web\"\n{setting}\nupstream = \"a\"\ncertificates = [\
+                 {{ chain = \"ecdsa-p256.pem\", key = \"ecdsa-p256.key\" }}, \
+                 {{ chain = \"mldsa65.pem\", key = \"mldsa65.key\" }}]\n"
+            )
+        }
+
+        fn written(&self, text: &str) -> config::Source {
             let file = self.folder.path().join("portcullis.toml");
             fs::write(&file, text).unwrap();
             config::Source {
@@ -553,19 +626,26 @@ mod tests {
         }
 
         fn plan(&self, setting: &str) -> Plan {
-            let loaded = config::load(&self.source(setting));
-            loaded
-                .unwrap_or_else(|problems| panic!("{}", config::render(&problems)))
-                .plan
+            loaded(&self.source(setting))
         }
 
         fn start(&self, setting: &str) -> Running {
-            let source = Source {
-                config: self.source(setting),
-                ..Source::default()
-            };
-            portcullis_proxy::start(source, Shutdown::Handle).unwrap()
+            start(self.source(setting))
         }
+    }
+
+    fn loaded(source: &config::Source) -> Plan {
+        config::load(source)
+            .unwrap_or_else(|problems| panic!("{}", config::render(&problems)))
+            .plan
+    }
+
+    fn start(config: config::Source) -> Running {
+        let source = Source {
+            config,
+            ..Source::default()
+        };
+        portcullis_proxy::start(source, Shutdown::Handle).unwrap()
     }
 
     /// Takes connections and closes them.

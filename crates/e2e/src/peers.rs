@@ -30,6 +30,8 @@ pub enum Home {
     Python,
     /// Autobahn's suite for WebSocket.
     Autobahn,
+    /// Python with clients of HTTP/3.
+    Quic,
     /// This machine's own packages: OpenSSL 3.0, the classical world.
     Here,
     /// This machine's browser, with its own TLS.
@@ -83,6 +85,7 @@ impl Peer {
             Home::Node => Command::new(self.folder.join("node/bin").join(self.program)),
             Home::Python => Command::new(self.folder.join("python/bin").join(self.program)),
             Home::Autobahn => Command::new(self.folder.join("autobahn").join(self.program)),
+            Home::Quic => Command::new(self.folder.join("quic/bin").join(self.program)),
             Home::Trixie | Home::Postgres => {
                 let mut command = Command::new("chroot");
                 if self.home == Home::Postgres {
@@ -181,9 +184,10 @@ impl Peer {
                 let found = fs::metadata(&binary);
                 found.map_err(|error| format!("{}: {error}; {install}", binary.display()))?;
             }
-            Home::Python => {
-                let binary = folder.join("python/bin").join(program);
-                let complete = fs::metadata(folder.join("python/.complete")).and_then(|_| fs::metadata(&binary));
+            Home::Python | Home::Quic => {
+                let place = folder.join(if home == Home::Quic { "quic" } else { "python" });
+                let binary = place.join("bin").join(program);
+                let complete = fs::metadata(place.join(".complete")).and_then(|_| fs::metadata(&binary));
                 complete.map_err(|error| format!("{}: {error}; {install}", binary.display()))?;
             }
             Home::Autobahn => {

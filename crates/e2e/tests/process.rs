@@ -539,6 +539,46 @@ fn sigusr1_makes_the_key_log_anew() {
 }
 
 #[test]
+fn check_says_what_becomes_of_whom_and_which_exemptions_end() {
+    let policy = "policy = { key_exchange = 'require', exempt = [{ cidr = '192.0.2.0/24', until = '2026-01-31', reason = 'old meters' }, { sni = 'old.test', until = '2999-12-31' }] }";
+    let site = Site::new(|front| front.site(policy));
+    let check = |more: &[&str]| {
+        let checked = run(
+            &mut portcullis(&[&["check", "-c", path(&site.file)][..], more].concat()),
+            b"",
+        );
+        (checked.status.code(), checked.stdout)
+    };
+    let (code, text) = check(&[]);
+    assert_eq!(code, Some(0), "{text}");
+    let expected = [
+        "    site site requires key_exchange\n      but not of 192.0.2.0/24 until 2026-01-31: old meters\n      but not of old.test until 2999-12-31\n",
+        "    TLS 1.3 that lists X25519MLKEM768 behind X25519  admitted\n",
+        "    TLS 1.3 with classical groups alone              refused (key_exchange)\n",
+        "the exemption of 192.0.2.0/24 is over since the end of 2026-01-31",
+    ];
+    for line in expected {
+        assert!(text.contains(line), "{line} in:\n{text}");
+    }
+    assert_eq!(check(&["--strict"]).0, Some(1));
+    let (_, json) = check(&["--json", "--explain"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let policy = &json["sites"][0]["policies"][0];
+    assert_eq!(
+        (&policy["of"], &policy["exempt"][0]["until"]),
+        (&"site site".into(), &"2026-01-31".into())
+    );
+    let verdict = |place: usize| json["sites"][0]["clients"][place]["decision"].clone();
+    assert_eq!(
+        [0, 1, 2, 3, 4].map(verdict),
+        ["admitted", "admitted", "admitted", "refused", "refused"]
+    );
+    let values = json["values"].as_array().expect("a list");
+    let exempt = values.iter().filter(|value| value["key"] == "site.site.policy.exempt");
+    assert_eq!(exempt.count(), 2);
+}
+
+#[test]
 fn check_shows_what_compression_saves_and_opens_encrypted_keys() {
     let site = Site::new(|front| front);
     let check = |more: &[&str]| {

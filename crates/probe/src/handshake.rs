@@ -66,7 +66,7 @@ pub enum Failure {
 
 /// How long a server may take to object after the client is done: it checks client certificates and policies
 /// only then. One that stays silent has accepted.
-const OBJECTION: Duration = Duration::from_millis(300);
+pub(crate) const OBJECTION: Duration = Duration::from_millis(300);
 /// Room for one read: larger than any server flight but the longest chains.
 const BUFFER: usize = 16 * 1024;
 
@@ -109,7 +109,7 @@ struct Wire {
 }
 
 /// How a handshake ends when not well.
-enum End {
+pub(crate) enum End {
     Refused(Alert),
     Failed(Failure),
 }
@@ -250,12 +250,12 @@ fn disconnected(error: io::Error) -> End {
     closed(error)
 }
 
-fn closed(why: impl ToString) -> End {
+pub(crate) fn closed(why: impl ToString) -> End {
     End::Failed(Failure::Closed(why.to_string()))
 }
 
 /// The library's words may quote the peer's certificate.
-fn failed(why: impl ToString) -> End {
+pub(crate) fn failed(why: impl ToString) -> End {
     let why = why.to_string();
     End::Failed(Failure::Tls(Escaped(why.as_bytes()).to_string()))
 }

@@ -10,11 +10,13 @@ mod handshake;
 mod judge;
 pub mod memory;
 mod offer;
+mod over_quic;
 mod promise;
 mod report;
 mod selftest;
 pub mod table;
 mod target;
+mod transport;
 
 pub use expectation::{Expectation, Held, Site};
 pub use handshake::{Failure, Outcome, Seen};
@@ -23,3 +25,4 @@ pub use offer::{Offer, Question, Schemes};
 pub use report::{Report, Row, Summary, TargetRow, TargetVerdict};
 pub use selftest::{SelfTest, Trust};
 pub use target::{Address, BadTarget, Target};
+pub use transport::Transport;

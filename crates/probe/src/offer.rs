@@ -60,6 +60,16 @@ impl Offer {
         offers
     }
 
+    /// Those of them that QUIC can carry, with TLS 1.3 alone.
+    pub(crate) fn over_quic(offers: Vec<Offer>) -> Vec<Offer> {
+        let new = |offer: &Offer| offer.versions.contains(&Version::Tls13);
+        let narrowed = |offer: Offer| Offer {
+            versions: vec![Version::Tls13],
+            ..offer
+        };
+        offers.into_iter().filter(new).map(narrowed).collect()
+    }
+
     /// The schemes to send; None for all.
     pub(crate) fn scheme_ids(&self) -> Option<Vec<SchemeId>> {
         let wanted = match self.schemes {

@@ -10,6 +10,8 @@ pub struct Report {
     pub target: String,
     /// The name asked for.
     pub server_name: String,
+    /// `tcp` or `quic`
+    pub transport: &'static str,
     /// Every promise was kept.
     pub pass: bool,
     /// How the server's certificate was checked.
@@ -42,6 +44,8 @@ pub struct TargetRow {
     pub target: String,
     /// The name asked for.
     pub server_name: String,
+    /// `tcp` or `quic`
+    pub transport: &'static str,
     /// What came of it.
     #[serde(flatten)]
     pub row: Row,
@@ -54,6 +58,8 @@ pub struct TargetVerdict {
     pub target: String,
     /// The name asked for.
     pub server_name: String,
+    /// `tcp` or `quic`
+    pub transport: &'static str,
     /// Every promise was kept.
     pub pass: bool,
     /// How the server's certificate was checked.
@@ -104,6 +110,7 @@ impl Report {
         Report {
             target: test.target.address.to_string(),
             server_name: test.target.server_name.to_str().into_owned(),
+            transport: test.transport.as_str(),
             pass: problems.is_empty(),
             trust: test.trust.as_str(),
             handshakes: seen.iter().map(Row::new).collect(),
@@ -114,8 +121,8 @@ impl Report {
     /// A table with a verdict below it.
     pub fn to_text(&self) -> String {
         let mut text = format!(
-            "self-test of {} as {} (trust: {})\n\n",
-            self.target, self.server_name, self.trust
+            "self-test of {} as {} over {} (trust: {})\n\n",
+            self.target, self.server_name, self.transport, self.trust
         );
         let headings = HEADINGS.map(str::to_owned).to_vec();
         let rows = self.handshakes.iter().map(Row::cells);
@@ -150,17 +157,19 @@ impl Summary {
             report.handshakes.iter().map(|row| TargetRow {
                 target: report.target.clone(),
                 server_name: report.server_name.clone(),
+                transport: report.transport,
                 row: row.clone(),
             })
         });
         let problems = reports.iter().flat_map(|report| {
-            let place = format!("{} as {}", report.target, report.server_name);
+            let place = format!("{} as {} over {}", report.target, report.server_name, report.transport);
             let sentences = report.problems.iter();
             sentences.map(move |problem| format!("{place}: {problem}"))
         });
         let verdicts = reports.iter().map(|report| TargetVerdict {
             target: report.target.clone(),
             server_name: report.server_name.clone(),
+            transport: report.transport,
             pass: report.pass,
             trust: report.trust,
         });

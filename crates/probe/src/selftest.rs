@@ -1,8 +1,14 @@
 //! The self-test: one handshake per offer, a few at a time, and the verdict.
-use crate::{Expectation, Failure, Offer, Outcome, Report, Seen, Target, handshake::attempt, judge};
+use crate::{
+    Expectation, Failure, Offer, Outcome, Report, Seen, Target, Transport,
+    handshake::attempt,
+    judge,
+    over_quic::{self, Asking},
+};
 use portcullis_tls::{
-    client::{self, Client, ClientSpec, Connection},
+    client::{self, Client, ClientSpec},
     identity::Identity,
+    quic,
     rustls::{self, pki_types::CertificateDer},
 };
 use std::{sync::Arc, time::Duration};
@@ -15,6 +21,8 @@ const AT_A_TIME: usize = 4;
 pub struct SelfTest {
     /// Whom to ask.
     pub target: Target,
+    /// What carries the handshakes.
+    pub transport: Transport,
     /// What is promised.
     pub expectation: Expectation,
     /// Whom to trust.
@@ -54,7 +62,10 @@ impl SelfTest {
     /// Makes every handshake and judges them.
     pub async fn run(self) -> Report {
         let listed = self.expectation.site.as_ref().map(|site| &*site.groups);
-        let offers = Offer::all(listed);
+        let offers = match self.transport {
+            Transport::Tcp => Offer::all(listed),
+            Transport::Quic => Offer::over_quic(Offer::all(listed)),
+        };
         let (test, permits) = (Arc::new(self), Arc::new(Semaphore::new(AT_A_TIME)));
         let mut running = JoinSet::new();
         for (index, offer) in offers.into_iter().enumerate() {
@@ -73,11 +84,8 @@ impl SelfTest {
     }
 
     async fn ask(&self, offer: Offer) -> Seen {
-        match self.connection(&offer) {
-            Ok(connection) => {
-                let (seen, leaf) = attempt(&self.target.address, &offer, connection, self.deadline).await;
-                self.pinned(seen, leaf)
-            }
+        match self.attempt(&offer).await {
+            Ok((seen, leaf)) => self.pinned(seen, leaf),
             Err(error) => Seen {
                 offer,
                 shares: Vec::new(),
@@ -89,8 +97,29 @@ impl SelfTest {
         }
     }
 
-    fn connection(&self, offer: &Offer) -> Result<Connection, rustls::Error> {
-        let client = Client::build(ClientSpec {
+    async fn attempt(&self, offer: &Offer) -> Result<(Seen, Option<CertificateDer<'static>>), rustls::Error> {
+        let (client, address, name) = (self.client(offer)?, &self.target.address, &self.target.server_name);
+        match self.transport {
+            Transport::Tcp => {
+                let connection = client.connect(name.clone())?;
+                Ok(attempt(address, offer, connection, self.deadline).await)
+            }
+            Transport::Quic => {
+                let deadline = self.deadline;
+                let asking = Asking {
+                    address,
+                    name,
+                    offer,
+                    client,
+                    deadline,
+                };
+                Ok(over_quic::attempt(asking).await)
+            }
+        }
+    }
+
+    fn client(&self, offer: &Offer) -> Result<Client, rustls::Error> {
+        Client::build(ClientSpec {
             versions: offer.versions.clone(),
             groups: offer.groups.clone(),
             schemes: offer.scheme_ids(),
@@ -99,10 +128,12 @@ impl SelfTest {
                 Trust::Exactly(_) | Trust::NotChecked => client::Trust::Anyone,
             },
             identity: self.identity.clone(),
-            alpn: Vec::new(),
+            alpn: match self.transport {
+                Transport::Tcp => Vec::new(),
+                Transport::Quic => vec![quic::ALPN.to_vec()],
+            },
             resumption: 0,
-        })?;
-        client.connect(self.target.server_name.clone())
+        })
     }
 
     /// A handshake with another certificate than the expected ones is worth nothing.

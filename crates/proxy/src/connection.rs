@@ -3,9 +3,9 @@ use crate::{
     clock,
     core::Core,
     downstream::{TlsStream, tls_failure},
-    failure::{Failure, Outcome, Stage},
+    failure::{Failure, Stage},
     farewell,
-    http::{self, limits, visit::Visit},
+    http::{self, alternative::Alternative, limits, visit::Visit},
     listener::{
         Listener,
         accept::{Accepted, Attachable, Handshaking},
@@ -14,19 +14,14 @@ use crate::{
     peek::{self, NoHello, Peeked},
     plan::{HttpListenerPlan, Protocol},
     recall::Recall,
-    record::{AskedForClients, Record},
+    record::Record,
     relay::{Downstream, Idle, relay},
     site::{Service, Site},
     socket::Socket,
     upstream::Upstream,
+    verdict,
 };
-use portcullis_tls::{
-    failure::Fault,
-    negotiated::{Authentication, Negotiated},
-    policy::{Decision, Refuse, RuleName, Stance},
-    rustls::ServerConnection,
-    server::{Asking, Choice, Refusal, Server, Unfit},
-};
+use portcullis_tls::{failure::Fault, rustls::ServerConnection, server::Asking};
 use portcullis_wire::{Hello, alert::Alert, ja4::Transport};
 use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
 use tokio::time::Instant;
@@ -59,6 +54,7 @@ struct Admitted {
     site: Arc<Site>,
     idle: Option<Duration>,
     http: Arc<HttpListenerPlan>,
+    alternative: Option<Alternative>,
 }
 
 /// From the first byte to the last.
@@ -112,6 +108,7 @@ async fn admit(
         return Err(turn_away(core, &mut socket, failure, Alert::UNRECOGNIZED_NAME).await);
     };
     let (site, idle, http) = (site.clone(), limits.idle, listener.http.clone());
+    let alternative = listener.alternative(&site);
     record.routed(&site);
     record.reach(Stage::Handshake);
     if !listener.gate.handshakes.admits(std::time::Instant::now()) {
@@ -127,7 +124,13 @@ async fn admit(
         .await
         .map_err(NoHello::Failed)?;
     let down = Downstream::Tls(stream);
-    Ok(Admitted { down, site, idle, http })
+    Ok(Admitted {
+        down,
+        site,
+        idle,
+        http,
+        alternative,
+    })
 }
 
 /// The handshake under a deadline, its facts in the record, and the policy's word on them.
@@ -150,11 +153,10 @@ async fn handshake(
     let choice = match server.choose_for(&hello, &asking) {
         Ok(choice) => choice,
         Err(refusal) => {
-            if let Refusal::Policy(_) = refusal {
-                reason(server, (&hello, None), record);
-                record.decided(server.decide(&hello, None, &asking), asked(server));
-            }
-            return Err(refuse(&mut socket, (core, site), &hello, refusal).await);
+            let alert = refusal.alert();
+            farewell::say(&core.wheel, &mut socket, &alert.fatal_record()).await;
+            let failure = verdict::refused((site, server), (&hello, refusal), &asking, record);
+            return Err(failure.answering(alert));
         }
     };
     let mut tls = ServerConnection::new(choice.config.clone()).map_err(|e| tls_failure(Stage::Handshake, &e))?;
@@ -168,24 +170,23 @@ async fn handshake(
     match shaken {
         None => return Err(slow(Stage::Handshake)),
         Some(Err(failure)) => {
-            let failure = noted(&choice, failure, record);
+            let failure = verdict::noted(&choice, failure, record);
             let words = stream.last_words();
             farewell::say(&core.wheel, &mut stream.socket, &words).await;
             let decision = server.decide(&hello, None, &asking);
-            return Err(told_by(&choice, failure, (decision, record)));
+            return Err(verdict::told_by(&choice, failure, (decision, record)));
         }
         Some(Ok(())) => {}
     }
-    let facts = server
+    let judged = server
         .negotiated(&hello, &choice, &stream.tls)
-        .map_err(|unfit| unfitting(unfit, record));
-    let decision = facts.map(|facts| {
-        reason(server, (&hello, Some(&facts)), record);
-        let decision = server.decide(&hello, Some(&facts), &asking);
-        record.negotiated_as(facts);
-        decision
-    });
-    match decision.and_then(|decision| judge(site, decision, record)) {
+        .map_err(|unfit| verdict::unfitting(unfit, record))
+        .and_then(|facts| {
+            let decision = server.decide(&hello, Some(&facts), &asking);
+            verdict::decided(server, (&hello, facts, decision), record);
+            verdict::judge(site, decision)
+        });
+    match judged {
         Ok(()) => Ok(stream),
         Err(failure) => {
             let (mut socket, words) = stream.parting(failure.alert_out);
@@ -195,102 +196,24 @@ async fn handshake(
     }
 }
 
-fn asked(server: &Server) -> AskedForClients {
-    match server.clients() {
-        Some(_) => AskedForClients::Yes,
-        None => AskedForClients::No,
-    }
-}
-
-/// A client that offers ML-DSA need not trust the root of our chain: who refused what must be told (SPEC 5.3).
-fn noted(choice: &Choice, failure: Failure, record: &mut Record) -> Failure {
-    let refused = failure.alert_in.is_some_and(is_about_certificates);
-    record.judgement.ml_dsa_refused = refused && choice.authentication == Authentication::Pq;
-    match record.judgement.ml_dsa_refused {
-        true => Failure {
-            error: format!("the client refused the ML-DSA chain: {}", failure.error).into(),
-            ..failure
-        },
-        false => failure,
-    }
-}
-
-/// RFC 8446 6.2: bad, unsupported, revoked, expired, unknown certificate (42 to 46), unknown_ca (48).
-fn is_about_certificates(alert: Alert) -> bool {
-    matches!(alert.0, 42..=46 | 48)
-}
-
-/// What the policy makes of what was negotiated. A page is for the requests to tell.
-fn judge(site: &Site, decision: Decision, record: &mut Record) -> Result<(), Failure> {
-    record.reach(Stage::Policy);
-    record.decided(decision, site.tls.as_ref().map_or(AskedForClients::No, asked));
-    let is_told_later = decision.refuse == Refuse::Page && site.service.http().is_some();
-    match decision.refused_by().filter(|_| !is_told_later) {
-        None => Ok(()),
-        Some(rule) => {
-            let error = format!("policy requires {} to be quantum-safe", words(rule));
-            let failure = Failure::refused(Stage::Policy, Fault::Client, error);
-            Err(failure.answering(Alert::ACCESS_DENIED))
-        }
-    }
-}
-
-/// Why it is not quantum-safe, for the ledger.
-fn reason(server: &Server, (hello, facts): (&Hello, Option<&Negotiated>), record: &mut Record) {
-    let (key_exchange, authentication) = server.reasons(hello, facts);
-    record.judgement.reason = key_exchange;
-    record.judgement.authentication_reason = authentication;
-}
-
-/// A difference between rustls' facts and our reading is our fault; a client whose certificate has run out is not.
-fn unfitting(unfit: Unfit, record: &mut Record) -> Failure {
-    match unfit {
-        Unfit::Mismatch(mismatch) => Failure::failed(Stage::Handshake, Fault::Ours, mismatch.to_string()),
-        // it was good when the session began
-        Unfit::Client(refusal) => {
-            let failure = Failure::refused(Stage::Handshake, refusal.fault, refusal.to_string());
-            record.refused_client(refusal.certificate);
-            failure
-        }
-    }
-}
-
-/// A handshake that failed by its client's certificate, or for want of one, was refused, and the record says whose.
-fn told_by(choice: &Choice, failure: Failure, (decision, record): (Decision, &mut Record)) -> Failure {
-    let alert_out = failure.alert_out;
-    let Some(refusal) = choice.client_refusal() else {
-        return match alert_out {
-            Some(Alert::CERTIFICATE_REQUIRED) => Failure {
-                outcome: Outcome::Refused,
-                ..failure
-            },
-            _ => failure,
-        };
-    };
-    record.refused_client(refusal.certificate.clone());
-    let stage = match refusal.rule {
-        None => Stage::Handshake,
-        Some(_) => {
-            record.refused_by_policy(decision);
-            Stage::Policy
-        }
-    };
-    Failure {
-        alert_out,
-        ..Failure::refused(stage, refusal.fault, refusal.to_string())
-    }
-}
-
 /// After admission: what the site does.
 async fn serve(core: &Rc<Core>, admitted: Admitted, record: &mut Record) -> Result<(), Failure> {
-    let Admitted { down, site, idle, http } = admitted;
+    let Admitted {
+        down,
+        site,
+        idle,
+        http,
+        alternative,
+    } = admitted;
     match &site.service {
         Service::Tcp(_) if record.is_turned_away() => Err(Failure::too_many_connections()),
         Service::Tcp(upstream) => tcp(core, (down, idle), (&site, upstream), record).await,
         Service::Http(_) => {
-            let recall = Recall::of(core, &down, &site, record);
-            let visit = Visit::new(core, (http, Some(site)), (record, &down));
-            requests((down, recall), visit, record).await
+            let recall = Recall::of(core, down.chain(), &site, record);
+            let port = || down.socket().local_address().map(|address| address.port());
+            let alternative = alternative.and_then(|alternative| alternative.value(port));
+            let visit = Visit::new(core, (http, Some(site)), (record, down.chain())).announcing(alternative);
+            requests(recall, visit, record, async |visit| http::serve(down, visit).await).await
         }
     }
 }
@@ -303,7 +226,7 @@ async fn tcp(
     record: &mut Record,
 ) -> Result<(), Failure> {
     record.reach(Stage::Connect);
-    let recall = Recall::of(core, &down, site, record);
+    let recall = Recall::of(core, down.chain(), site, record);
     // on the heap, as the handshake before it, and the pick is held until the relay is over
     let told = record.told(down.socket().local_address());
     let (up, pick) = Box::pin(upstream.connect(core, &told)).await?;
@@ -315,10 +238,11 @@ async fn tcp(
 }
 
 /// Request after request, as long as its client is admitted.
-async fn requests(
-    (down, recall): (Downstream, Option<Recall>),
+pub(crate) async fn requests(
+    recall: Option<Recall>,
     visit: Visit,
     record: &mut Record,
+    serve: impl AsyncFnOnce(Rc<Visit>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     record.reach(Stage::Request);
     let limit = record.is_turned_away().then(|| Instant::now() + limits::TURNED_AWAY);
@@ -327,7 +251,7 @@ async fn requests(
         visit: visit.clone(),
         record,
     };
-    let mut serving = pin!(http::serve(down, visit.clone()));
+    let mut serving = pin!(serve(visit.clone()));
     let ended = poll_fn(|cx| match recall.as_ref().map_or(Ok(()), |recall| recall.poll(cx)) {
         Ok(()) => serving.as_mut().poll(cx),
         // what is under way is cut with it, and must not look complete
@@ -364,80 +288,22 @@ async fn plain(core: &Rc<Core>, socket: Socket, listener: Arc<Listener>, record:
         let redirect = listener.redirect;
         drop(listener);
         let down = Downstream::Plain(socket);
-        let visit = Visit::new(core, (http, None), (record, &down)).redirecting(redirect);
-        return requests((down, None), visit, record).await;
+        let visit = Visit::new(core, (http, None), (record, &[])).redirecting(redirect);
+        return requests(None, visit, record, async |visit| http::serve(down, visit).await).await;
     }
     let site = listener.sites.nameless().cloned();
     let site = site.ok_or_else(|| Failure::refused(Stage::Route, Fault::Operator, "no site on this listener"))?;
     record.routed(&site);
     drop(listener);
     let down = Downstream::Plain(socket);
-    serve(core, Admitted { down, site, idle, http }, record).await
-}
-
-/// A hello that no configuration fits: the right alert, and the reason in metrics and record.
-async fn refuse(socket: &mut Socket, (core, site): (&Core, &Site), hello: &Hello, refusal: Refusal) -> Failure {
-    let alert = refusal.alert();
-    farewell::say(&core.wheel, socket, &alert.fatal_record()).await;
-    let failure = match refusal {
-        Refusal::Policy(rule) => {
-            let error = format!(
-                "policy requires {} to be quantum-safe, {}",
-                words(rule),
-                lacking(rule, site, hello)
-            );
-            Failure::refused(Stage::Policy, Fault::Client, error)
-        }
-        Refusal::NoCertificate => {
-            let error = format!("{refusal}: it lacks {}", schemes_of(site));
-            Failure::failed(Stage::Handshake, Fault::Client, error)
-        }
-        refusal => Failure::failed(Stage::Handshake, Fault::Client, refusal.to_string()),
+    let admitted = Admitted {
+        down,
+        site,
+        idle,
+        http,
+        alternative: None,
     };
-    failure.answering(alert)
-}
-
-fn words(rule: RuleName) -> &'static str {
-    match rule {
-        RuleName::KeyExchange => "the key exchange",
-        RuleName::Authentication => "authentication",
-        RuleName::ClientAuthentication => "client authentication",
-    }
-}
-
-/// What a client would have needed to meet a rule, and what it has instead.
-fn lacking(rule: RuleName, site: &Site, hello: &Hello) -> String {
-    match rule {
-        RuleName::KeyExchange => {
-            let offered = hello.groups.iter().filter(|g| !g.is_grease());
-            format!("and the client offers {}", listed(offered))
-        }
-        RuleName::Authentication if !hello.offers_tls13() => "and the client has nothing newer than TLS 1.2".into(),
-        RuleName::Authentication => format!("and the client lacks {}", schemes_of(site)),
-        // a hello says nothing of it
-        RuleName::ClientAuthentication => "and the client showed nothing that is".into(),
-    }
-}
-
-/// What a client must verify to take one of a site's certificates under its policy.
-fn schemes_of(site: &Site) -> String {
-    let identities = site.tls.iter().flat_map(|server| server.identities());
-    let mut schemes: Vec<_> = identities.flat_map(|identity| identity.schemes()).collect();
-    if site.policy.authentication == Stance::Require {
-        schemes.retain(|scheme| scheme.is_ml_dsa());
-    }
-    schemes.sort();
-    schemes.dedup();
-    listed(schemes.iter())
-}
-
-fn listed<T: ToString>(items: impl Iterator<Item = T>) -> String {
-    let items: Vec<String> = items.map(|item| item.to_string()).collect();
-    if items.is_empty() {
-        "nothing".into()
-    } else {
-        items.join(",")
-    }
+    serve(core, admitted, record).await
 }
 
 async fn turn_away(core: &Core, socket: &mut Socket, failure: Failure, alert: Alert) -> NoHello {

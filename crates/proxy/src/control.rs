@@ -141,6 +141,7 @@ impl Control {
                 _ = heartbeat.tick() => {
                     self.shared.tickets.rotate();
                     out_of_time = self.tell_of_time(&out_of_time);
+                    doors.close_idle(&self.shared).await;
                     continue;
                 }
                 change = watch.changed(|| self.watched()) => match change {

@@ -8,6 +8,7 @@ use crate::{
         gate::{Addresses, Permits, Place},
     },
     metrics::Requests,
+    quic::{endpoint, socket::Group, transport::Common},
     record::{Books, Peer, Record},
     relay::SCRATCH,
     snapshot::{Door, Live},
@@ -20,7 +21,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     io,
-    net::IpAddr,
+    net::{IpAddr, UdpSocket},
     rc::Rc,
     sync::{
         Arc,
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) nowhere_requests: Arc<Requests>,
     loads: Loads,
     orders: Vec<mpsc::UnboundedSender<Order>>,
+    /// What all QUIC endpoints share.
+    pub(crate) quic: Common,
     handshakes: Arc<Permits>,
     addresses: Arc<Addresses>,
     /// Ids count up from a random number: unlikely to meet those of an earlier run in one log.
@@ -63,8 +66,12 @@ pub(crate) struct Loads(Vec<AtomicUsize>);
 pub(crate) enum Order {
     Serve(Attachable, Box<Accepted>),
     Listen(Door, ListenSocket),
+    /// Take QUIC there, as one of a group.
+    Quic(Door, Arc<Group>, UdpSocket),
     /// Stop listening there; the answer comes when the queue is empty and the socket closed.
     Unlisten(Door, oneshot::Sender<()>),
+    /// Close the socket for QUIC there; the answer comes when that is done.
+    Unquic(Door, oneshot::Sender<()>),
     /// The configuration is another.
     Changed,
     /// Connections at rest end, and what runs is the last of its connection.
@@ -109,6 +116,7 @@ impl Shared {
             hook,
             loads: Loads((0..cores).map(|_| AtomicUsize::new(0)).collect()),
             orders,
+            quic: Common::new(),
             handshakes: Arc::new(Permits::new(HANDSHAKES)),
             addresses: Arc::new(Addresses::new()),
             next_id: AtomicU64::new(random()),
@@ -146,6 +154,11 @@ impl Shared {
     /// Gives a connection to another core.
     pub(crate) fn hand(&self, core: usize, socket: Attachable, accepted: Accepted) {
         self.order(core, Order::Serve(socket, Box::new(accepted)));
+    }
+
+    /// A quarter of all handshakes that may run do: who comes over QUIC proves its address first.
+    pub(crate) fn has_many_handshakes(&self) -> bool {
+        self.handshakes.used() >= HANDSHAKES / 4
     }
 
     /// A place among the handshakes in flight.
@@ -264,7 +277,7 @@ pub(crate) fn start(
 }
 
 async fn run(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<Order>) {
-    let mut listening: HashMap<Door, (oneshot::Sender<()>, tokio::task::JoinHandle<()>)> = HashMap::new();
+    let (mut listening, mut quic): (HashMap<Door, Task>, HashMap<Door, Task>) = Default::default();
     // ends with the runtime
     spawn_local(core.wheel.clone().turn());
     spawn_local(core.pool.clone().turn());
@@ -275,22 +288,52 @@ async fn run(core: Rc<Core>, mut orders: mpsc::UnboundedReceiver<Order>) {
                 Ok(socket) => {
                     let (stop, stopped) = oneshot::channel();
                     let task = spawn_local(accept(core.clone(), socket, address.clone(), stopped));
-                    listening.insert(address, (stop, task));
+                    listening.insert(address, Task { stop, task });
                 }
                 Err(error) => tracing::error!(address = %address, error = %error, "cannot listen"),
             },
-            Order::Unlisten(address, done) => {
-                if let Some((stop, task)) = listening.remove(&address) {
-                    let _ = stop.send(());
-                    let _ = task.await;
+            Order::Quic(address, group, socket) => match endpoint::open(&core, &group, socket) {
+                Ok(endpoint) => {
+                    let (stop, stopped) = oneshot::channel();
+                    let serving = endpoint::serve(core.clone(), (endpoint, group), address.clone(), stopped);
+                    let task = spawn_local(serving);
+                    quic.insert(address, Task { stop, task });
                 }
-                // nobody waits any more when the control thread has ended
-                let _ = done.send(());
-            }
+                Err(error) => tracing::error!(address = %address, error = %error, "cannot take QUIC"),
+            },
+            Order::Unlisten(address, done) => Task::end(listening.remove(&address), done).await,
+            Order::Unquic(address, done) => Task::end(quic.remove(&address), done).await,
             Order::Changed => core.quiet.stir(),
             Order::WindDown => core.quiet.end(),
             Order::End => break,
         }
+    }
+    // those that are cut are told so: a client of QUIC would wait for its timers otherwise
+    let ending = quic.into_values().map(Task::stop).collect::<Vec<_>>();
+    for task in ending {
+        let _ = task.await;
+    }
+}
+
+/// What listens at a door.
+struct Task {
+    stop: oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Task {
+    fn stop(self) -> tokio::task::JoinHandle<()> {
+        // it may have ended by itself
+        let _ = self.stop.send(());
+        self.task
+    }
+
+    async fn end(task: Option<Task>, done: oneshot::Sender<()>) {
+        if let Some(task) = task {
+            let _ = task.stop().await;
+        }
+        // nobody waits any more when the control thread has ended
+        let _ = done.send(());
     }
 }
 

@@ -2,14 +2,16 @@
 //! are empty.
 use crate::{
     core::{ListenSocket, Order, Shared},
-    listener::bind::{Bound, Probe, bind},
+    listener::bind::{Bound, Probe, bind, bind_both, datagrams},
     plan::Address,
+    quic::socket::Group,
     snapshot::{Door, Snapshot},
 };
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt, io,
-    net::SocketAddr,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
 };
 use tokio::sync::oneshot;
 
@@ -17,6 +19,17 @@ use tokio::sync::oneshot;
 #[derive(Default)]
 pub(crate) struct Doors {
     open: HashMap<Door, Open>,
+    /// Those of them that take QUIC, and those that did and have connections still.
+    quic: HashMap<Door, Quic>,
+}
+
+/// Sockets for QUIC. A connection ends with its socket, so they outlive what the configuration says.
+struct Quic {
+    listener: String,
+    address: SocketAddr,
+    group: Arc<Group>,
+    cores: usize,
+    is_wanted: bool,
 }
 
 /// An open door: where it really is, and the cores that listen on it.
@@ -25,6 +38,14 @@ struct Open {
     address: Option<SocketAddr>,
     cores: usize,
 }
+
+/// What a door is to have besides connections of streams.
+#[derive(Clone, Copy)]
+enum Wish {
+    Quic,
+}
+
+type Unlistened = (Option<Bound>, Option<(Vec<UdpSocket>, SocketAddr)>);
 
 /// An address that cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -36,24 +57,58 @@ pub struct AddressError {
 }
 
 /// Doors that are bound but not yet listened on.
-pub(crate) struct Fresh(Vec<(Door, String, Bound)>);
+pub(crate) struct Fresh(Vec<FreshDoor>);
+
+struct FreshDoor {
+    door: Door,
+    listener: String,
+    bound: Option<Bound>,
+    /// Sockets for QUIC, and where they are.
+    quic: Option<(Vec<UdpSocket>, SocketAddr)>,
+}
 
 impl Doors {
     /// Binds what a snapshot needs and is not open yet: all of it or nothing.
     pub(crate) fn bind(&self, snapshot: &Snapshot, cores: usize) -> Result<Fresh, AddressError> {
         let mut fresh = Vec::new();
         for (door, listener) in snapshot.doors() {
-            if self.open.contains_key(door) {
-                continue;
-            }
-            let bound = bind(&door.address, cores, self.probe(door));
-            let bound = bound.map_err(|error| AddressError {
+            let wants_quic = listener.quic.is_some() && !self.quic.contains_key(door);
+            let bound = self.bind_door(door, cores, wants_quic.then_some(Wish::Quic));
+            let (bound, quic) = bound.map_err(|error| AddressError {
                 address: door.to_string(),
                 error,
             })?;
-            fresh.push((door.clone(), listener.name.0.to_string(), bound));
+            fresh.push(FreshDoor {
+                door: door.clone(),
+                listener: listener.name.0.to_string(),
+                bound,
+                quic,
+            });
         }
         Ok(Fresh(fresh))
+    }
+
+    /// What of a door is not open yet.
+    fn bind_door(&self, door: &Door, cores: usize, wish: Option<Wish>) -> io::Result<Unlistened> {
+        let known = self.open.get(door).map(|open| open.address);
+        match (known, &door.address, wish) {
+            (Some(Some(really)), _, Some(Wish::Quic)) => {
+                let sockets = datagrams(really, cores, self.quic_probe(door))?;
+                Ok((None, Some((sockets, really))))
+            }
+            (Some(_), ..) => Ok((None, None)),
+            (None, Address::Ip(address), Some(Wish::Quic)) => {
+                let probes = (self.probe(door), self.quic_probe(door));
+                let (bound, sockets, really) = bind_both(*address, cores, probes)?;
+                Ok((Some(bound), Some((sockets, really))))
+            }
+            // where QUIC stayed, on a port that the kernel chose
+            (None, Address::Ip(_), None) if self.quic.contains_key(door) => {
+                let address = Address::Ip(self.quic[door].address);
+                Ok((Some(bind(&address, cores, self.probe(door))?), None))
+            }
+            (None, address, _) => Ok((Some(bind(address, cores, self.probe(door))?), None)),
+        }
     }
 
     /// Closes what a snapshot no longer has, once its queue is empty.
@@ -67,6 +122,9 @@ impl Doors {
         for door in gone {
             self.close(shared, &door).await;
         }
+        for (door, quic) in &mut self.quic {
+            quic.is_wanted = snapshot.listener(door).is_some_and(|listener| listener.quic.is_some());
+        }
         for (door, listener) in snapshot.doors() {
             if let Entry::Occupied(mut open) = self.open.entry(door.clone()) {
                 open.get_mut().listener = listener.name.0.to_string();
@@ -74,7 +132,17 @@ impl Doors {
         }
     }
 
-    /// Closes everything.
+    /// Closes what took QUIC and does no longer, once nobody is there.
+    pub(crate) async fn close_idle(&mut self, shared: &Shared) {
+        let each = self.quic.extract_if(|_, quic| !quic.is_wanted && quic.group.is_idle());
+        let gone: Vec<_> = each.collect();
+        for (door, quic) in gone {
+            everywhere(shared, quic.cores, |done| Order::Unquic(door.clone(), done)).await;
+            tracing::info!(listener = quic.listener, address = %quic.address, "closed for QUIC");
+        }
+    }
+
+    /// Closes everything; what takes QUIC lets nobody in any more, and goes with its core.
     pub(crate) async fn close_all(&mut self, shared: &Shared) {
         let all: Vec<Door> = self.open.keys().cloned().collect();
         for door in all {
@@ -84,7 +152,17 @@ impl Doors {
 
     /// Starts listening on what was bound.
     pub(crate) fn listen(&mut self, shared: &Shared, fresh: Fresh) {
-        for (door, listener, bound) in fresh.0 {
+        for fresh in fresh.0 {
+            let FreshDoor {
+                door,
+                listener,
+                bound,
+                quic,
+            } = fresh;
+            if let Some(quic) = quic {
+                self.listen_quic(shared, (&door, &listener), quic);
+            }
+            let Some(bound) = bound else { continue };
             let open = match bound {
                 Bound::Tcp(sockets, address) => {
                     tracing::info!(listener, address = %address, "listening");
@@ -112,6 +190,27 @@ impl Doors {
         }
     }
 
+    fn listen_quic(
+        &mut self,
+        shared: &Shared,
+        (door, listener): (&Door, &str),
+        (sockets, address): (Vec<UdpSocket>, SocketAddr),
+    ) {
+        tracing::info!(listener, address = %address, "listening for QUIC");
+        let (cores, group) = (sockets.len(), Group::new(&shared.quic.ids, sockets.len()));
+        for (core, socket) in sockets.into_iter().enumerate() {
+            shared.order(core, Order::Quic(door.clone(), group.clone(), socket));
+        }
+        let quic = Quic {
+            listener: listener.to_owned(),
+            address,
+            group,
+            cores,
+            is_wanted: true,
+        };
+        self.quic.insert(door.clone(), quic);
+    }
+
     /// Each listener with an address as it really is.
     pub(crate) fn addresses(&self) -> Vec<(String, Address)> {
         let really = |door: &Door, open: &Open| open.address.map_or_else(|| door.address.clone(), Address::Ip);
@@ -134,17 +233,7 @@ impl Doors {
 
     async fn close(&mut self, shared: &Shared, door: &Door) {
         let Some(open) = self.open.remove(door) else { return };
-        let waits: Vec<_> = (0..open.cores)
-            .map(|core| {
-                let (done, wait) = oneshot::channel();
-                shared.order(core, Order::Unlisten(door.clone(), done));
-                wait
-            })
-            .collect();
-        for wait in waits {
-            // an error means that the core has ended, and its socket with it
-            let _ = wait.await;
-        }
+        everywhere(shared, open.cores, |done| Order::Unlisten(door.clone(), done)).await;
         if let Address::Unix(path) = &door.address {
             // it may be gone already, which is as well
             let _ = std::fs::remove_file(path);
@@ -154,15 +243,36 @@ impl Doors {
 
     /// A port that we hold under another address would not be free for a probe.
     fn probe(&self, door: &Door) -> Probe {
-        let port = |address: &Address| {
-            if let Address::Ip(ip) = address {
-                Some(ip.port())
-            } else {
-                None
-            }
-        };
-        let ours = self.open.keys().any(|open| port(&open.address) == port(&door.address));
-        if ours { Probe::Shared } else { Probe::Alone }
+        probe(self.open.keys(), door)
+    }
+
+    /// Of datagrams.
+    fn quic_probe(&self, door: &Door) -> Probe {
+        probe(self.quic.keys(), door)
+    }
+}
+
+fn probe<'d>(mut open: impl Iterator<Item = &'d Door>, door: &Door) -> Probe {
+    let port = |address: &Address| match address {
+        Address::Ip(ip) => Some(ip.port()),
+        Address::Name(..) | Address::Unix(_) => None,
+    };
+    let ours = open.any(|open| port(&open.address) == port(&door.address));
+    if ours { Probe::Shared } else { Probe::Alone }
+}
+
+/// Tells so many cores, and waits until each has done it.
+async fn everywhere(shared: &Shared, cores: usize, order: impl Fn(oneshot::Sender<()>) -> Order) {
+    let waits: Vec<_> = (0..cores)
+        .map(|core| {
+            let (done, wait) = oneshot::channel();
+            shared.order(core, order(done));
+            wait
+        })
+        .collect();
+    for wait in waits {
+        // an error means that the core has ended, and its socket with it
+        let _ = wait.await;
     }
 }
 

@@ -64,6 +64,7 @@ mod material;
 mod metrics;
 mod opened;
 mod peek;
+mod quic;
 mod recall;
 mod record;
 mod relay;
@@ -74,6 +75,7 @@ mod socket;
 mod start;
 mod traces;
 mod upstream;
+mod verdict;
 mod watch;
 mod wheel;
 

@@ -8,7 +8,7 @@ use portcullis_tls::{
     compression::CertificateCompression,
     identity::{Certificate, Identity},
     negotiated::{Authentication, Version},
-    policy::{Policy, RuleName, Stance},
+    policy::{Demand, Policy, RuleName, Stance},
     server::{ClientAuth, ClientAuthMode, Server},
 };
 use portcullis_wire::GroupId;
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 mod policies;
 
-pub use policies::{ExemptionPicture, PolicyPicture};
+pub use policies::{ClientPicture, ExemptionPicture, PolicyPicture};
 
 /// Ten segments of 1460 bytes: what a fresh TCP connection may send before the first acknowledgement.
 pub const TEN_SEGMENTS: usize = 14_600;
@@ -74,6 +74,8 @@ pub struct SitePicture {
     pub authentication: &'static str,
     /// Each policy that requires something: its listeners', its own, its routes'.
     pub policies: Vec<PolicyPicture>,
+    /// What becomes of clients of well-known kinds, where one does.
+    pub clients: Vec<ClientPicture>,
     /// `required`, `optional` or `none`
     pub client_auth: &'static str,
     /// Its certificates, in its order.
@@ -182,8 +184,9 @@ impl Snapshot {
                 .enumerate()
                 .map(|(at, i)| certificate(plan, (at, i), None))
                 .collect();
-            warn(plan, plan.policy.policy, (identities, &pictures, now), &mut warnings);
             let on: Vec<_> = plan.listeners.iter().map(|&l| &self.plan.listeners[l]).collect();
+            let strict = absolute(on.iter().flat_map(|listener| plan.demands_on(listener).each));
+            warn(plan, strict, (identities, &pictures, now), &mut warnings);
             warnings.extend(policies::worries(plan, &policies::of(plan, &on, now)));
         }
         warnings
@@ -205,7 +208,8 @@ impl Snapshot {
             .enumerate()
             .map(|(at, i)| certificate(plan, (at, i), server))
             .collect();
-        warn(plan, policy, (identities, &certificates, now), warnings);
+        let strict = absolute(on.iter().flat_map(|listener| plan.demands_on(listener).each));
+        warn(plan, strict, (identities, &certificates, now), warnings);
         let demands = policies::of(plan, &on, now);
         warnings.extend(policies::worries(plan, &demands));
         let forwarded = about_forward(plan, self.client_auth[index].as_deref());
@@ -231,6 +235,10 @@ impl Snapshot {
             groups: plan.tls.groups.iter().map(GroupId::to_string).collect(),
             key_exchange: policy.key_exchange.as_str(),
             authentication: policy.authentication.as_str(),
+            clients: match demands.is_empty() {
+                true => Vec::new(),
+                false => server.map_or_else(Vec::new, |server| policies::clients(server, now)),
+            },
             policies: demands,
             client_auth: match plan.client_auth.as_ref().map(|c| c.mode) {
                 Some(ClientAuthMode::Required) => "required",
@@ -256,6 +264,12 @@ impl Snapshot {
             .filter(|s| &*s.name.0 == name)
             .find_map(|s| s.tls.as_ref())
     }
+}
+
+/// The words of those that let nobody off.
+fn absolute(demands: impl Iterator<Item = Demand>) -> Policy {
+    let strict = demands.filter(Demand::is_absolute).map(|demand| demand.policy);
+    strict.fold(Policy::OBSERVE, Policy::tightened_by)
 }
 
 fn listener(plan: &ListenerPlan) -> ListenerPicture {

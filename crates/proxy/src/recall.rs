@@ -7,7 +7,6 @@ use crate::{
     failure::{Failure, Stage},
     metrics::Label,
     record::Record,
-    relay::Downstream,
     site::Site,
     snapshot::Snapshot,
 };
@@ -46,14 +45,15 @@ struct Client {
 
 impl Recall {
     /// Watches over a connection whose client showed a certificate.
-    pub(crate) fn of(core: &Core, down: &Downstream, site: &Site, record: &Record) -> Option<Recall> {
-        let Downstream::Tls(stream) = down else { return None };
-        let chain = stream.tls.peer_certificates().filter(|chain| !chain.is_empty())?;
+    pub(crate) fn of(core: &Core, chain: &[CertificateDer<'static>], site: &Site, record: &Record) -> Option<Recall> {
+        if chain.is_empty() {
+            return None;
+        }
         let client = Client {
             listener: record.listener.clone(),
             site: site.name.clone(),
-            sni: stream.tls.server_name().map(Box::from),
-            chain: chain.iter().map(|der| der.clone().into_owned()).collect(),
+            sni: record.sni().map(Box::from),
+            chain: chain.to_vec(),
             rules: Arc::clone(site.tls.as_ref()?.clients()?),
         };
         let told = Rc::default();

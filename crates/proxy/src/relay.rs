@@ -9,7 +9,7 @@ use crate::{
     upstream::Stream,
     wheel::{Alarm, Wheel},
 };
-use portcullis_tls::failure::Fault;
+use portcullis_tls::{failure::Fault, rustls::pki_types::CertificateDer};
 use std::{
     future::poll_fn,
     io::{self, Write},
@@ -355,6 +355,14 @@ impl Downstream {
         match self {
             Downstream::Tls(tls) => &tls.socket,
             Downstream::Plain(socket) => socket,
+        }
+    }
+
+    /// The client's certificates, leaf first.
+    pub(crate) fn chain(&self) -> &[CertificateDer<'static>] {
+        match self {
+            Downstream::Tls(tls) => tls.tls.peer_certificates().unwrap_or_default(),
+            Downstream::Plain(_) => &[],
         }
     }
 }

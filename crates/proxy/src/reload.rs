@@ -124,6 +124,8 @@ async fn switch(
     shared.live.swap(snapshot);
     shared.order_all(|| Order::Changed);
     doors.listen(shared, fresh);
+    // only now does nobody come in there any more
+    doors.close_idle(shared).await;
     admin.apply(serving, shared, commands);
     control.loaded = loaded;
     Ok(())

@@ -14,6 +14,8 @@ pub(crate) struct Site {
     pub(crate) policy: Policy,
     /// Its TLS; none on a plain listener.
     pub(crate) tls: Option<Server>,
+    /// The same over QUIC, where a listener has that.
+    pub(crate) quic: Option<Arc<Server>>,
     /// To whom each of its certificates is offered; no networks: to everyone.
     pub(crate) audiences: Vec<Vec<IpNet>>,
     /// What its clients may say before TLS.

@@ -3,11 +3,12 @@ use crate::{
     clock,
     config::{Loaded, Problem},
     core::Shared,
-    http,
+    http::{self, alternative::Alternative},
     listener::{Listener, gate::Gate},
     material::{Broken, Kept, Materials, Outfit, SelfSigned},
     metrics::{Label, Metrics},
     plan::{Address, ForwardPlan, ListenerPlan, Plan, ResumptionPlan, ServicePlan, SitePlan, UpstreamPlan},
+    quic::transport::transport,
     site::{Service, Site, Sites},
     upstream::Upstream,
     watch::Seen,
@@ -19,7 +20,7 @@ use portcullis_tls::{
     server::{BuildError, ClientAuth, Server, ServerSpec},
     tickets::{Resumption, Signer, Tickets},
 };
-use std::{collections::HashMap, fmt, path::Path, sync::Arc};
+use std::{collections::HashMap, fmt, path::Path, sync::Arc, time::Instant};
 use tokio::sync::watch;
 
 /// A configuration as it runs.
@@ -255,6 +256,14 @@ impl Snapshot {
     }
 }
 
+/// What listeners share a site by, and the site.
+struct Made {
+    demands: Demands,
+    plain: bool,
+    http3: bool,
+    site: Arc<Site>,
+}
+
 /// A site in the making: one [`Site`] for each of all that is demanded on its listeners.
 struct SiteBuild<'a> {
     plan: &'a SitePlan,
@@ -264,39 +273,44 @@ struct SiteBuild<'a> {
     key_log: Option<&'a Arc<dyn rustls::KeyLog>>,
     label: Label,
     service: Service,
-    made: Vec<(Demands, bool, Arc<Site>)>,
+    made: Vec<Made>,
 }
 
 impl SiteBuild<'_> {
     fn on(&mut self, listener: &ListenerPlan, tickets: &Arc<Tickets>) -> Result<Arc<Site>, BuildError> {
         let demands = self.plan.demands_on(listener);
-        if let Some((_, _, site)) = self
-            .made
-            .iter()
-            .find(|(made, plain, _)| *made == demands && *plain == listener.plain)
-        {
-            return Ok(site.clone());
+        let (plain, http3) = (listener.plain, listener.http.http3 && !listener.plain);
+        let is_same = |made: &&Made| made.demands == demands && made.plain == plain && made.http3 == http3;
+        if let Some(made) = self.made.iter().find(is_same) {
+            return Ok(made.site.clone());
         }
-        let tls = if listener.plain {
-            None
-        } else {
-            Some(self.server(demands.clone(), tickets)?)
+        let spec = (!plain).then(|| self.spec(demands.clone()));
+        let quic = match &spec {
+            Some(spec) if http3 && self.service.http().is_some() => over_quic(spec.clone(), tickets)?,
+            _ => None,
         };
+        let tls = spec.map(|spec| Server::build(spec, tickets)).transpose()?;
         let site = Arc::new(Site {
             name: Label::from(self.plan.name.as_str()),
             label: self.label.clone(),
             policy: demands.words(),
             tls,
+            quic,
             audiences: self.plan.audiences.clone(),
             protocol: self.plan.protocol,
             service: self.service.clone(),
         });
-        self.made.push((demands, listener.plain, site.clone()));
+        self.made.push(Made {
+            demands,
+            plain,
+            http3,
+            site: site.clone(),
+        });
         Ok(site)
     }
 
-    fn server(&self, policy: Demands, tickets: &Arc<Tickets>) -> Result<Server, BuildError> {
-        let spec = ServerSpec {
+    fn spec(&self, policy: Demands) -> ServerSpec {
+        ServerSpec {
             context: format!("tcp/{}", self.plan.name),
             settings: self.plan.tls.clone(),
             policy,
@@ -305,8 +319,16 @@ impl SiteBuild<'_> {
             alpn: self.plan.alpn.iter().map(|name| name.clone().into_bytes()).collect(),
             resumption: self.resumption.clone(),
             key_log: self.key_log.cloned(),
-        };
-        Server::build(spec, tickets)
+        }
+    }
+}
+
+/// The same over QUIC; None where it has no TLS 1.3, which QUIC is made of.
+fn over_quic(spec: ServerSpec, tickets: &Arc<Tickets>) -> Result<Option<Arc<Server>>, BuildError> {
+    match spec.over_quic() {
+        Ok(spec) => Ok(Some(Arc::new(Server::build(spec, tickets)?))),
+        Err(BuildError::NoTls13) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -433,12 +455,20 @@ impl Ground<'_> {
     fn listener(&self, plan: &ListenerPlan) -> Listener {
         let name = Label::from(plan.name.as_str());
         let same = self.previous.and_then(|s| s.listeners.iter().find(|l| l.name == name));
+        let quic = (plan.http.http3 && !plan.plain).then(|| transport(plan));
+        let before = same.map_or((false, None), |l| (l.quic.is_some(), l.withdrawn_until));
+        let withdrawn_until = match quic {
+            Some(_) => None,
+            None => Alternative::withdrawn_until(before.0, before.1, Instant::now()),
+        };
         Listener {
             gate: same.map_or_else(|| Arc::new(Gate::new()), |l| l.gate.clone()),
             open: self.metrics.open(&name),
             name,
             http: Arc::new(plan.http.clone()),
             plan: plan.clone(),
+            quic,
+            withdrawn_until,
             sites: Sites::default(),
             redirect: None,
         }

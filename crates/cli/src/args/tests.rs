@@ -86,7 +86,6 @@ fn commands_and_flags_of_a_later_version_are_refused_by_name() {
         ("probe example.com --json", "probe"),
         ("report --since 7d", "report"),
         ("check --diff", "check --diff"),
-        ("selftest localhost:1 --quic", "selftest --quic"),
     ];
     for (words, name) in later {
         let refusal = line(&format!("portcullis {words}")).expect_err(words);
@@ -132,13 +131,14 @@ fn every_other_flag_means_what_it_says() {
     );
     assert_eq!(check.typed, typed(&[("plain", "true"), ("config", "f")]));
 
-    let words = "portcullis selftest h:1 --json --expect require --ca a --server-name n --client-cert c --client-key k";
+    let words =
+        "portcullis selftest h:1 --quic --json --expect require --ca a --server-name n --client-cert c --client-key k";
     let Command::Selftest(test) = line(words).unwrap() else {
         panic!("selftest")
     };
     assert_eq!(
-        (test.target.as_deref(), test.config, test.json),
-        (Some("h:1"), None, true)
+        (test.target.as_deref(), test.config, test.json, test.quic),
+        (Some("h:1"), None, true, true)
     );
     assert_eq!(
         (test.expect, test.ca),

@@ -14,7 +14,7 @@ use crate::selftest;
 use anyhow::{Context, anyhow};
 use backend::Backend;
 use crowd::Crowd;
-use portcullis_probe::Report;
+use portcullis_probe::{Report, Transport};
 use portcullis_proxy::{Running, Shutdown, Source, config};
 use std::{fs::File, io::Write, net::SocketAddr, path::PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
@@ -101,7 +101,9 @@ impl Demo {
     async fn test(&self) -> anyhow::Result<Vec<Report>> {
         let loaded = config::load(&source(self.world.config()));
         let loaded = loaded.map_err(|problems| anyhow!(config::render(&problems)))?;
-        Ok(selftest::run_all(selftest::of_plan(&loaded.plan)?).await)
+        let mut tests = selftest::of_plan(&loaded.plan, Transport::Tcp)?;
+        tests.extend(selftest::of_plan(&loaded.plan, Transport::Quic)?);
+        Ok(selftest::run_all(tests).await)
     }
 
     /// Visitors of all sorts, who come as long as this lives.
@@ -155,7 +157,8 @@ mod tests {
         let demo = Demo::start(Ports::any().unwrap(), &mut said).await.unwrap();
         let reports = demo.test().await.unwrap();
         let problems: Vec<&String> = reports.iter().flat_map(|report| &report.problems).collect();
-        assert!(reports.len() >= 2 && problems.is_empty(), "{problems:#?}");
+        assert!(reports.len() >= 3 && problems.is_empty(), "{problems:#?}");
+        assert!(reports.iter().any(|report| report.transport == "quic"));
         assert!(words::proven(&reports).contains("asked again"));
 
         let (address, ca) = (demo.ports.page[0], demo.world.ca());

@@ -1,7 +1,7 @@
 //! Where the demo listens: the ports people know, or free ones.
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
 };
 
 /// Where the demo listens; every address of a service has the same port.
@@ -49,12 +49,13 @@ fn addresses(name: &str, port: u16) -> io::Result<(Vec<SocketAddr>, Option<Strin
     Ok((addresses, notice))
 }
 
-/// Binds and lets go: between this and the proxy's own bind another program could still come first, and the
+/// Binds both of TCP and UDP, for HTTP/3, and lets go: between this and the proxy's own bind another program could still come first, and the
 /// proxy would say so.
 fn free(port: u16) -> io::Result<Vec<SocketAddr>> {
     let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?.local_addr()?;
+    UdpSocket::bind(v4)?;
     let v6 = SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), v4.port());
-    match TcpListener::bind(v6) {
+    match TcpListener::bind(v6).and_then(|_| UdpSocket::bind(v6)) {
         Ok(_) => Ok(vec![v4, v6]),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
         Err(_) => Ok(vec![v4]),

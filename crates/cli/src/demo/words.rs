@@ -10,18 +10,23 @@ pub(super) fn proven(reports: &[Report]) -> String {
             .map(str::to_owned)
             .to_vec(),
     ];
-    let mut ports: Vec<&str> = Vec::new();
+    let mut asked: Vec<(&str, &str)> = Vec::new();
     for report in reports {
         // the same site on the second loopback says nothing new
         let port = report.target.rsplit(':').next().unwrap_or_default();
-        if !ports.contains(&port) {
-            ports.push(port);
+        if !asked.contains(&(port, report.transport)) {
+            asked.push((port, report.transport));
             lines.extend(CLIENTS.iter().filter_map(|client| client_line(port, client, report)));
         }
     }
     let mut text = format!("what the self-test saw\n{}\n", indented(&table::aligned(&lines)));
     for report in reports {
-        text.push_str(&format!("  {}: {}\n", report.target, report.verdict()));
+        text.push_str(&format!(
+            "  {} over {}: {}\n",
+            report.target,
+            report.transport,
+            report.verdict()
+        ));
         for problem in &report.problems {
             text.push_str(&format!("    problem: {problem}\n"));
         }
@@ -42,6 +47,10 @@ pub(super) fn to_try(ports: &Ports, world: &World) -> String {
         (
             "what curl negotiates: X25519MLKEM768 if it stands on OpenSSL 3.5 or later, else X25519",
             format!("curl --cacert {ca} https://localhost:{page}/api/negotiated"),
+        ),
+        (
+            "the same over HTTP/3, if curl has it",
+            format!("curl --http3-only --cacert {ca} https://localhost:{page}/api/negotiated"),
         ),
         (
             "a post-quantum client (OpenSSL 3.5 or later)",
@@ -96,7 +105,7 @@ fn client_line(port: &str, (offer, schemes, client): &(&str, &str, &str), report
         (None, _) => row.result.to_owned(),
     };
     Some(vec![
-        format!("localhost:{port}"),
+        format!("localhost:{port} {}", report.transport),
         (*client).to_owned(),
         gets,
         row.signature.clone().unwrap_or_default(),

@@ -73,18 +73,28 @@ pub(crate) fn config_toml(folder: &Path, ports: &Ports, (page, echo): (SocketAdd
     );
     [
         head,
-        service(("page", "http"), &ports.page, [&classical, &ml_dsa], page),
-        service(("echo", "tcp"), &ports.echo, [&ml_dsa, &classical], echo),
+        service(
+            ("page", "http", "http3  = true\n"),
+            &ports.page,
+            [&classical, &ml_dsa],
+            page,
+        ),
+        service(("echo", "tcp", ""), &ports.echo, [&ml_dsa, &classical], echo),
     ]
     .concat()
 }
 
-/// A listener, its site and its upstream.
-fn service((name, mode): (&str, &str), listen: &[SocketAddr], certificates: [&str; 2], upstream: SocketAddr) -> String {
+/// A listener, with what is its own, its site and its upstream.
+fn service(
+    (name, mode, own): (&str, &str, &str),
+    listen: &[SocketAddr],
+    certificates: [&str; 2],
+    upstream: SocketAddr,
+) -> String {
     let listen: Vec<String> = listen.iter().map(|address| format!("\"{address}\"")).collect();
     let (listen, certificates) = (listen.join(", "), certificates.join(",\n    "));
     format!(
-        "\n[[listener]]\nname   = \"{name}\"\nlisten = [{listen}]\nmode   = \"{mode}\"\n\
+        "\n[[listener]]\nname   = \"{name}\"\nlisten = [{listen}]\nmode   = \"{mode}\"\n{own}\
          \n[[site]]\nname         = \"{name}\"\nlisteners    = [\"{name}\"]\nupstream     = \"{name}\"\n\
          certificates = [\n    {certificates},\n]\n\
          \n[upstream.{name}]\nservers = [\"{upstream}\"]\n"

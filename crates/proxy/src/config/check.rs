@@ -294,6 +294,11 @@ impl Drafts<'_> {
             );
             report.error(&subject, fault.hint("mode = \"http\" on the listener, or leave it out"));
         }
+        if let Some(origin) = &listener.http.http3 {
+            unfit_for_quic(listener, origin)
+                .into_iter()
+                .for_each(|fault| report.error(&subject, fault));
+        }
         for found in listener.http.redirect_from.iter().filter(|_| listener.plain.value) {
             let fault = Fault::whole(
                 found.origin.clone(),
@@ -302,6 +307,28 @@ impl Drafts<'_> {
             report.error(&subject, fault);
         }
     }
+}
+
+/// QUIC needs TLS and datagrams.
+fn unfit_for_quic(listener: &listener::Draft, origin: &Origin) -> Option<Fault> {
+    let (message, hint) = if listener.plain.value {
+        (
+            "http3 is never without TLS, but the listener is plain",
+            "leave http3 out",
+        )
+    } else if listener
+        .listen
+        .iter()
+        .all(|found| matches!(found.value, Address::Unix(_)))
+    {
+        (
+            "http3 takes an address of the network, but the listener has Unix sockets only",
+            "listen = [\"0.0.0.0:8443\"]",
+        )
+    } else {
+        return None;
+    };
+    Some(Fault::whole(origin.clone(), message).hint(hint))
 }
 
 /// Why an upstream cannot be spoken to in HTTP/2 alone, where it is to be.

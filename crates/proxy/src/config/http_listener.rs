@@ -16,11 +16,13 @@ use std::time::Duration;
 pub(super) struct Draft {
     pub(super) plan: HttpListenerPlan,
     pub(super) redirect_from: Vec<Found<Address>>,
+    /// Where QUIC is asked for.
+    pub(super) http3: Option<Origin>,
     /// The keys that stand, which mean nothing where no http site does.
     pub(super) standing: Vec<(String, Origin)>,
 }
 
-const KEYS: [&str; 3] = ["public_port", "redirect_from", "trusted_proxies"];
+const KEYS: [&str; 4] = ["http3", "public_port", "redirect_from", "trusted_proxies"];
 const LIMITS: [&str; 6] = ["head", "head_size", "fields", "body_rate", "streams", "upgrade_idle"];
 
 /// Limits on requests, and which of them stand.
@@ -38,6 +40,7 @@ pub(super) fn read(listener: &mut Reader<'_>, limits: Limits) -> Draft {
     for key in KEYS {
         standing.extend(listener.origin_of(key).map(|origin| (key.to_owned(), origin)));
     }
+    let http3 = listener.value("http3", values::switch);
     let port = |value: &Value| values::count(1..=usize::from(u16::MAX), value);
     let public_port = listener.value("public_port", port);
     let redirect_from = listener.list("redirect_from", address::listen);
@@ -45,6 +48,7 @@ pub(super) fn read(listener: &mut Reader<'_>, limits: Limits) -> Draft {
     let trusted = listener.list("trusted_proxies", network);
     let trusted = trusted.map_or_else(Vec::new, |found| found.value);
     let plan = HttpListenerPlan {
+        http3: http3.as_ref().is_some_and(|found| found.value),
         public_port: public_port.map(|found| found.value as u16),
         redirect_from: redirect_from.iter().map(|found| found.value.clone()).collect(),
         trusted_proxies: trusted.into_iter().map(|found| found.value).collect(),
@@ -53,6 +57,7 @@ pub(super) fn read(listener: &mut Reader<'_>, limits: Limits) -> Draft {
     Draft {
         plan,
         redirect_from,
+        http3: http3.filter(|found| found.value).map(|found| found.origin),
         standing,
     }
 }

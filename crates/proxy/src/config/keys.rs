@@ -451,10 +451,19 @@ pub(super) const SECTIONS: &[Section] = &[
         beside: &[("listener", "mode = \"http\"")],
         keys: &[
             key(
+                "http3",
+                SWITCH,
+                Says("`false`"),
+                (
+                    "the same sites over QUIC, on the same addresses and ports, announced by `Alt-Svc`",
+                    "http3 = true",
+                ),
+            ),
+            key(
                 "public_port",
                 "port",
                 Says("its own"),
-                ("what the world sees, in redirects", "public_port = 443"),
+                ("what the world sees, in redirects and `Alt-Svc`", "public_port = 443"),
             ),
             key(
                 "redirect_from",

@@ -22,7 +22,6 @@ const fn key(section: &'static str, key: &'static str) -> Later {
 /// Keys by section; a section that is refused as a whole names only itself.
 const LATER: &[Later] = &[
     key("", "acme"),
-    key("listener", "http3"),
     key("site", "acme"),
     key("site", "authorize"),
     key("site", "cache"),

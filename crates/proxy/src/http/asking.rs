@@ -23,6 +23,9 @@ use portcullis_wire::http1::{
 };
 use std::{cell::RefCell, net::IpAddr, rc::Rc, sync::Arc};
 
+/// RFC 7838 3.
+pub(super) const ALT_SVC: &str = "alt-svc";
+
 /// Of what is no request the line tells so much of the first word: no registered method is longer than 17 (RFC 3253).
 const MOST_TOLD_METHOD: usize = 32;
 /// And so much of the second.
@@ -70,6 +73,8 @@ pub(crate) struct Forward {
     /// What its answer says of that, where the client did not know it.
     pub(crate) set_cookie: RefCell<Option<String>>,
     pub(crate) client: Option<IpAddr>,
+    /// What its answer says of QUIC.
+    pub(crate) alternative: Option<Rc<str>>,
     /// Its head as HTTP/1.1 has it; HTTP/2 makes its own of that.
     pub(crate) head: Vec<u8>,
     /// Where the server's own host is put into the head.
@@ -137,7 +142,10 @@ impl Visit {
         let way = match known {
             _ if self.is_turned_away => self.too_many(known, view, record.id),
             Some(_) if self.redirect.is_some() => Way::Answer(self.to_https(view), None),
-            Some(service) => service.decide(self, view, &mut record),
+            Some(service) => match service.decide(self, view, &mut record) {
+                Way::Answer(reply, failure) => Way::Answer(reply.announcing(self.alternative.as_deref()), failure),
+                forward => forward,
+            },
             None => {
                 let failure = Failure::refused(Stage::Route, Fault::Client, "no site of that host on this connection");
                 Way::Answer(self.error(421, record.id), Some(failure))
@@ -304,7 +312,17 @@ impl Forward {
 
     /// The fields of an answer, as they go to the client; its length too, where the body has one.
     pub(crate) fn answer_fields(&self, head: &ResponseHead<'_>, mut put: impl FnMut(&str, &[u8])) {
-        self.fields(head, &mut put);
+        // what a server says of itself is not about us; what the operator says of us is
+        let alternative = self.alternative.as_deref();
+        let ours = alternative.filter(|_| !self.route.rules.removes_from_response(ALT_SVC));
+        self.fields(head, |name, value| {
+            if ours.is_none() || !name.eq_ignore_ascii_case(ALT_SVC) {
+                put(name, value);
+            }
+        });
+        if let Some(value) = ours {
+            put(ALT_SVC, value.as_bytes());
+        }
         if let Some(line) = &*self.set_cookie.borrow() {
             put("set-cookie", line.as_bytes());
         }
@@ -339,7 +357,8 @@ impl Forward {
 
     /// An error in answer to it.
     pub(crate) fn error(&self, status: u16, id: RequestId) -> Reply {
-        self.service.error(status, &self.accept, id).into()
+        let reply = Reply::from(self.service.error(status, &self.accept, id));
+        reply.announcing(self.alternative.as_deref())
     }
 
     /// What its server is chosen by.

@@ -33,6 +33,9 @@ pub(crate) const UPGRADE_IDLE: Duration = Duration::from_secs(3600);
 pub(crate) const PENDING_RESETS: usize = 20;
 /// Streams that we had to reset for a peer's mistakes: beyond it the connection ends (CVE-2025-8671).
 pub(crate) const OUR_RESETS: usize = 1024;
+/// Requests of an HTTP/3 connection that a client may cancel beyond those that it waits for: a map that is moved about
+/// takes back dozens at once.
+pub(crate) const CANCELLED: u64 = 100;
 /// Frames of HTTP/2 that ask nothing (PING, SETTINGS, WINDOW_UPDATE, PRIORITY, unknown ones) which a client may send at
 /// once: 70 kB of them cost less than ten requests. SETTINGS count 4 times, RST_STREAM 16 times.
 pub(crate) const CALM: u32 = 4096;

@@ -1,6 +1,7 @@
 //! Requests: which route takes them, what is done to their fields, where they go, and what we answer by ourselves.
 
 pub(crate) mod access;
+pub(crate) mod alternative;
 pub(crate) mod answer;
 pub(crate) mod asking;
 pub(crate) mod calm;
@@ -11,6 +12,7 @@ pub(crate) mod forwarded;
 pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod h2io;
+pub(crate) mod h3;
 pub(crate) mod inbox;
 pub(crate) mod lease;
 pub(crate) mod limits;
@@ -28,9 +30,11 @@ pub(crate) mod reply;
 pub(crate) mod route;
 pub(crate) mod routes;
 pub(crate) mod rules;
+pub(crate) mod sent;
 pub(crate) mod service;
 pub(crate) mod sticky;
 pub(crate) mod streamed;
+pub(crate) mod streams;
 pub(crate) mod tunnel;
 pub(crate) mod visit;
 pub(crate) mod watch;

@@ -1,5 +1,5 @@
 //! An answer of our own, in whatever protocol the client speaks.
-use super::answer::Answer;
+use super::{answer::Answer, asking::ALT_SVC};
 use bytes::Bytes;
 use portcullis_wire::http1::{Version, write};
 
@@ -22,6 +22,15 @@ pub(crate) enum Manner {
 }
 
 impl Reply {
+    /// The same, with what is said of QUIC, unless it says something itself.
+    pub(crate) fn announcing(mut self, alternative: Option<&str>) -> Reply {
+        let says_so = |(name, _): &(Box<str>, Box<[u8]>)| name.eq_ignore_ascii_case(ALT_SVC);
+        if let Some(value) = alternative.filter(|_| !self.fields.iter().any(says_so)) {
+            self.fields.push((ALT_SVC.into(), value.as_bytes().into()));
+        }
+        self
+    }
+
     /// Its HTTP/1.1 form; to HEAD without the body.
     pub(crate) fn write(&self, out: &mut Vec<u8>, manner: Manner, is_head: bool) {
         write::status_line(out, self.status);

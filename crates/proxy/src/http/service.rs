@@ -288,6 +288,7 @@ impl Asking<'_> {
             sticky,
             set_cookie: RefCell::default(),
             client,
+            alternative: self.visit.alternative.clone(),
             head,
             host_ends,
             accept: self.accept().to_vec(),

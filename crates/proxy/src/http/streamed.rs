@@ -10,13 +10,14 @@ use super::{
     patience::{Patience, Wait},
     record::RequestRecord,
     rules::passes_in_trailers,
+    sent::Sent,
+    streams::Interims,
     visit::Visit,
     watch::{Held, UnderWay},
 };
-use crate::failure::{Failure, Stage};
 use hyper::{
     Response, StatusCode,
-    body::{Body, Bytes, Frame, Incoming, SizeHint},
+    body::{Body, Bytes, Frame, SizeHint},
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use portcullis_tls::failure::Fault;
@@ -39,9 +40,9 @@ pub(super) struct Streamed {
     moved: u64,
 }
 
-/// The request's body, as hyper gives it.
+/// The request's body.
 pub(super) struct Upload {
-    body: Incoming,
+    body: Sent,
     /// Of the last piece, what has not gone.
     piece: Bytes,
     is_chunked: bool,
@@ -53,6 +54,7 @@ pub(super) struct Upload {
 /// What came of the answer.
 #[derive(Default)]
 struct Come {
+    interims: Interims,
     head: Option<Response<()>>,
     frames: VecDeque<Frame<Bytes>>,
     body_out: u64,
@@ -61,7 +63,7 @@ struct Come {
 }
 
 impl Upload {
-    pub(super) fn new(body: Incoming, framing: &Framing, most: u64) -> Upload {
+    pub(super) fn new(body: Sent, framing: &Framing, most: u64) -> Upload {
         Upload {
             is_over: body.is_end_stream(),
             body,
@@ -79,13 +81,13 @@ impl Upload {
 
     /// The next piece, when the one before has gone.
     fn poll_piece(&mut self, cx: &mut Context<'_>, origin: &mut Origin) -> Poll<Result<(), Broken>> {
-        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+        let frame = match self.body.poll_frame(cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(None) => {
                 self.end(origin, None);
                 return Poll::Ready(Ok(()));
             }
-            Poll::Ready(Some(frame)) => frame.map_err(|error| reset(&error))?,
+            Poll::Ready(Some(frame)) => frame?,
         };
         match frame.into_data() {
             Ok(data) => {
@@ -117,7 +119,7 @@ impl Upload {
 
 impl Streamed {
     pub(super) fn new(
-        visit: &Rc<Visit>,
+        (visit, interims): (&Rc<Visit>, &Interims),
         forward: Box<Forward>,
         (lease, head): (Lease, Head),
         upload: Upload,
@@ -128,7 +130,10 @@ impl Streamed {
             visit: visit.clone(),
             forward,
             upload,
-            come: Come::default(),
+            come: Come {
+                interims: interims.clone(),
+                ..Come::default()
+            },
             moved: 0,
         }
     }
@@ -223,20 +228,24 @@ struct ToStream<'a> {
 }
 
 impl Sink for ToStream<'_> {
-    /// hyper has no way to pass an interim answer on.
-    fn interim(&mut self, _: &ResponseHead<'_>) {}
+    fn interim(&mut self, head: &ResponseHead<'_>) {
+        self.come.interims.push(|| {
+            let mut interim = Response::new(());
+            *interim.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::PROCESSING);
+            let fields = interim.headers_mut();
+            self.forward
+                .interim_fields(head, |name, value| append(fields, name, value));
+            interim
+        });
+    }
 
     fn head(&mut self, head: &ResponseHead<'_>) {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
         let fields = response.headers_mut();
         fields.reserve(head.fields.len());
-        self.forward.answer_fields(head, |name, value| {
-            // both were checked by the codec, which allows less
-            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
-                fields.append(name, value);
-            }
-        });
+        self.forward
+            .answer_fields(head, |name, value| append(fields, name, value));
         self.come.framing = Some(head.framing.clone());
         self.come.head = Some(response);
     }
@@ -251,6 +260,13 @@ impl Sink for ToStream<'_> {
         if !trailers.is_empty() {
             self.come.frames.push_back(Frame::trailers(trailers));
         }
+    }
+}
+
+/// Both were checked by the codec, which allows less.
+fn append(fields: &mut HeaderMap, name: &str, value: &[u8]) {
+    if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+        fields.append(name, value);
     }
 }
 
@@ -368,12 +384,5 @@ impl Flowing {
                 }
             }
         }
-    }
-}
-
-fn reset(error: &hyper::Error) -> Broken {
-    Broken {
-        failure: Failure::failed(Stage::Request, Fault::Client, format!("its body: {error}")),
-        status: 400,
     }
 }

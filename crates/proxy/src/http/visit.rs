@@ -14,7 +14,6 @@ use crate::{
     metrics::Label,
     plan::{ForwardPlan, HttpListenerPlan},
     record::{Bytes, Record, Requested},
-    relay::Downstream,
     site::Site,
     upstream::Upstream,
     wheel::Alarm,
@@ -23,6 +22,7 @@ use portcullis_tls::{
     failure::Fault,
     negotiated::{Authentication, Negotiated},
     policy::{Able, Case, Client, Decision, Demand, Policy, RuleName, Scope, decide},
+    rustls::pki_types::CertificateDer,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -50,6 +50,8 @@ pub(crate) struct Visit {
     peer: Option<IpAddr>,
     /// What upstreams are told of it.
     pub(crate) told: Rc<Told>,
+    /// What its answers say of QUIC.
+    pub(crate) alternative: Option<Rc<str>>,
     /// Its listener was full when it came: it is told so, and ends.
     pub(crate) is_turned_away: bool,
     /// The id of its record.
@@ -76,13 +78,9 @@ impl Visit {
     pub(crate) fn new(
         core: &Rc<Core>,
         (http, site): (Arc<HttpListenerPlan>, Option<Arc<Site>>),
-        (record, down): (&Record, &Downstream),
+        (record, chain): (&Record, &[CertificateDer<'static>]),
     ) -> Visit {
         let facts = record.negotiated();
-        let chain = match down {
-            Downstream::Tls(tls) => tls.tls.peer_certificates().unwrap_or_default(),
-            Downstream::Plain(_) => &[],
-        };
         let chain: Vec<&[u8]> = chain.iter().map(|der| &der[..]).collect();
         let service = site.as_ref().and_then(|site| site.service.http());
         let told = Told::new(&Spoken {
@@ -94,6 +92,7 @@ impl Visit {
         });
         Visit {
             redirect: None,
+            alternative: None,
             is_turned_away: record.is_turned_away(),
             facts: facts.map(|facts| Box::new(facts.clone())),
             decision: record.decision(),
@@ -232,6 +231,11 @@ impl Visit {
     /// The same, on a listener that sends everything to https.
     pub(crate) fn redirecting(self, redirect: Option<u16>) -> Visit {
         Visit { redirect, ..self }
+    }
+
+    /// The same, on a listener that is to be had over QUIC too, or was.
+    pub(crate) fn announcing(self, alternative: Option<Rc<str>>) -> Visit {
+        Visit { alternative, ..self }
     }
 
     /// An error of ours where no site is known whose pages it could be.

@@ -179,8 +179,11 @@ fn take(core: &Rc<Core>, address: &Door, (socket, peer): (Socket, Peer), leave: 
     }
 }
 
+/// Places in an address's count and among the handshakes in flight.
+pub(crate) type Entered = (Option<Place>, Option<Handshaking>);
+
 /// The listener's lists and limits, before anything is read.
-fn enter(core: &Core, listener: &Listener, peer: &Peer) -> Result<(Option<Place>, Option<Handshaking>), Failure> {
+pub(crate) fn enter(core: &Core, listener: &Listener, peer: &Peer) -> Result<Entered, Failure> {
     let refused = |error: &'static str| Failure::refused(Stage::Accept, Fault::Operator, error);
     let Peer::Ip(peer) = peer else {
         return Ok((None, Some(core.shared.handshake(None).map_err(refused)?)));
@@ -277,6 +280,11 @@ impl Drop for Load {
 }
 
 impl Kept {
+    /// For a connection that is served where it was accepted.
+    pub(crate) fn here(core: &Core, permit: Permit, place: Option<Place>, listener: &Listener) -> Kept {
+        Kept::new(permit, place, listener, Load::new(&core.shared, core.index))
+    }
+
     fn new(permit: Permit, place: Option<Place>, listener: &Listener, load: Load) -> Kept {
         listener.open.inc();
         Kept {

@@ -4,7 +4,7 @@ use rustix::{fs::Mode, process::umask};
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 use std::{
     io,
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, UdpSocket},
     os::unix::{fs::FileTypeExt, net::UnixListener},
     path::Path,
     time::Duration,
@@ -14,6 +14,12 @@ use std::{
 pub(crate) const BACKLOG: u16 = 4096;
 /// A peer that vanished is found after 60 s + 4 x 15 s of silence: long-lived connections have no other clock.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
+
+/// Bytes that a socket of datagrams may hold each way, as far as net.core.rmem_max and wmem_max go: the kernel's 208 KiB
+/// are 2 ms of 1 Gbit/s, and a busy core looks less often.
+const DATAGRAMS: usize = 2 * 1024 * 1024;
+/// Ports that are tried until one is free for QUIC as well, where the kernel chooses.
+const TRIES: usize = 16;
 
 /// The sockets of one address.
 pub(crate) enum Bound {
@@ -35,13 +41,51 @@ pub(crate) enum Probe {
 /// Binds an address for so many cores.
 pub(crate) fn bind(address: &Address, cores: usize, probe: Probe) -> io::Result<Bound> {
     match address {
-        Address::Ip(address) => tcp(*address, cores, probe),
+        Address::Ip(address) => tcp(*address, cores, probe).map(|(all, address)| Bound::Tcp(all, address)),
         Address::Unix(path) => unix(path).map(Bound::Unix),
         Address::Name(..) => Err(io::Error::new(
             io::ErrorKind::InvalidInput,
             "a name is no address to listen on",
         )),
     }
+}
+
+/// The same where QUIC shares the port.
+pub(crate) fn bind_both(
+    address: SocketAddr,
+    cores: usize,
+    (streams, quic): (Probe, Probe),
+) -> io::Result<(Bound, Vec<UdpSocket>, SocketAddr)> {
+    let mut tries = 1;
+    loop {
+        let (listeners, really) = tcp(address, cores, streams)?;
+        match datagrams(really, cores, quic) {
+            Ok(sockets) => return Ok((Bound::Tcp(listeners, really), sockets, really)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.port() == 0 && tries < TRIES => {
+                tries += 1
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Sockets for QUIC, one per core.
+pub(crate) fn datagrams(address: SocketAddr, cores: usize, probe: Probe) -> io::Result<Vec<UdpSocket>> {
+    if probe == Probe::Alone {
+        datagram_socket(address)?.bind(&address.into())?;
+    }
+    (0..cores)
+        .map(|_| {
+            let socket = datagram_socket(address)?;
+            socket.set_reuse_port(true)?;
+            // as much as the machine allows, which may be less
+            let _ = socket.set_recv_buffer_size(DATAGRAMS);
+            let _ = socket.set_send_buffer_size(DATAGRAMS);
+            socket.bind(&address.into())?;
+            socket.set_nonblocking(true)?;
+            Ok(socket.into())
+        })
+        .collect()
 }
 
 /// A path that only its owner may connect to, replacing a socket that nobody answers on.
@@ -61,7 +105,7 @@ pub(crate) fn keepalive() -> TcpKeepalive {
         .with_retries(tries)
 }
 
-fn tcp(address: SocketAddr, cores: usize, probe: Probe) -> io::Result<Bound> {
+fn tcp(address: SocketAddr, cores: usize, probe: Probe) -> io::Result<(Vec<TcpListener>, SocketAddr)> {
     if probe == Probe::Alone && address.port() != 0 {
         socket(address)?.bind(&address.into())?;
     }
@@ -71,7 +115,7 @@ fn tcp(address: SocketAddr, cores: usize, probe: Probe) -> io::Result<Bound> {
     for _ in 1..cores {
         all.push(listener(address)?);
     }
-    Ok(Bound::Tcp(all, address))
+    Ok((all, address))
 }
 
 fn listener(address: SocketAddr) -> io::Result<TcpListener> {
@@ -91,6 +135,14 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         // so that 0.0.0.0 and [::] can stand side by side
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+fn datagram_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     Ok(socket)

@@ -236,21 +236,32 @@ impl Rate {
         }
     }
 
+    /// Less than half of a second's worth is left.
+    pub(crate) fn is_short(&self, now: Instant) -> bool {
+        let limit = self.limit.load(Acquire) as f64;
+        limit > 0.0 && self.filled(now, limit).tokens < limit / 2.0
+    }
+
     /// One more may happen at this moment.
     pub(crate) fn admits(&self, now: Instant) -> bool {
         let limit = self.limit.load(Acquire) as f64;
         if limit == 0.0 {
             return true;
         }
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = now.saturating_duration_since(bucket.filled).as_secs_f64();
-        bucket.tokens = (bucket.tokens + since * limit).min(limit);
-        bucket.filled = now;
+        let mut bucket = self.filled(now, limit);
         let admitted = bucket.tokens >= 1.0;
         if admitted {
             bucket.tokens -= 1.0;
         }
         admitted
+    }
+
+    fn filled(&self, now: Instant, limit: f64) -> MutexGuard<'_, Bucket> {
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = now.saturating_duration_since(bucket.filled).as_secs_f64();
+        bucket.tokens = (bucket.tokens + since * limit).min(limit);
+        bucket.filled = now;
+        bucket
     }
 
     fn set_limit(&self, limit: usize) {

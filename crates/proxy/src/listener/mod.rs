@@ -5,13 +5,15 @@ pub(crate) mod gate;
 pub(crate) mod introduction;
 
 use crate::{
+    http::alternative::Alternative,
     metrics::{Label, Metrics},
     plan::{Address, HttpListenerPlan, ListenerPlan, Mode},
-    site::Sites,
+    site::{Site, Sites},
 };
 use gate::Gate;
 use prometheus_client::metrics::gauge::Gauge;
-use std::{net::IpAddr, sync::Arc};
+use quinn::TransportConfig;
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 /// What a connection needs of its listener until its site is found, and not longer.
 pub(crate) struct Listener {
@@ -22,6 +24,10 @@ pub(crate) struct Listener {
     pub(crate) gate: Arc<Gate>,
     pub(crate) open: Gauge,
     pub(crate) sites: Sites,
+    /// What a QUIC connection gets; None: there are none.
+    pub(crate) quic: Option<Arc<TransportConfig>>,
+    /// It had QUIC, and somebody may remember until then.
+    pub(crate) withdrawn_until: Option<Instant>,
     /// Every request is sent to https, at this port.
     pub(crate) redirect: Option<u16>,
 }
@@ -44,9 +50,20 @@ impl Listener {
             },
             http: self.http.clone(),
             sites: self.sites.clone(),
+            quic: None,
+            withdrawn_until: None,
             redirect: Some(self.public_port()),
             name,
         })
+    }
+
+    /// What the answers of a site say of QUIC.
+    pub(crate) fn alternative(&self, site: &Site) -> Option<Alternative> {
+        if site.quic.is_some() {
+            return Some(Alternative::Quic(self.plan.http.public_port));
+        }
+        let is_remembered = self.withdrawn_until.is_some_and(|until| Instant::now() < until);
+        is_remembered.then_some(Alternative::Withdrawn)
     }
 
     /// The port that clients of the world know.

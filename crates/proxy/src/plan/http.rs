@@ -246,7 +246,9 @@ pub enum RatePer {
 /// What a listener says of its http sites.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HttpListenerPlan {
-    /// The port that the world sees, in redirects; None: the one that is listened on.
+    /// The same sites over QUIC, on the same addresses.
+    pub http3: bool,
+    /// The port that the world sees, in redirects and Alt-Svc; None: the one that is listened on.
     pub public_port: Option<u16>,
     /// Plain HTTP here is sent to https.
     pub redirect_from: Vec<Address>,

@@ -88,6 +88,7 @@ const SITES: &[&str] = &[
 /// Lines of a listener with nothing wrong, of which no two mean the same.
 const LISTENERS: &[&str] = &[
     "",
+    "http3 = true",
     "public_port = 443",
     "redirect_from = ['127.0.0.1:80']",
     "trusted_proxies = ['10.0.0.0/8']",
@@ -665,6 +666,7 @@ fn what_is_said_of_requests_where_none_are_served_is_told() {
         ))
     };
     for key in [
+        "http3 = true",
         "public_port = 1",
         "redirect_from = [':80']",
         "trusted_proxies = []",

@@ -501,7 +501,6 @@ const KEYS_BUILT: &[(&str, &str, &str)] = &[
 const KEYS_LATER: &[(&str, &str, &str)] = &[
     ("", "acme = { name = {} }", "\"acme\""),
     ("listener", "mode = 'passthrough'", "mode \"passthrough\""),
-    ("listener", "http3 = false", "\"http3\""),
     ("site", "acme = 'NAME'", "\"acme\""),
     ("site", "authorize = { wasm = 'a' }", "\"authorize\""),
     ("site", "cache = true", "\"cache\""),

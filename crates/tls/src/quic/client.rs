@@ -8,6 +8,10 @@ use crate::{
     identity::Certificate,
     negotiated::Negotiated,
 };
+use portcullis_wire::{
+    Hello,
+    client_hello::{self, Progress},
+};
 use quinn_proto::{
     ConnectError, ConnectionId, Side, TransportError, TransportErrorCode,
     crypto::{
@@ -34,6 +38,8 @@ pub struct Asked(Arc<Mutex<Answer>>);
 pub struct Answer {
     /// The facts; None: it did not finish.
     pub facts: Option<Negotiated>,
+    /// What we said first; None: nothing went out.
+    pub hello: Option<Box<Hello>>,
     /// What the server sent, leaf first; what we cannot read is left out.
     pub chain: Vec<Certificate>,
     /// The server asked for a certificate of ours, and none was fit to show.
@@ -171,7 +177,14 @@ impl crypto::Session for Session {
     fn write_handshake(&mut self, buffer: &mut Vec<u8>) -> Option<Keys> {
         let before = buffer.len();
         let keys = self.tls.write(buffer);
-        lock(&self.config.answer).bytes_out += (buffer.len() - before) as u64;
+        let mut answer = lock(&self.config.answer);
+        if answer.bytes_out == 0
+            && let Ok(Progress::Complete(hello)) = client_hello::from_handshake(&buffer[before..])
+        {
+            answer.hello = Some(hello);
+        }
+        answer.bytes_out += (buffer.len() - before) as u64;
+        drop(answer);
         keys
     }
 

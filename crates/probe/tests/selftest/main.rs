@@ -1,7 +1,7 @@
 //! The self-test against a small server made of `portcullis_tls::server`, over real sockets. What it must say of a
 //! server that breaks its promise is the heart of it.
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
-use portcullis_probe::{Expectation, Held, Report, Row, SelfTest, Site, Target, Trust};
+use portcullis_probe::{Expectation, Held, Report, Row, SelfTest, Site, Target, Transport, Trust};
 use portcullis_tls::{
     identity::Identity,
     policy::{Demands, Policy, Stance},
@@ -20,6 +20,8 @@ use std::{
     thread,
     time::Duration,
 };
+
+mod over_quic;
 
 #[tokio::test]
 async fn a_server_that_keeps_its_promises_passes() {
@@ -279,6 +281,7 @@ impl Lab {
             target,
             expectation: expectation.clone(),
             trust: Trust::NotChecked,
+            transport: Transport::Tcp,
             identity: None,
             deadline: SelfTest::DEADLINE,
         }
@@ -291,6 +294,10 @@ impl Lab {
 
 impl Spec {
     fn server(&self) -> Arc<Server> {
+        Arc::new(Server::build(self.of_server(), &Tickets::new()).unwrap())
+    }
+
+    fn of_server(&self) -> ServerSpec {
         let overrides = Overrides {
             groups: self.groups.clone(),
             retry: Some(self.retry),
@@ -300,7 +307,7 @@ impl Spec {
             .client_roots
             .clone()
             .map(|roots| ClientAuth::new(ClientAuthMode::Required, roots));
-        let spec = ServerSpec {
+        ServerSpec {
             context: "test".to_owned(),
             settings: self.profile.settings(&overrides).unwrap(),
             policy: Demands::from(Policy {
@@ -313,8 +320,7 @@ impl Spec {
             alpn: Vec::new(),
             resumption: portcullis_tls::tickets::Resumption::living(Duration::from_secs(60)),
             key_log: None,
-        };
-        Arc::new(Server::build(spec, &Tickets::new()).unwrap())
+        }
     }
 }
 

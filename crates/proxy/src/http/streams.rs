@@ -1,0 +1,285 @@
+//! A request that is a stream of a connection, as HTTP/2 and 3 have it: what becomes of it, until its answer flows.
+use super::{
+    asking::{Forward, View, Way},
+    exchange::Broken,
+    lease::Tries,
+    origin::fields,
+    record::{Asked as Typed, RequestRecord},
+    reply::Reply,
+    sent::Sent,
+    streamed::{Answered, Flowing, Streamed, Upload},
+    visit::Visit,
+    watch::UnderWay,
+};
+use crate::failure::{Failure, Stage};
+use hyper::{
+    Method, Request, Response, StatusCode, Version,
+    header::{self, HeaderMap, HeaderName, HeaderValue},
+    http::request::Parts,
+};
+use portcullis_tls::failure::Fault;
+use portcullis_wire::http1::{Asked, Chunks, Field, Fields, Framing, Hop, MAX_FIELDS, NO_FIELD, is_host};
+use std::{cell::RefCell, collections::VecDeque, pin::Pin, rc::Rc};
+
+/// Interim answers on their way to a client that takes them.
+#[derive(Clone, Default)]
+pub(super) struct Interims(Option<Rc<RefCell<VecDeque<Response<()>>>>>);
+
+impl Interims {
+    /// For a client who is told of them.
+    pub(super) fn wanted() -> Interims {
+        Interims(Some(Rc::default()))
+    }
+
+    pub(super) fn push(&self, interim: impl FnOnce() -> Response<()>) {
+        if let Some(waiting) = &self.0 {
+            waiting.borrow_mut().push_back(interim());
+        }
+    }
+
+    pub(super) fn pop(&self) -> Option<Response<()>> {
+        self.0.as_ref()?.borrow_mut().pop_front()
+    }
+}
+
+/// A request that was decided about. A library moves what stands for a request several times, so that is small.
+pub(super) enum Begun {
+    Answered(Response<Answered>),
+    Forwarded(Pin<Box<dyn Future<Output = Response<Answered>>>>),
+}
+
+impl Begun {
+    /// The answer, as soon as it begins.
+    pub(super) async fn answered(self) -> Response<Answered> {
+        match self {
+            Begun::Answered(response) => response,
+            Begun::Forwarded(forwarded) => forwarded.await,
+        }
+    }
+}
+
+/// Decides about one request.
+pub(super) fn begin(request: Request<Sent>, visit: &Rc<Visit>, interims: &Interims) -> Begun {
+    let under_way = UnderWay::new(visit);
+    let (parts, body) = request.into_parts();
+    let cookie = cookie(&parts.headers);
+    let mut room = [NO_FIELD; MAX_FIELDS];
+    let framing = framing(&parts.headers, &body);
+    let asked = match parts.method {
+        Method::HEAD => Asked::Head,
+        _ => Asked::Other,
+    };
+    let (way, mut record) = match view(
+        (&parts, visit.http.limits.fields),
+        (&mut room, cookie.as_deref()),
+        &framing,
+    ) {
+        Ok(view) => visit.decide(&view),
+        Err(misfit) => {
+            let failure = Failure::failed(Stage::Request, Fault::Client, misfit.why);
+            let (reply, record) = visit.misfit((misfit.status, failure), typed(&parts, visit));
+            return Begun::Answered(told(&reply, asked, record));
+        }
+    };
+    match way {
+        Way::Forward(forward) => {
+            let upload = Upload::new(body, &framing, forward.most_body());
+            Begun::Forwarded(Box::pin(forward_to(
+                (visit.clone(), interims.clone(), under_way),
+                forward,
+                upload,
+                record,
+            )))
+        }
+        Way::Answer(reply, failure) => {
+            record.end(failure.map_or(Ok(()), Err));
+            Begun::Answered(told(&reply, asked, record))
+        }
+    }
+}
+
+/// Asks servers until one answers, as far as that is safe.
+async fn forward_to(
+    (visit, interims, _under_way): (Rc<Visit>, Interims, UnderWay),
+    mut forward: Box<Forward>,
+    mut upload: Upload,
+    mut record: RequestRecord,
+) -> Response<Answered> {
+    let mut tries = Tries::default();
+    loop {
+        let lease = match forward.lease(&visit.core, &mut tries.tried).await {
+            Ok(lease) => lease,
+            Err(failure) => return failed(&forward, tries.ended(failure), record),
+        };
+        let server = lease.terms().pick.server.clone();
+        record.sent_to(&forward.upstream.name, &server.name);
+        let head = forward.head_for(&server.name);
+        let mut streamed = Box::new(Streamed::new((&visit, &interims), forward, (lease, head), upload));
+        match streamed.head().await {
+            Ok(head) => return flowing(head, streamed, record),
+            Err(broken) if streamed.may_repeat(&broken) && tries.may_repeat(&streamed.forward) => {
+                tries.failed(&visit.core, streamed.origin(), broken);
+                let head;
+                (forward, head, upload) = streamed.take_apart();
+                forward.take_back(head, &server.name);
+            }
+            Err(broken) => return failed(&streamed.forward, broken, record),
+        }
+    }
+}
+
+fn flowing(head: Response<()>, streamed: Box<Streamed>, mut record: RequestRecord) -> Response<Answered> {
+    record.status = head.status().as_u16();
+    record.upstream_status = record.status;
+    head.map(|()| Answered::Flowing(Box::new(Flowing::new(streamed, record))))
+}
+
+fn failed(forward: &Forward, broken: Broken, mut record: RequestRecord) -> Response<Answered> {
+    let reply = forward.error(broken.status, record.id);
+    record.end(Err(broken.failure));
+    told(&reply, forward.asked, record)
+}
+
+/// An answer of our own, and the record of its request.
+fn told(reply: &Reply, asked: Asked, mut record: RequestRecord) -> Response<Answered> {
+    record.status = reply.status;
+    record.bytes_out = if asked == Asked::Head {
+        0
+    } else {
+        reply.body.len() as u64
+    };
+    whole(reply, asked)
+}
+
+/// To HEAD without the body, but with its length: the library would send it (RFC 9110 9.3.2).
+fn whole(reply: &Reply, asked: Asked) -> Response<Answered> {
+    let body = (!reply.body.is_empty() && asked != Asked::Head).then(|| reply.body.clone());
+    let mut response = Response::new(Answered::Whole(body));
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in &reply.fields {
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    if asked == Asked::Head {
+        let fields = response.headers_mut();
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(reply.body.len()));
+    }
+    response
+}
+
+/// As logs call it.
+fn protocol(parts: &Parts) -> &'static str {
+    match parts.version {
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/2.0",
+    }
+}
+
+const NO_HOST: &str = "it has not one good host";
+
+/// What is no request: the status that it is answered with, and why.
+struct Misfit {
+    status: u16,
+    why: &'static str,
+}
+
+fn misfit(status: u16, why: &'static str) -> Misfit {
+    Misfit { status, why }
+}
+
+/// What the line tells of it.
+fn typed(parts: &Parts, visit: &Visit) -> Typed {
+    let field = |name: HeaderName| parts.headers.get(name).map_or(&b""[..], |value| value.as_bytes());
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    Typed {
+        client: visit.told.client(fields(&parts.headers), &visit.http.trusted_proxies),
+        protocol: protocol(parts),
+        method: parts.method.as_str().into(),
+        host: String::from_utf8_lossy(authority.unwrap_or(field(header::HOST))).into(),
+        path: parts.uri.path_and_query().map_or("", |path| path.as_str()).into(),
+        user_agent: field(header::USER_AGENT).into(),
+        referer: field(header::REFERER).into(),
+    }
+}
+
+/// A request as its rules see it, or why it is none.
+fn view<'a>(
+    (parts, most_fields): (&'a Parts, usize),
+    (room, cookie): (&'a mut Fields<'a>, Option<&'a [u8]>),
+    framing: &'a Framing,
+) -> Result<View<'a>, Misfit> {
+    if parts.method == Method::CONNECT {
+        return Err(misfit(501, "CONNECT is for other proxies"));
+    }
+    let mut count = 0;
+    let others = parts
+        .headers
+        .iter()
+        .filter(|(name, _)| *name != header::HOST && *name != header::COOKIE);
+    let others = others.map(|(name, value)| (name.as_str(), value.as_bytes()));
+    for (name, value) in others.chain(cookie.map(|cookie| ("cookie", cookie))) {
+        *room
+            .get_mut(count)
+            .filter(|_| count < most_fields)
+            .ok_or(misfit(431, "more fields than limits.fields"))? = Field { name, value };
+        count += 1;
+    }
+    let (path, query) = (parts.uri.path(), parts.uri.query());
+    // the library lets bytes through that an HTTP/1.1 request line must not hold
+    if query.is_some_and(|query| !query.bytes().all(|byte| matches!(byte, 0x21..=0x7e) && byte != b'#')) {
+        return Err(misfit(400, "bytes that no query may hold"));
+    }
+    Ok(View {
+        method: parts.method.as_str(),
+        protocol: protocol(parts),
+        path,
+        query,
+        host: host(parts)?,
+        fields: &room[..count],
+        hop: Hop::default(),
+        upgrade: None,
+        framing,
+    })
+}
+
+/// RFC 9113 8.3.1: `:authority` or `Host`, and where both stand, the same.
+fn host(parts: &Parts) -> Result<&str, Misfit> {
+    let authority = parts.uri.authority().map(|authority| authority.as_str());
+    let mut fields = parts.headers.get_all(header::HOST).iter();
+    let field = fields
+        .next()
+        .map(|value| value.to_str().map_err(|_| misfit(400, NO_HOST)))
+        .transpose()?;
+    let host = match (authority, field) {
+        (Some(authority), Some(field)) if !authority.eq_ignore_ascii_case(field) => {
+            return Err(misfit(400, "its authority and its Host differ"));
+        }
+        (Some(host), _) | (None, Some(host)) => host,
+        (None, None) => return Err(misfit(400, NO_HOST)),
+    };
+    match is_host(host.as_bytes()) && fields.next().is_none() {
+        true => Ok(host),
+        false => Err(misfit(400, NO_HOST)),
+    }
+}
+
+/// RFC 9113 8.2.3: the pieces of a cookie are put together again for HTTP/1.1.
+fn cookie(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let mut pieces = headers.get_all(header::COOKIE).iter();
+    let mut whole = pieces.next()?.as_bytes().to_vec();
+    for piece in pieces {
+        whole.extend_from_slice(b"; ");
+        whole.extend_from_slice(piece.as_bytes());
+    }
+    Some(whole)
+}
+
+/// How the body goes on to a server of HTTP/1.1. The library holds a stream to the length that it announces.
+fn framing(headers: &HeaderMap, body: &Sent) -> Framing {
+    match body.length() {
+        Some(length) if headers.contains_key(header::CONTENT_LENGTH) => Framing::Length(length),
+        _ if body.is_end_stream() => Framing::Empty,
+        _ => Framing::Chunked(Chunks::default()),
+    }
+}
