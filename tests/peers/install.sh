@@ -13,6 +13,7 @@ peers=${PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/portcullis-peers}
 root=$peers/trixie
 venv=$peers/node
 neighbours=(postgresql-17 redis-server redis-tools mosquitto mosquitto-clients)
+fingerprints=(gnutls-bin wget openjdk-21-jdk-headless firefox-esr)
 web=(nghttp2-client)
 monitoring=(prometheus)
 quic=(ngtcp2-client)
@@ -117,10 +118,13 @@ install_autobahn() {
   say "installing Autobahn's suite in $folder"
   rm -rf "$folder"
   mkdir -p "$folder"/{apt/lists/partial,apt/cache/archives/partial,debs,site}
-  echo 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bullseye main' >"$folder/apt/sources.list"
   local apt=(apt-get -o "Dir::Etc::sourcelist=$folder/apt/sources.list" -o Dir::Etc::sourceparts=- -o APT::Sandbox::User=root
-    -o "Dir::State::lists=$folder/apt/lists" -o "Dir::Cache=$folder/apt/cache")
-  quiet "${apt[@]}" update
+    -o "Dir::State::lists=$folder/apt/lists" -o "Dir::Cache=$folder/apt/cache" -o Acquire::Check-Valid-Until=false)
+  local host keys=/usr/share/keyrings/debian-archive-keyring.gpg
+  for host in deb archive; do # what is old moves to the archive
+    echo "deb [signed-by=$keys] http://$host.debian.org/debian bullseye main" >"$folder/apt/sources.list"
+    ! "${apt[@]}" update >"$folder/apt/log" 2>&1 || break
+  done
   (cd "$folder/debs" && quiet "${apt[@]}" download python2.7-minimal libpython2.7-minimal libpython2.7-stdlib libffi7 libssl1.1)
   local deb
   for deb in "$folder"/debs/*.deb; do dpkg-deb -x "$deb" "$folder/root"; done
@@ -192,6 +196,7 @@ install_trixie
 install_more .neighbours "${neighbours[@]}" # servers and clients of examples/
 install_more .book "${book[@]}"             # what the pages of docs/ set up and look with
 install_more .web "${web[@]}"               # clients of HTTP/2
+install_more .fingerprints "${fingerprints[@]}" # clients that portcullis report knows by their hellos
 install_more .monitoring "${monitoring[@]}" # whom examples/monitoring is for: promtool and the server
 install_more .quic "${quic[@]}"             # a client of QUIC on GnuTLS
 warm_go

@@ -124,6 +124,12 @@ impl Default for Acceptor {
 }
 
 impl<G> Handshake<G> {
+    /// The hello came whole, and nobody took what came of it.
+    pub fn has_hello(&self) -> bool {
+        let outcome = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        outcome.as_ref().is_some_and(|outcome| outcome.hello.is_some())
+    }
+
     /// What has come of it so far: to be taken when quinn has a connection, or an error. None: it was taken before.
     pub fn take(&self) -> Option<Outcome<G>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()

@@ -1,10 +1,11 @@
-// Node's server, with the application of backends.py; with `PORT LOG` it listens there and writes each POST down first.
-const crypto = require('crypto'), fs = require('fs'), http = require('http');
+// Node's server, with the application of backends.py; with `PORT LOG` it listens there and writes each POST down first,
+// with `h2c` behind them over HTTP/2.
+const crypto = require('crypto'), fs = require('fs'), http = require('http'), http2 = require('http2');
 const LARGE = Buffer.from('large '.repeat(3_000_000));
 const sum = (bytes) => crypto.createHash('sha256').update(bytes).digest('hex');
-const [port, log] = process.argv.slice(2);
+const [port, log, protocol] = process.argv.slice(2);
 let told = [];
-const server = http.createServer((request, response) => {
+const server = (protocol === 'h2c' ? http2 : http).createServer((request, response) => {
   const pieces = [], { method, url: target } = request;
   request.on('data', (piece) => {
     pieces.push(piece);

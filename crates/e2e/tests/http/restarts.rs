@@ -12,6 +12,7 @@ use portcullis_e2e::{
     proxy::Proxy,
     script::Server,
 };
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
@@ -35,16 +36,18 @@ struct Place {
     peer: Peer,
     address: SocketAddr,
     log: PathBuf,
+    protocol: &'static str,
 }
 
 impl Place {
-    fn new(folder: &Path, name: &str) -> Option<Place> {
+    fn new(folder: &Path, name: &str, protocol: &'static str) -> Option<Place> {
         let peer = Peer::find(Home::Node, "node")?;
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr());
         Some(Place {
             peer,
             address: free.expect("a free port"),
             log: folder.join(name),
+            protocol,
         })
     }
 
@@ -52,7 +55,7 @@ impl Place {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http/backends.js");
         let port = self.address.port().to_string();
         let log = self.log.to_str().expect("a temporary name");
-        Server::start(&self.peer, &script, &[&*port, log])
+        Server::start(&self.peer, &script, &[&*port, log, self.protocol])
     }
 
     /// What reached it and may not twice.
@@ -76,7 +79,7 @@ fn ask(talk: &mut Talk<Conversation>, request: &str) -> io::Result<Answer> {
 #[derive(Default, Debug)]
 struct Endings {
     statuses: BTreeMap<u16, Vec<String>>,
-    broken: Vec<String>,
+    broken: Vec<(String, String)>,
 }
 
 impl Endings {
@@ -107,7 +110,7 @@ fn load(proxy: &Proxy, client: usize, is_over: &AtomicBool) -> [Endings; 2] {
                 of.statuses.entry(answer.status).or_default().push(path);
             }
             Err(error) => {
-                of.broken.push(format!("{path}: {error}"));
+                of.broken.push((path, error.to_string()));
                 talk = connect(proxy);
             }
         }
@@ -117,10 +120,11 @@ fn load(proxy: &Proxy, client: usize, is_over: &AtomicBool) -> [Endings; 2] {
 }
 
 /// Load while the servers are killed and started again, one after the other.
-fn endure(places: &[Place], upstream: &str) -> [Endings; 2] {
+fn endure(places: &[Place]) -> [Endings; 2] {
     let pki = Pki::new();
+    let upstream = format!("http = {:?}", places[0].protocol);
     let lines = Lines {
-        upstream,
+        upstream: &upstream,
         ..Lines::default()
     };
     let first = places[0].address.to_string();
@@ -161,13 +165,21 @@ fn endure(places: &[Place], upstream: &str) -> [Endings; 2] {
         all
     });
     assert!(restarts >= 2, "{restarts}");
+    for (path, error) in endings.iter().flat_map(|of| &of.broken) {
+        proxy.connections_become(0);
+        let lines = proxy.lines("request");
+        let line = lines.iter().find(|line| line["path"] == **path);
+        // no answer may end so but one that had begun, which must not look complete
+        let ending = line.map(|line| [&line["upstream_status"], &line["outcome"], &line["fault"]]);
+        let broken_off = [Value::from(200), Value::from("failed"), Value::from("upstream")];
+        assert_eq!(ending, Some(broken_off.each_ref()), "{path}: {error}");
+    }
     endings
 }
 
 fn check(places: &[Place], [gets, posts]: &[Endings; 2]) {
     let clean = [200, 502, 503, 504];
     for of in [gets, posts] {
-        assert_eq!(of.broken, Vec::<String>::new(), "they ended without an answer");
         let odd = of.statuses.keys().find(|status| !clean.contains(status));
         assert_eq!(odd, None);
         assert!(of.count(200) > 100, "only {} were answered", of.count(200));
@@ -181,22 +193,40 @@ fn check(places: &[Place], [gets, posts]: &[Endings; 2]) {
 
 #[test]
 fn a_server_that_restarts_under_load_costs_clean_errors_and_doubles_no_post() {
-    let folder = tempfile::TempDir::new().expect("a temporary folder");
-    let Some(place) = Place::new(folder.path(), "posts") else {
-        return;
-    };
-    let places = [place];
-    let endings = endure(&places, "");
-    check(&places, &endings);
+    one_restarts("1.1");
+}
+
+#[test]
+fn a_server_of_http2_that_restarts_under_load_costs_clean_errors_and_doubles_no_post() {
+    one_restarts("h2c");
 }
 
 #[test]
 fn two_servers_that_restart_in_turn_cost_no_get() {
+    two_restart("1.1");
+}
+
+#[test]
+fn two_servers_of_http2_that_restart_in_turn_cost_no_get() {
+    two_restart("h2c");
+}
+
+fn one_restarts(protocol: &'static str) {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
-    let places = ["one", "two"].map(|name| Place::new(folder.path(), name));
+    let Some(place) = Place::new(folder.path(), "posts", protocol) else {
+        return;
+    };
+    let places = [place];
+    let endings = endure(&places);
+    check(&places, &endings);
+}
+
+fn two_restart(protocol: &'static str) {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let places = ["one", "two"].map(|name| Place::new(folder.path(), name, protocol));
     let [Some(one), Some(two)] = places else { return };
     let places = [one, two];
-    let endings = endure(&places, "");
+    let endings = endure(&places);
     check(&places, &endings);
     let [gets, _] = endings;
     let failed: BTreeMap<_, _> = gets.statuses.iter().filter(|(status, _)| **status != 200).collect();
@@ -206,7 +236,7 @@ fn two_servers_that_restart_in_turn_cost_no_get() {
 #[test]
 fn a_server_that_is_slow_resets_or_closes_is_told_of_and_used_again() {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
-    let Some(place) = Place::new(folder.path(), "posts") else {
+    let Some(place) = Place::new(folder.path(), "posts", "1.1") else {
         return;
     };
     let _server = place.start();

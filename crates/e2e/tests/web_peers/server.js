@@ -1,7 +1,7 @@
 // A web server that does what its paths say, with WebSocket by `ws` on any path.
 const crypto = require('crypto'), http = require('http');
 const { WebSocketServer } = require('ws');
-const LARGE = Buffer.alloc(20_000_000, 'large ');
+const LARGE = Buffer.alloc(6_000_000, 'large ');
 const PAGE = `<!doctype html><title>peers</title><script>
   const words = ['one', 'zwei \\u{1f984}', 'x'.repeat(300000)], heard = [];
   const socket = new WebSocket('wss://' + location.host + '/socket', ['peers']);

@@ -71,29 +71,42 @@ fn autobahn_says_the_same_through_the_proxy_as_directly() {
     });
 }
 
+/// How often cases are run that differ: each allows its server a second or so, which a busy machine may not.
+const TURNS: usize = 3;
+
 fn compare(peer: &Peer, name: &str, server: SocketAddr) {
     let stage = Stage::before(server);
     let tls = stage.urls()[0].replace("https:", "wss:");
     let urls = [format!("ws://{server}"), tls];
-    // at once, so that what the machine does meanwhile is the same for both
-    let [direct, proxied] = thread::scope(|scope| {
-        let runs = urls.each_ref().map(|url| scope.spawn(|| autobahn(peer, &stage, url)));
-        runs.map(|run| run.join().expect("it runs"))
-    });
-    assert!(direct.len() >= COUNT, "{name}: only {} cases ran", direct.len());
-    let pairs = direct.iter().map(|(case, said)| (case, Some(said), proxied.get(case)));
-    let differ: Vec<_> = pairs.filter(|(_, direct, proxied)| direct != proxied).collect();
-    assert!(differ.is_empty(), "{name}, direct and proxied: {differ:#?}");
-    assert_eq!(direct.len(), proxied.len(), "{name}");
-    let good = direct.values().filter(|said| said[0] == "OK").count();
-    assert!(good * 10 > direct.len() * 9, "{name}: {direct:#?}");
+    let mut cases: Vec<String> = CASES.map(str::to_owned).into();
+    for turn in 1..=TURNS {
+        // at once, so that what the machine does meanwhile is the same for both
+        let [direct, proxied] = thread::scope(|scope| {
+            let runs = urls
+                .each_ref()
+                .map(|url| scope.spawn(|| autobahn(peer, &stage, url, &cases)));
+            runs.map(|run| run.join().expect("it runs"))
+        });
+        if turn == 1 {
+            assert!(direct.len() >= COUNT, "{name}: only {} cases ran", direct.len());
+            let good = direct.values().filter(|said| said[0] == "OK").count();
+            assert!(good * 10 > direct.len() * 9, "{name}: {direct:#?}");
+        }
+        let pairs = direct.iter().map(|(case, said)| (case, Some(said), proxied.get(case)));
+        let differ: Vec<_> = pairs.filter(|(_, direct, proxied)| direct != proxied).collect();
+        cases = differ.iter().map(|(case, ..)| (*case).clone()).collect();
+        if cases.is_empty() {
+            return;
+        }
+        assert!(turn < TURNS, "{name}, direct and proxied: {differ:#?}");
+    }
 }
 
 /// What the suite says of a server, case by case: of its behaviour, its way to close, and its close code.
-fn autobahn(peer: &Peer, stage: &Stage, url: &str) -> BTreeMap<String, [Value; 3]> {
+fn autobahn(peer: &Peer, stage: &Stage, url: &str, cases: &[String]) -> BTreeMap<String, [Value; 3]> {
     let folder = tempfile::TempDir::new_in(stage.pki.folder()).expect("a folder in a folder");
     let spec = serde_json::json!({
-        "outdir": folder.path(), "servers": [{ "agent": "it", "url": url }], "cases": CASES,
+        "outdir": folder.path(), "servers": [{ "agent": "it", "url": url }], "cases": cases,
         "options": { "failByDrop": false },
     });
     let file = folder.path().join("spec.json");

@@ -23,7 +23,7 @@ use portcullis_tls::{
 };
 use portcullis_wire::{Hello, alert::Alert, ja4::Transport};
 use quinn::{Connection, ConnectionError, Incoming, ServerConfig};
-use std::{rc::Rc, sync::Arc};
+use std::{pin::pin, rc::Rc, sync::Arc};
 use tokio::time::Instant;
 
 /// Serves a client to its end.
@@ -61,15 +61,21 @@ async fn handshake(
     record: &mut Record,
 ) -> Result<(Connection, Arc<Site>), Failure> {
     record.reach(Stage::Hello);
-    let deadline = listener.plan.limits.handshake.map(|limit| record.began() + limit);
+    let limits = &listener.plan.limits;
+    let [for_hello, for_all] =
+        [limits.hello, limits.handshake].map(|limit| limit.map(|limit| Instant::from_std(record.began() + limit)));
     let peer = record.peer().clone();
     let common = &core.shared.quic;
     let transport = listener.quic.clone().unwrap_or_default();
     let (crypto, handshake) = common.acceptor.begin(Choosing::new(listener, peer));
     let mut config: ServerConfig = common.server.clone();
     (config.crypto, config.transport) = (crypto, transport);
-    let shaking = async { incoming.accept_with(Arc::new(config))?.await };
-    let shaken = core.wheel.within(deadline.map(Instant::from_std), shaking).await;
+    let mut shaking = pin!(async { incoming.accept_with(Arc::new(config))?.await });
+    let first = [for_hello, for_all].into_iter().flatten().min();
+    let shaken = match core.wheel.within(first, shaking.as_mut()).await {
+        None if handshake.has_hello() => core.wheel.within(for_all, shaking).await,
+        shaken => shaken,
+    };
     let outcome = handshake
         .take()
         .ok_or_else(|| Failure::failed(Stage::Handshake, Fault::Ours, "a handshake that was taken before"))?;

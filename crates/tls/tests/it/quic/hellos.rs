@@ -65,6 +65,7 @@ fn nothing_is_chosen_before_the_hello_is_whole_however_it_is_cut() {
                 pieces.peek().is_some(),
                 "in pieces of {step}"
             );
+            assert_eq!(handshake.has_hello(), pieces.peek().is_none());
         }
         let outcome = handshake.take().unwrap();
         assert_eq!(outcome.hello.unwrap().len, bytes.len());
