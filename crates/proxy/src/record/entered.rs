@@ -1,8 +1,6 @@
 //! What the ledger is told of a connection.
 use super::Record;
-use crate::{
-    ledger::{Admission, Facts, Sums, Told},
-};
+use crate::ledger::{Admission, Facts, Sums, Told};
 use portcullis_tls::negotiated::Safety;
 use portcullis_wire::ja4::Transport;
 
