@@ -3,6 +3,7 @@ mod announced;
 mod bodies;
 mod floods;
 mod hostile;
+mod identity;
 mod life;
 // of which other tests use more
 #[allow(dead_code)]
