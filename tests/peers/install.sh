@@ -13,6 +13,7 @@ peers=${PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/portcullis-peers}
 root=$peers/trixie
 venv=$peers/node
 neighbours=(postgresql-17 redis-server redis-tools mosquitto mosquitto-clients)
+fingerprints=(gnutls-bin wget openjdk-21-jdk-headless firefox-esr)
 web=(nghttp2-client)
 monitoring=(prometheus)
 quic=(ngtcp2-client)
@@ -195,6 +196,7 @@ install_trixie
 install_more .neighbours "${neighbours[@]}" # servers and clients of examples/
 install_more .book "${book[@]}"             # what the pages of docs/ set up and look with
 install_more .web "${web[@]}"               # clients of HTTP/2
+install_more .fingerprints "${fingerprints[@]}" # clients that portcullis report knows by their hellos
 install_more .monitoring "${monitoring[@]}" # whom examples/monitoring is for: promtool and the server
 install_more .quic "${quic[@]}"             # a client of QUIC on GnuTLS
 warm_go

@@ -11,10 +11,10 @@ mod tools;
 
 use examples::{
     BENCH_EXAMPLES, CERT_EXAMPLES, COMPLETIONS_EXAMPLES, DEMO_EXAMPLES, DOCTOR_EXAMPLES, DRAIN_EXAMPLES,
-    GROUPS_EXAMPLES, IMPORT_EXAMPLES, MAN_EXAMPLES, RELOAD_EXAMPLES, STATUS_EXAMPLES,
+    GROUPS_EXAMPLES, IMPORT_EXAMPLES, MAN_EXAMPLES, RELOAD_EXAMPLES, REPORT_EXAMPLES, STATUS_EXAMPLES,
 };
 pub(crate) use look::visible;
-pub(crate) use tools::{Bench, Completions, Doctor, Man, Shell};
+pub(crate) use tools::{Bench, Completions, Doctor, Man, Report, Shell};
 
 /// What was asked for.
 #[derive(Subcommand, Clone, PartialEq, Eq, Debug)]
@@ -40,6 +40,11 @@ pub(crate) enum Command {
     /// Have the running proxy finish what runs and end
     #[command(after_help = DRAIN_EXAMPLES)]
     Drain(Admin),
+    /// Who is not quantum-safe yet, why, and what requiring it would break
+    ///
+    /// From the ledger of the running proxy, or from files and other instances, together.
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(Report),
     /// The tables of groups, signatures and profiles
     #[command(after_help = GROUPS_EXAMPLES)]
     Groups(Groups),
@@ -191,8 +196,6 @@ pub(crate) struct Admin {
 pub(crate) enum Later {
     #[command(hide = true, disable_help_flag = true)]
     Probe(Anything),
-    #[command(hide = true, disable_help_flag = true)]
-    Report(Anything),
 }
 
 /// Whatever follows a command that cannot run.
@@ -265,7 +268,6 @@ impl Later {
     fn name(&self) -> &'static str {
         match self {
             Later::Probe(_) => "probe",
-            Later::Report(_) => "report",
         }
     }
 }

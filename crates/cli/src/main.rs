@@ -7,6 +7,7 @@
 
 mod args;
 mod bench;
+mod cbom;
 mod cert;
 mod check;
 mod colour;
@@ -17,6 +18,7 @@ mod exit;
 mod groups;
 mod import;
 mod man;
+mod report;
 mod running;
 mod say;
 mod selftest;
@@ -87,6 +89,12 @@ fn run(command: Command) -> Exit {
         }
         Command::Reload(admin) => ask_running(&admin, Ask::Reload),
         Command::Drain(admin) => ask_running(&admin, Ask::Drain),
+        Command::Report(wish) => {
+            let flags = wish.config.iter();
+            let flags = flags.map(|file| ("config".to_owned(), vec![file.display().to_string()]));
+            let source = config::Source::find(flags.collect(), environment(), Path::exists);
+            on_runtime(report::run(wish, source))
+        }
         Command::Doctor(wish) => looked(wish),
         Command::Bench(wish) => measured(&wish),
         Command::Completions(wish) => completions::run(wish.shell),

@@ -20,8 +20,8 @@ use tokio::{
 
 /// A reload with thousands of sites takes a second; beyond this nobody is there.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A status with ten thousand sites is 1.5 MB.
-const MAX_ANSWER: usize = 16 * 1024 * 1024;
+/// A status with ten thousand sites is 1.5 MB; a ledger with all the rows it may hold is the largest there is.
+const MAX_ANSWER: usize = 512 * 1024 * 1024;
 
 /// What is asked of the running proxy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +65,12 @@ pub(crate) async fn status(admin: &AdminPlan, patience: Duration) -> Result<Valu
     }
 }
 
+/// The answer to a GET, with its status.
+pub(crate) async fn get(admin: &AdminPlan, path: &str) -> Result<(StatusCode, String)> {
+    let asked = timeout(PATIENCE, exchange(admin, Method::GET, path)).await;
+    asked.unwrap_or_else(|_| bail!("no answer in {} s", PATIENCE.as_secs()))
+}
+
 async fn put(admin: &AdminPlan, ask: Ask) -> Result<(StatusCode, String)> {
     let (method, path) = match ask {
         Ask::Status => (Method::GET, "/v1/status"),
@@ -72,6 +78,10 @@ async fn put(admin: &AdminPlan, ask: Ask) -> Result<(StatusCode, String)> {
         Ask::Reload => (Method::POST, "/v1/reload"),
         Ask::Drain => (Method::POST, "/v1/drain"),
     };
+    exchange(admin, method, path).await
+}
+
+async fn exchange(admin: &AdminPlan, method: Method, path: &str) -> Result<(StatusCode, String)> {
     let mut request = Request::builder().method(method).uri(path).header(HOST, "localhost");
     if let Some(file) = &admin.token_file {
         let token = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;

@@ -10,6 +10,7 @@ pub mod browser;
 pub mod client;
 pub mod command;
 pub mod crowd;
+pub mod frames;
 pub mod front;
 pub mod guests;
 pub mod peers;

@@ -6,7 +6,7 @@ use portcullis_e2e::{
     client::{Client, Offer},
     command::{Finished, run},
     front::Front,
-    peers::{Home, Peer},
+    peers::{Home, Peer, folder},
     pki::{Algorithm, Files, Pki},
     proxy::Proxy,
     upstream::{Manner, Upstream},
@@ -557,4 +557,60 @@ fn trixie_openssl_gets_a_raw_public_key_where_it_asks_for_one() {
     assert!(chain.contains("BEGIN CERTIFICATE") && !raw.contains("BEGIN CERTIFICATE"));
     // both certificates bear a signature of 3309 bytes
     assert!(sent + 2 * 3309 < sent_chain, "{sent} of {sent_chain}");
+}
+
+/// Those of the private root, whose versions stay as they are; the machine's own may be newer than the table.
+#[test]
+fn the_fingerprints_that_report_knows_are_those_that_clients_have() {
+    let [Some(python), Some(_), Some(_)] = [
+        Peer::find(Home::Tool, "python3"),
+        Peer::find(Home::Trixie, "tshark"),
+        Peer::find(Home::Trixie, "firefox-esr"),
+    ] else {
+        return;
+    };
+    let repository = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let made = tempfile::NamedTempFile::new().expect("a temporary file");
+    let mut command = python.command();
+    command
+        .arg(format!("{repository}/tests/corpus/known.py"))
+        .args(["--keep-going", "--root"])
+        .arg(folder().join("trixie"))
+        .arg("--node")
+        .arg(folder().join("node/bin/node"))
+        .arg("--out")
+        .arg(made.path());
+    let finished = run(&mut command, b"");
+    assert!(finished.status.success(), "{}", finished.all());
+    let table = format!("{repository}/crates/proxy/src/report/clients.tsv");
+    let table = fs::read_to_string(table).expect("the table");
+    let names = [
+        "OpenSSL 3.5",
+        "curl 8.14",
+        "Python 3.13",
+        "Java 21",
+        "GnuTLS 3.8",
+        "wget 1.25",
+        "NSS 3.110",
+        "Firefox 140",
+        "psql 17",
+    ];
+    for name in names {
+        let seen = finished.stdout.lines().filter_map(|line| {
+            let (called, ja4) = line.split_once(" (root): ")?;
+            (called == name).then_some(ja4)
+        });
+        let seen: Vec<&str> = seen.collect();
+        assert!(!seen.is_empty(), "{name}: {}", finished.all());
+        for ja4 in seen {
+            assert!(table.contains(&format!("\n{ja4}\t{name}\n")), "{name}: {ja4}");
+        }
+    }
+    // what was not there keeps its lines, so that none is lost
+    let made = fs::read_to_string(made.path()).expect("the new table");
+    let lost: Vec<&str> = table
+        .lines()
+        .filter(|line| line.contains("\tOpenSSL 3.5") && !made.contains(line))
+        .collect();
+    assert_eq!(lost, Vec::<&str>::new());
 }

@@ -25,6 +25,8 @@ use std::{
 
 #[path = "process/ledger.rs"]
 mod ledger;
+#[path = "process/report.rs"]
+mod report;
 #[path = "process/shells.rs"]
 mod shells;
 #[path = "process/tools.rs"]

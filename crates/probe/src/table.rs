@@ -26,8 +26,10 @@ fn aligned_line(cells: &[String], widths: &[usize]) -> String {
     text
 }
 
+/// Digits, and the commas between thousands.
 fn is_number(cell: &str) -> bool {
-    !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit())
+    cell.starts_with(|first: char| first.is_ascii_digit())
+        && cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
 }
 
 #[cfg(test)]
@@ -40,12 +42,12 @@ mod tests {
         let text = aligned(&[
             line(["group", "bytes", "note"]),
             line(["X25519", "32", ""]),
-            line(["MLKEM768", "1184", "only when listed"]),
+            line(["MLKEM768", "1,184", "only when listed"]),
         ]);
         let expected = "\
 group     bytes  note
 X25519       32
-MLKEM768   1184  only when listed
+MLKEM768  1,184  only when listed
 ";
         assert_eq!(text, expected);
     }

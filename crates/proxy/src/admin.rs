@@ -3,9 +3,11 @@ use crate::{
     control::Command,
     core::Shared,
     doors::AddressError,
+    ledger::{Extract, LedgerError},
     listener::bind::unix_private,
     material,
     plan::{Address, AdminPlan, Plan},
+    report::Question,
     start::{ReloadError, StartError, system},
 };
 use arc_swap::ArcSwap;
@@ -40,6 +42,17 @@ use tokio::{
 const REQUEST: Duration = Duration::from_secs(30);
 /// Who sends no head is not a scraper.
 const HEAD: Duration = Duration::from_secs(5);
+/// All there is.
+const PATHS: [&str; 8] = [
+    "/metrics",
+    "/healthz",
+    "/readyz",
+    "/v1/status",
+    "/v1/adoption",
+    "/v1/ledger",
+    "/v1/reload",
+    "/v1/drain",
+];
 /// Connections at once, for each listener: scrapers, a dashboard, an operator.
 const CONNECTIONS: usize = 64;
 
@@ -346,13 +359,15 @@ impl State {
             ("/metrics", _) if get => self.metrics(),
             (path, _) if matches!(**self.access.load(), Access::Metrics) => unknown(path),
             ("/v1/status", _) if get => self.status().await,
+            ("/v1/adoption", _) if get => self.adoption(request.uri().query()).await,
+            ("/v1/ledger", _) if get => self.ledger(request.uri().query()).await,
             ("/v1/reload", &Method::POST) => self.reload().await,
             ("/v1/drain", &Method::POST) => {
                 // an error means that it is ending already
                 let _ = self.commands.send(Command::Drain);
                 reply(StatusCode::ACCEPTED, &json!({ "result": "draining" }))
             }
-            ("/metrics" | "/healthz" | "/readyz" | "/v1/status" | "/v1/reload" | "/v1/drain", method) => {
+            (path, method) if PATHS.contains(&path) => {
                 let error = format!("{method} is not for {path}");
                 reply(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": error }))
             }
@@ -450,6 +465,42 @@ impl State {
                 "sites": sites,
             }),
         )
+    }
+
+    /// SPEC 6's figures, of `since` (`7d`) and of one `site` if asked for.
+    async fn adoption(&self, query: Option<&str>) -> Reply {
+        let (question, extract) = match self.asked(query).await {
+            Ok(answer) => answer,
+            Err(refusal) => return refusal,
+        };
+        let figures = move || question.figures(extract);
+        // a ledger may hold a hundred thousand rows, and a scrape must not wait for them
+        match tokio::task::spawn_blocking(figures).await {
+            Ok(Ok(figures)) => reply(StatusCode::OK, &json!(figures)),
+            Ok(Err(unknown)) => reply(StatusCode::NOT_FOUND, &json!({ "error": unknown.to_string() })),
+            Err(_) => reply(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                &json!({ "error": "the figures failed" }),
+            ),
+        }
+    }
+
+    /// What `report --from` adds to that of other instances.
+    async fn ledger(&self, query: Option<&str>) -> Reply {
+        match self.asked(query).await {
+            Ok((_, extract)) => reply(StatusCode::OK, &json!(extract)),
+            Err(refusal) => refusal,
+        }
+    }
+
+    async fn asked(&self, query: Option<&str>) -> Result<(Question, Extract), Reply> {
+        let question = Question::read(query.unwrap_or_default(), crate::clock::unix_now());
+        let question = question.map_err(|error| reply(StatusCode::BAD_REQUEST, &json!({ "error": error })))?;
+        let unavailable =
+            |error: LedgerError| reply(StatusCode::SERVICE_UNAVAILABLE, &json!({ "error": error.to_string() }));
+        let extract = self.shared.books.ledger.extract(question.span).await;
+        let extract = extract.unwrap_or(Err(LedgerError::Ended)).map_err(unavailable)?;
+        Ok((question, extract))
     }
 
     async fn reload(&self) -> Reply {

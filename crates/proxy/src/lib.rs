@@ -47,6 +47,7 @@ pub mod failure;
 pub mod ledger;
 pub mod picture;
 pub mod plan;
+pub mod report;
 
 mod admin;
 mod clock;

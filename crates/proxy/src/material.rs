@@ -58,8 +58,8 @@ pub(crate) struct Kept {
 /// What a build does about a file that is of no use.
 #[derive(Clone, Copy)]
 pub(crate) enum Broken<'a> {
-    /// Nothing is built.
-    Refuses,
+    /// Nothing is built. What was made of the same files before serves again.
+    Refuses(Option<&'a Kept>),
     /// What was good last stays, and the rest is built.
     Keeps(&'a Kept),
 }
@@ -193,14 +193,60 @@ impl<'a> Materials<'a> {
         Pages::new(pages)
     }
 
+    /// Whether all that was made of a site's files is still good: they are read, and are what they were. Then it serves
+    /// this build and the next as it is.
+    pub(crate) fn stand(&mut self, site: &SitePlan) -> bool {
+        let Some(before) = self.broken.before() else {
+            return false;
+        };
+        let pairs: &[CertificateFiles] = match &site.certificates {
+            Certificates::Files(all) => all,
+            Certificates::None => &[],
+            Certificates::SelfSigned => return false,
+        };
+        if before.failed.iter().any(|failed| failed.site == site.name)
+            || pairs.iter().any(|files| before.outlived.contains(files))
+        {
+            return false;
+        }
+        let of_pairs = pairs.iter();
+        let of_pairs = of_pairs.flat_map(|files| [&files.chain, &files.key].into_iter().chain(&files.passphrase));
+        let all: Vec<&PathBuf> = of_pairs.chain(others(site)).collect();
+        for path in &all {
+            if self.seen.of(path).is_none() {
+                self.seen.note(path, Print::of(&read(path)));
+            }
+        }
+        let stands = !all.iter().any(|path| self.is_new(path));
+        if stands {
+            self.carry(site, (before, pairs));
+        }
+        stands
+    }
+
+    /// What the next build may use again of what stands.
+    fn carry(&mut self, site: &SitePlan, (before, pairs): (&Kept, &[CertificateFiles])) {
+        for files in pairs {
+            if let Some(identity) = before.identities.get(files) {
+                self.identities.insert(files.clone(), Some(Arc::clone(identity)));
+            }
+        }
+        if let Some(auth) = before.client_auth.get(&site.name) {
+            self.client_auth.insert(site.name.clone(), auth.clone());
+        }
+        for path in others(site) {
+            if let Some(secret) = before.secrets.get(path) {
+                self.secrets.insert(path.clone(), Arc::clone(secret));
+            }
+            if let Some(page) = before.pages.get(path) {
+                self.pages.insert(path.clone(), page.clone());
+            }
+        }
+    }
+
     /// Whether a file that a site names besides its certificates is not what it was.
     pub(crate) fn others_changed(&self, site: &SitePlan) -> bool {
-        let clients = site.client_auth.iter();
-        let clients = clients.flat_map(|plan| [&plan.ca].into_iter().chain(&plan.crl));
-        let mut others = clients
-            .chain(&site.resumption.secret_file)
-            .chain(site.service.pages().map(|(_, path)| path));
-        others.any(|path| self.is_new(path))
+        others(site).any(|path| self.is_new(path))
     }
 
     /// Something about a site's key does not work.
@@ -359,7 +405,7 @@ impl<'a> Materials<'a> {
 
     /// What was made of the very files that there are now: an encrypted key takes a while to open.
     fn made_of(&self, files: &CertificateFiles) -> Option<Arc<Identity>> {
-        let kept = self.broken.kept()?;
+        let kept = self.broken.before()?;
         let last = kept.identities.get(files)?;
         let same = !self.is_new_pair(files) && !kept.outlived.contains(files);
         same.then(|| Arc::clone(last))
@@ -392,7 +438,7 @@ impl<'a> Materials<'a> {
 
     /// Whether a file is not what the build before found.
     fn is_new(&self, path: &Path) -> bool {
-        let before = self.broken.kept().and_then(|kept| kept.seen.of(path));
+        let before = self.broken.before().and_then(|kept| kept.seen.of(path));
         before.is_none() || before != self.seen.of(path)
     }
 
@@ -422,10 +468,27 @@ impl<'a> Materials<'a> {
 impl<'a> Broken<'a> {
     fn kept(self) -> Option<&'a Kept> {
         match self {
-            Broken::Refuses => None,
+            Broken::Refuses(_) => None,
             Broken::Keeps(kept) => Some(kept),
         }
     }
+
+    /// What was made before, to be used where its files are the same.
+    fn before(self) -> Option<&'a Kept> {
+        match self {
+            Broken::Refuses(before) => before,
+            Broken::Keeps(kept) => Some(kept),
+        }
+    }
+}
+
+/// The files that a site names besides its certificates.
+fn others(site: &SitePlan) -> impl Iterator<Item = &PathBuf> {
+    let clients = site.client_auth.iter();
+    let clients = clients.flat_map(|plan| [&plan.ca].into_iter().chain(&plan.crl));
+    clients
+        .chain(&site.resumption.secret_file)
+        .chain(site.service.pages().map(|(_, path)| path))
 }
 
 fn hint(error: &IdentityError) -> Option<&'static str> {
@@ -504,7 +567,7 @@ mod tests {
         let file = folder.path().join("502.html");
         let loaded = loaded(&file);
         let site = &loaded.plan.sites[0];
-        let mut first = Materials::new(&loaded.explained, None, Broken::Refuses);
+        let mut first = Materials::new(&loaded.explained, None, Broken::Refuses(None));
         first.pages(site);
         let problem = first.problems.pop().map(|problem| problem.to_string());
         let expected = format!(
@@ -513,7 +576,7 @@ mod tests {
         );
         assert_eq!(problem.unwrap_or_default().lines().next(), Some(expected.as_str()));
         std::fs::write(&file, "back soon").unwrap();
-        let mut second = Materials::new(&loaded.explained, None, Broken::Refuses);
+        let mut second = Materials::new(&loaded.explained, None, Broken::Refuses(None));
         assert_eq!(page(&second.pages(site)), "back soon");
         let kept = second.kept();
         std::fs::remove_file(&file).unwrap();

@@ -408,6 +408,11 @@ impl UpstreamPlan {
     /// One for a connection that went stale, one for a server that just died.
     pub const REPEATS: usize = 2;
 
+    /// Whether HTTP/1.1 may be spoken with it, which alone goes on in another protocol.
+    pub fn takes_upgrades(&self) -> bool {
+        matches!(self.http.http, UpstreamHttp::Auto | UpstreamHttp::Http1)
+    }
+
     /// How often a request that is safe to repeat is sent again.
     pub fn repeats(&self) -> usize {
         self.retries.unwrap_or(UpstreamPlan::REPEATS)

@@ -441,7 +441,7 @@ impl Idle {
     }
 
     /// Ends the connection when nothing has moved for the limit. The timer is set anew only when it fires.
-    fn poll(&mut self, cx: &mut Context<'_>, moved: u64) -> Poll<Result<(), Failure>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, moved: u64) -> Poll<Result<(), Failure>> {
         if moved != self.moved {
             self.moved = moved;
             self.last = Instant::now();

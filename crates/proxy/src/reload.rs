@@ -102,7 +102,7 @@ async fn switch(
         self_signed: control.self_signed.as_ref(),
         key_log: key_log::of(&loaded.plan, &shared.books.log),
         previous: Some(&old),
-        broken: Broken::Refuses,
+        broken: Broken::Refuses(Some(&old.kept)),
     };
     let snapshot = Snapshot::build(&loaded, &ground).map_err(|unbuilt| {
         control.rejected = unbuilt.seen;

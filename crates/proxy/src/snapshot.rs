@@ -20,8 +20,11 @@ use portcullis_tls::{
     server::{BuildError, ClientAuth, Server, ServerSpec},
     tickets::{Resumption, Signer, Tickets},
 };
+use standing::Standing;
 use std::{collections::HashMap, fmt, path::Path, sync::Arc, time::Instant};
 use tokio::sync::watch;
+
+mod standing;
 
 /// A configuration as it runs.
 pub struct Snapshot {
@@ -115,9 +118,16 @@ impl Snapshot {
         let mut identities = Vec::with_capacity(plan.sites.len());
         let mut client_auths = Vec::with_capacity(plan.sites.len());
         let mut built = Vec::with_capacity(plan.sites.len());
+        let standing = ground
+            .previous
+            .map(|previous| Standing::new(previous, plan, &upstreams));
         for (index, site) in plan.sites.iter().enumerate() {
-            let Some((sites, certificates, client_auth)) = ground.site((plan, index), &upstreams, &mut materials)
-            else {
+            let standing = standing.as_ref().and_then(|standing| standing.of(plan, index));
+            let made = match standing {
+                Some(standing) if materials.stand(site) => Some(standing),
+                standing => ground.site((plan, index), (&upstreams, standing), &mut materials),
+            };
+            let Some((sites, certificates, client_auth)) = made else {
                 continue;
             };
             for (&listener, built) in site.listeners.iter().zip(&sites) {
@@ -340,7 +350,7 @@ impl Ground<'_> {
     fn site(
         &self,
         (plan, index): (&Plan, usize),
-        upstreams: &[Arc<Upstream>],
+        (upstreams, standing): (&[Arc<Upstream>], Option<Built>),
         materials: &mut Materials<'_>,
     ) -> Option<Built> {
         let site = &plan.sites[index];
@@ -364,7 +374,8 @@ impl Ground<'_> {
         if materials.problems.len() > problems {
             return None;
         }
-        let standing = self.standing(index);
+        // it runs on as it is where nothing better is to be had
+        let standing = standing.filter(|_| matches!(self.broken, Broken::Keeps(_)));
         if let Some(standing) = &standing
             && same(&standing.1, &certificates)
             && !materials.others_changed(site)
@@ -396,19 +407,6 @@ impl Ground<'_> {
                 None
             }
         }
-    }
-
-    /// The site as it runs, where it may stay.
-    fn standing(&self, index: usize) -> Option<Built> {
-        let previous = match self.broken {
-            Broken::Refuses => None,
-            Broken::Keeps(_) => self.previous,
-        }?;
-        Some((
-            previous.built.get(index)?.clone(),
-            previous.identities.get(index)?.clone(),
-            previous.client_auth.get(index)?.clone(),
-        ))
     }
 
     fn service(
@@ -455,6 +453,7 @@ impl Ground<'_> {
     fn listener(&self, plan: &ListenerPlan) -> Listener {
         let name = Label::from(plan.name.as_str());
         let same = self.previous.and_then(|s| s.listeners.iter().find(|l| l.name == name));
+        let unchanged = same.filter(|same| same.plan == *plan);
         let quic = (plan.http.http3 && !plan.plain).then(|| transport(plan));
         let before = same.map_or((false, None), |l| (l.quic.is_some(), l.withdrawn_until));
         let withdrawn_until = match quic {
@@ -465,7 +464,8 @@ impl Ground<'_> {
             gate: same.map_or_else(|| Arc::new(Gate::new()), |l| l.gate.clone()),
             open: self.metrics.open(&name),
             name,
-            http: Arc::new(plan.http.clone()),
+            // by this its connections know that it is as it was
+            http: unchanged.map_or_else(|| Arc::new(plan.http.clone()), |same| same.http.clone()),
             plan: plan.clone(),
             quic,
             withdrawn_until,

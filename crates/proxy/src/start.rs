@@ -181,7 +181,7 @@ fn assemble(
         self_signed: self_signed.as_ref(),
         key_log: key_log::of(&loaded.plan, &log),
         previous: None,
-        broken: Broken::Refuses,
+        broken: Broken::Refuses(None),
     };
     let snapshot = Snapshot::build(loaded, &ground).map_err(|unbuilt| StartError::Config(unbuilt.problems))?;
     let cores = loaded.plan.workers.unwrap_or_else(cores);
@@ -213,7 +213,7 @@ pub fn inspect(loaded: &Loaded, self_signed: Option<&SelfSigned>) -> Result<Snap
         self_signed,
         key_log: None,
         previous: None,
-        broken: Broken::Refuses,
+        broken: Broken::Refuses(None),
     };
     Snapshot::build(loaded, &ground).map_err(|unbuilt| unbuilt.problems)
 }

@@ -16,6 +16,12 @@ pub(super) const DRAIN_EXAMPLES: &str = "Examples:
   portcullis drain
   portcullis drain --admin unix:/run/portcullis/admin.sock";
 
+pub(super) const REPORT_EXAMPLES: &str = "Examples:
+  portcullis report
+  portcullis report --since 30d --site shop --csv > clients.csv
+  portcullis report --json --ledger a.db b.db --from unix:/run/portcullis/admin.sock
+  portcullis report --cbom --since 2026-11-01 > cbom.json";
+
 pub(super) const GROUPS_EXAMPLES: &str = "Examples:
   portcullis groups
   portcullis groups --json";

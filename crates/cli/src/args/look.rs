@@ -9,7 +9,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Speak to the running proxy", &["status", "reload", "drain"]),
     (
         "Look around",
-        &["groups", "doctor", "bench", "completions", "man", "help"],
+        &["report", "groups", "doctor", "bench", "completions", "man", "help"],
     ),
 ];
 

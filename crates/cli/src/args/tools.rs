@@ -1,6 +1,7 @@
 //! What may be typed after the commands that look around: `doctor`, `bench`, `completions`, `man`.
 use super::Typed;
 use clap::{Args, ValueEnum};
+use portcullis_proxy::report::Since;
 use std::path::PathBuf;
 
 /// Flags of `doctor`.
@@ -12,6 +13,38 @@ pub(crate) struct Doctor {
     /// The configuration whose files and ports are looked at.
     #[command(flatten)]
     pub(crate) typed: Typed,
+}
+
+/// Flags of `report`.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Report {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print a line for each client as CSV
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) csv: bool,
+    /// Print what was negotiated as a cryptographic bill of materials (CycloneDX 1.6)
+    #[arg(long, conflicts_with_all = ["json", "csv"])]
+    pub(crate) cbom: bool,
+    /// Since when: 12h, 7d, 4w, or a date such as 2026-11-01
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    pub(crate) since: Since,
+    /// Only this site
+    #[arg(long, value_name = "NAME")]
+    pub(crate) site: Option<String>,
+    /// Read these ledgers instead of asking the running proxy; may be repeated
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) ledger: Vec<PathBuf>,
+    /// Ask these instances, by their admin listeners: unix:PATH, http://HOST:PORT; may be repeated
+    #[arg(long, value_name = "URL", num_args = 1..)]
+    pub(crate) from: Vec<String>,
+    /// The file with the token that instances with an address ask for [default: that of the configuration]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Take the admin listener, its token and the ledger from this file
+    #[arg(short, long, value_name = "FILE", visible_alias = "config-file")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// Flags of `bench`.

@@ -73,6 +73,10 @@ pub(super) fn to_try(ports: &Ports, world: &World) -> String {
             format!("{} selftest localhost:{page} --ca {ca}", itself()),
         ),
         (
+            "who of the crowd is still classical, why, and what requiring it would break",
+            format!("{} report --from unix:{}", itself(), shell_word(&world.admin())),
+        ),
+        (
             "a line for each connection and each request",
             format!("tail -f {}", shell_word(&world.log())),
         ),

@@ -50,10 +50,19 @@ impl World {
         self.folder().join(CONFIG)
     }
 
+    /// The socket of its admin listener.
+    pub(super) fn admin(&self) -> PathBuf {
+        admin(self.folder())
+    }
+
     /// Where the proxy's lines go, so that they do not run through what the demo says.
     pub(super) fn log(&self) -> PathBuf {
         self.folder().join(LOG)
     }
+}
+
+fn admin(folder: &Path) -> PathBuf {
+    folder.join("admin.sock")
 }
 
 /// The demo's configuration: a page with the classical certificate first, as on the web, where clients that offer
@@ -64,7 +73,7 @@ pub(crate) fn config_toml(folder: &Path, ports: &Ports, (page, echo): (SocketAdd
         format!("{{ chain = \"{stem}.pem\", key = \"{stem}.key\" }}")
     };
     let (classical, ml_dsa) = (certificate(Algorithm::EcdsaP256), certificate(Algorithm::MlDsa65));
-    let admin = quoted(&format!("unix:{}", folder.join("admin.sock").display()));
+    let admin = quoted(&format!("unix:{}", admin(folder).display()));
     let head = format!(
         "# made by `portcullis demo`\n\
          log      = {{ level = \"info\", format = \"text\", access = \"-\" }}\n\

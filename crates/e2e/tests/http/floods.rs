@@ -1,13 +1,12 @@
 //! Clients of HTTP/2 that ask little and cost much, over TLS: each is cut off, and others are served meanwhile.
-use crate::{
-    Go, Lines, Stage, eventually,
+use crate::{Go, Lines, Stage, eventually, origin::Origin};
+use portcullis_e2e::{
+    client::{Conversation, Offer},
     frames::{
         CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, H2, HEADERS, PING, PRIORITY,
         RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, get,
     },
-    origin::Origin,
 };
-use portcullis_e2e::client::{Conversation, Offer};
 use serde_json::Value;
 use std::{
     io::Write,

@@ -24,7 +24,6 @@ mod corpus;
 mod http1_corpus;
 
 mod floods;
-mod frames;
 mod h2;
 mod messages;
 mod origin;
@@ -33,6 +32,7 @@ mod protocol;
 mod refused;
 mod restarts;
 mod sites;
+mod streams;
 mod talk;
 mod traces;
 mod upgrades;
@@ -45,7 +45,7 @@ struct Stage {
 }
 
 /// Lines of a configuration, besides what each has.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Debug)]
 struct Lines<'a> {
     top: &'a str,
     listener: &'a str,

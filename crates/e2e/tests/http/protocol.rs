@@ -1,10 +1,12 @@
 //! `tests/corpus/http2/frames.txt`: frames as they stand there, sent over TLS, and what comes back.
 use crate::{
     Lines, Stage,
-    frames::{PING, SETTINGS, block, frame},
     origin::{Origin, said},
 };
-use portcullis_e2e::client::{Conversation, Offer};
+use portcullis_e2e::{
+    client::{Conversation, Offer},
+    frames::{PING, SETTINGS, block, frame},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -1,6 +1,6 @@
 //! What is refused before any route is asked: told to the client, and in the log and the metrics, once each.
-use crate::{Lines, SIDE, Stage, eventually, frames::H2, origin::Origin, talk::Talk};
-use portcullis_e2e::client::Offer;
+use crate::{Lines, SIDE, Stage, eventually, origin::Origin, talk::Talk};
+use portcullis_e2e::{client::Offer, frames::H2};
 use serde_json::Value;
 
 /// The lines of all requests, once there are so many.

@@ -1,7 +1,8 @@
 //! Sites, routes, and what is done to requests and answers on their way.
-use crate::{Lines, SIDE, Stage, eventually, origin::Origin, talk::Talk};
+use crate::{Lines, SIDE, Stage, eventually, origin::Origin, talk::Talk, toml};
 use portcullis_e2e::{
     client::Offer,
+    frames::H2,
     pki::{Algorithm, Pki},
 };
 use serde_json::Value;
@@ -390,5 +391,78 @@ fn an_access_line_tells_what_was_asked_and_answered_and_metrics_count_it() {
             .proxy
             .metric("portcullis_request_duration_seconds_count", &["site=\"site\""]),
         2.0
+    );
+}
+
+/// A second site and upstream, before those of the stage.
+fn with_another(stage: &Stage, lines: Lines<'_>) -> String {
+    let text = toml(&stage.pki, stage.origin.address(), lines);
+    let other = "[upstream.a]\nservers = ['127.0.0.1:9']\n[[site]]\nname = 'first'\nnames = ['first.test']\nlisteners = ['front']\nupstream = 'a'\n";
+    let certificates = text.lines().find(|line| line.starts_with("certificates"));
+    let other = format!("{other}{}\n", certificates.expect("they are on one line"));
+    let at = text.find("[[site]]").expect("a site");
+    [&text[..at], &other, &text[at..]].concat()
+}
+
+#[test]
+fn a_reload_that_does_not_concern_a_site_leaves_its_connections_at_rest_alone() {
+    let stage = Stage::plain();
+    let get = get("localhost", "/", "");
+    let mut kept = stage.talk();
+    let mut h2 = H2::over(stage.connect(Offer::default().speaking(&["h2"])).stream);
+    assert_eq!(kept.ask(&get).text(), "GET /");
+    h2.get(1, "/");
+    assert_eq!(h2.status(1), "200");
+    for round in 0..3 {
+        // another site before it, its upstream too; without them; another level of the log
+        let lines = Lines::default();
+        let text = match round {
+            0 => with_another(&stage, lines),
+            1 => toml(&stage.pki, stage.origin.address(), lines),
+            _ => toml(&stage.pki, stage.origin.address(), lines).replace("\"debug\"", "\"info\""),
+        };
+        stage.proxy.reload(&text).expect("a good file");
+        assert_eq!(kept.ask(&get).text(), "GET /", "round {round}");
+        h2.get(3 + 2 * round, "/");
+        assert_eq!(h2.status(3 + 2 * round), "200", "round {round}");
+    }
+    let ways = [
+        Lines {
+            site: "upstream = 'back'\nlimits = { body = '1B' }",
+            ..Lines::default()
+        },
+        Lines {
+            site: "upstream = 'back'\nlimits = { body = '1B' }",
+            listener: "deny = ['192.0.2.1/32']",
+            ..Lines::default()
+        },
+        Lines {
+            site: "upstream = 'back'\nlimits = { body = '1B' }",
+            listener: "deny = ['192.0.2.1/32']",
+            upstream: "timeouts = { connect = '3s' }",
+            ..Lines::default()
+        },
+    ];
+    for lines in ways {
+        let mut ends = stage.talk();
+        assert_eq!(ends.ask(&get).status, 200);
+        let text = toml(&stage.pki, stage.origin.address(), lines);
+        stage.proxy.reload(&text).expect("a good file");
+        assert_eq!(ends.stream.read_to_close().expect("it ends properly"), b"", "{lines:?}");
+    }
+    assert_eq!(h2.goaway(), Some(0));
+    // so does a certificate that is another, under the same name
+    let mut ends = stage.talk();
+    assert_eq!(ends.ask(&get).status, 200);
+    let text = toml(&stage.pki, stage.origin.address(), ways[2]);
+    let [new, old] = [Algorithm::EcdsaP384, Algorithm::MlDsa65].map(|algorithm| stage.pki.server(algorithm));
+    for (from, to) in [(&new.chain, &old.chain), (&new.key, &old.key)] {
+        std::fs::copy(from, to).expect("both are there");
+    }
+    stage.proxy.reload(&text).expect("a good file");
+    assert_eq!(ends.stream.read_to_close().expect("it ends properly"), b"");
+    assert_eq!(
+        stage.connect(Offer::default()).stream.seen().signature.as_deref(),
+        Some("ecdsa_secp384r1_sha384")
     );
 }

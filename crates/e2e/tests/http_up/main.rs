@@ -16,6 +16,7 @@ use std::{
 
 mod grpc;
 mod requests;
+mod websocket;
 
 fn start(peer: &Peer, script: &str, arguments: &[&Path]) -> Server {
     let serve = script.ends_with(".py").then_some(Path::new("serve"));

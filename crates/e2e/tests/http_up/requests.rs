@@ -1,6 +1,9 @@
 //! Requests of HTTP/1.1 and HTTP/2 at Node's HTTP/2 server.
 use super::{Algorithm, Home, Path, Peer, Pki, Proxy, Server, Value, curl, plain, start};
-use portcullis_e2e::PATIENCE;
+use portcullis_e2e::{
+    PATIENCE,
+    frames::{H2, RST_STREAM, frame},
+};
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
@@ -275,6 +278,26 @@ fn trailers_of_a_request_in_chunks_reach_the_server() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("it answers and closes");
     assert!(answer.contains(r#"5 {"x-sum":"42"}"#), "{answer}");
+}
+
+#[test]
+fn a_stream_that_is_given_up_is_reset_at_the_server_and_others_of_its_connection_go_on() {
+    let Some((_, mut server)) = node() else { return };
+    let proxy = plain(server.address, r#"http = "h2c""#);
+    let stream = TcpStream::connect(proxy.address()).expect("the proxy listens");
+    let mut h2 = H2::over(stream);
+    h2.get(1, "/hang");
+    h2.get(3, "/slow");
+    // it came with the one before it
+    assert_eq!(h2.status(3), "200");
+    h2.send(&frame((RST_STREAM, 0), 1, &[0, 0, 0, 8]));
+    // RFC 9113 7: CANCEL
+    assert_eq!(server.line(), "given up with 8");
+    let told = what(&proxy, &[]);
+    assert_eq!(told["session"], 1, "{told}");
+    let records = proxy.lines("request");
+    let hung = records.iter().find(|line| line["path"] == "/hang").expect("its line");
+    assert_eq!((&hung["outcome"], &hung["fault"]), (&"failed".into(), &"client".into()));
 }
 
 #[test]

@@ -40,6 +40,10 @@ server.on('request', (request, response) => {
     response.writeEarlyHints({ link: '</a.css>; rel=preload' });
     return response.end('hinted');
   }
+  if (path === '/hang') {
+    request.stream.on('close', () => console.log(`given up with ${request.stream.rstCode}`));
+    return undefined;
+  }
   if (path === '/cut') {
     response.write('half');
     return setTimeout(() => request.stream.close(http2.constants.NGHTTP2_CANCEL), 200);

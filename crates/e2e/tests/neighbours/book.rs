@@ -12,7 +12,7 @@ use portcullis_e2e::{
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 /// The pages whose commands are run below.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "docs/introduction.md",
     "docs/quick-start.md",
@@ -20,6 +20,7 @@ const PAGES: [&str; 11] = [
     "docs/certificates.md",
     "docs/http-sites.md",
     "docs/migrating.md",
+    "docs/report.md",
     "docs/requiring.md",
     "docs/verifying.md",
     "docs/answers.md",
@@ -110,6 +111,11 @@ fn http_sites() {
 #[test]
 fn migrating() {
     follow("docs/migrating.md");
+}
+
+#[test]
+fn report() {
+    follow("docs/report.md");
 }
 
 #[test]

@@ -46,7 +46,15 @@ fn the_token_is_asked_for_and_a_reload_takes_a_new_one_in_place() {
         ("GET /v1/status", with("localhost", "first"), "200"),
         ("GET /metrics", with("127.0.0.1:9443", "first"), "200"),
         ("POST /v1/status", with("localhost", "first"), "405"),
-        ("GET /v1/ledger", with("localhost", "first"), "404"),
+        ("GET /v1/adoption", with("localhost", "second"), "401"),
+        ("GET /v1/adoption", with("localhost", "first"), "200"),
+        ("GET /v1/adoption?since=30d", with("localhost", "first"), "200"),
+        ("GET /v1/adoption?since=soon", with("localhost", "first"), "400"),
+        ("GET /v1/adoption?site=nowhere", with("localhost", "first"), "404"),
+        ("POST /v1/adoption", with("localhost", "first"), "405"),
+        ("GET /v1/ledger", with("localhost", "second"), "401"),
+        ("GET /v1/ledger?from=0", with("localhost", "first"), "200"),
+        ("GET /v1/nothing", with("localhost", "first"), "404"),
     ] {
         assert_eq!(asked(admin, request, &headers), status, "{request} {headers:?}");
     }

@@ -180,7 +180,7 @@ pub(super) const SECTIONS: &[Section] = &[
         name: "admin",
         table: "",
         title: "`admin`",
-        means: "`/v1/status`, `/v1/reload` and `/v1/drain`, for `portcullis status`, `reload` and `drain`.",
+        means: "`/v1/status`, `/v1/reload` and `/v1/drain`, for `portcullis status`, `reload` and `drain`; `/v1/adoption` and `/v1/ledger`, for [`report`](report.md).",
         beside: &[],
         keys: &[
             key(

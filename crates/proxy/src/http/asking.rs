@@ -135,7 +135,7 @@ impl Visit {
         let site = self.site(view.host);
         let known = site.as_ref().ok().and_then(|site| site.service.http());
         self.requests.borrow_mut().call(view.field("user-agent"));
-        let mut record = self.record(known, (view.method, view.fields), || {
+        let mut record = self.record(known, (view.spoken_method(), view.fields), || {
             let fields = view.fields.iter().copied();
             view.typed(self.told.client(fields, &self.http.trusted_proxies))
         });
@@ -270,6 +270,14 @@ impl<'a> View<'a> {
         }
     }
 
+    /// As its client said it: HTTP/2 asks for another protocol by CONNECT (RFC 8441 4).
+    fn spoken_method(&self) -> &'a str {
+        match self.upgrade {
+            Some(_) if self.protocol == "HTTP/2.0" => "CONNECT",
+            _ => self.method,
+        }
+    }
+
     /// The first field of a name; empty where there is none.
     fn field(&self, name: &str) -> &'a [u8] {
         let found = self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
@@ -285,7 +293,7 @@ impl<'a> View<'a> {
         Typed {
             client,
             protocol: self.protocol,
-            method: self.method.into(),
+            method: self.spoken_method().into(),
             host: self.host.into(),
             path,
             user_agent: self.field("user-agent").into(),

@@ -159,7 +159,7 @@ const GONE: u16 = 499;
 
 impl Broken {
     /// The client's connection failed, or ended.
-    fn gone(failure: Failure) -> Broken {
+    pub(super) fn gone(failure: Failure) -> Broken {
         Broken { failure, status: GONE }
     }
 

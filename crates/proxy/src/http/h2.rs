@@ -26,6 +26,9 @@ pub(crate) async fn serve(client: Client, visit: &Rc<Visit>) -> Result<(), Failu
         .max_pending_accept_reset_streams(limits::PENDING_RESETS)
         .max_local_error_reset_streams(limits::OUR_RESETS)
         .auto_date_header(false);
+    if visit.takes_upgrades() {
+        http.enable_connect_protocol();
+    }
     let mut io = Io::new(client, visit);
     let (failure, told) = match drive(http, &mut io, visit).await {
         Ok(()) => return Ok(()),

@@ -6,6 +6,7 @@ pub(crate) mod answer;
 pub(crate) mod asking;
 pub(crate) mod calm;
 pub(crate) mod client;
+pub(crate) mod connect;
 pub(crate) mod exchange;
 pub(crate) mod forbidden;
 pub(crate) mod forwarded;

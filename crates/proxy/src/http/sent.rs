@@ -4,6 +4,7 @@ use crate::failure::{Failure, Stage};
 use hyper::body::{Body, Bytes, Frame, Incoming};
 use portcullis_tls::failure::Fault;
 use std::{
+    error::Error,
     fmt,
     pin::Pin,
     task::{Context, Poll},
@@ -21,7 +22,7 @@ impl Sent {
         match self {
             Sent::Http2(body) => {
                 let frame = Pin::new(body).poll_frame(cx);
-                frame.map(|frame| frame.map(|frame| frame.map_err(|error| cut(&error))))
+                frame.map(|frame| frame.map(|frame| frame.map_err(|error| gone(&error))))
             }
             Sent::Http3(body) => body.poll_frame(cx),
         }
@@ -42,6 +43,13 @@ impl Sent {
             Sent::Http3(body) => body.length(),
         }
     }
+}
+
+/// Its client gave the stream up, or broke off: nobody can be told anything any more.
+fn gone(error: &hyper::Error) -> Broken {
+    let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+    let error = format!("its stream ended in the middle of its body: {reason}");
+    Broken::gone(Failure::failed(Stage::Request, Fault::Client, error))
 }
 
 /// It ended before its end.

@@ -82,6 +82,11 @@ impl Service {
         }
     }
 
+    /// Some of what it leads to goes on in another protocol when asked.
+    pub(crate) fn takes_upgrades(&self) -> bool {
+        self.upstreams.values().any(|upstream| upstream.plan.takes_upgrades())
+    }
+
     /// What becomes of a request.
     pub(crate) fn decide(self: &Arc<Service>, visit: &Visit, view: &View<'_>, record: &mut RequestRecord) -> Way {
         let asking = Asking {

@@ -60,6 +60,8 @@ struct Come {
     body_out: u64,
     /// What of its length is known.
     framing: Option<Framing>,
+    /// The protocol that it goes on in.
+    protocol: Option<Box<[u8]>>,
 }
 
 impl Upload {
@@ -152,6 +154,16 @@ impl Streamed {
             })
         })
         .await
+    }
+
+    /// The protocol that the server goes on in, if it does.
+    pub(super) fn switched_to(&self) -> Option<&[u8]> {
+        self.come.protocol.as_deref()
+    }
+
+    /// What remains when it did.
+    pub(super) fn into_switched(self) -> (Box<Forward>, Rc<Visit>, After) {
+        (self.forward, self.visit, self.origin.after())
     }
 
     /// What a second try takes: the request's head and body.
@@ -247,6 +259,11 @@ impl Sink for ToStream<'_> {
         self.forward
             .answer_fields(head, |name, value| append(fields, name, value));
         self.come.framing = Some(head.framing.clone());
+        if head.status == 101 {
+            let mut fields = head.fields.iter();
+            let upgrade = fields.find(|field| field.name.eq_ignore_ascii_case("upgrade"));
+            self.come.protocol = upgrade.map(|field| field.value.into());
+        }
         self.come.head = Some(response);
     }
 

@@ -1,9 +1,11 @@
 //! A request that is a stream of a connection, as HTTP/2 and 3 have it: what becomes of it, until its answer flows.
 use super::{
     asking::{Forward, View, Way},
+    connect,
     exchange::Broken,
+    h1::Switched,
     lease::Tries,
-    origin::fields,
+    origin::{After, fields},
     record::{Asked as Typed, RequestRecord},
     reply::Reply,
     sent::Sent,
@@ -14,11 +16,13 @@ use super::{
 use crate::failure::{Failure, Stage};
 use hyper::{
     Method, Request, Response, StatusCode, Version,
+    ext::Protocol,
     header::{self, HeaderMap, HeaderName, HeaderValue},
     http::request::Parts,
+    upgrade::{self, OnUpgrade},
 };
 use portcullis_tls::failure::Fault;
-use portcullis_wire::http1::{Asked, Chunks, Field, Fields, Framing, Hop, MAX_FIELDS, NO_FIELD, is_host};
+use portcullis_wire::http1::{Asked, Chunks, Field, Fields, Framing, Hop, MAX_FIELDS, NO_FIELD, is_host, is_token};
 use std::{cell::RefCell, collections::VecDeque, pin::Pin, rc::Rc};
 
 /// Interim answers on their way to a client that takes them.
@@ -59,8 +63,14 @@ impl Begun {
 }
 
 /// Decides about one request.
-pub(super) fn begin(request: Request<Sent>, visit: &Rc<Visit>, interims: &Interims) -> Begun {
+pub(super) fn begin(mut request: Request<Sent>, visit: &Rc<Visit>, interims: &Interims) -> Begun {
     let under_way = UnderWay::new(visit);
+    let extended = request.extensions_mut().remove::<Protocol>();
+    let switching = extended.map(|protocol| Switching {
+        key: connect::websocket_key(visit.connection),
+        upgrade: upgrade::on(&mut request),
+        protocol,
+    });
     let (parts, body) = request.into_parts();
     let cookie = cookie(&parts.headers);
     let mut room = [NO_FIELD; MAX_FIELDS];
@@ -72,7 +82,7 @@ pub(super) fn begin(request: Request<Sent>, visit: &Rc<Visit>, interims: &Interi
     let (way, mut record) = match view(
         (&parts, visit.http.limits.fields),
         (&mut room, cookie.as_deref()),
-        &framing,
+        (&framing, switching.as_ref()),
     ) {
         Ok(view) => visit.decide(&view),
         Err(misfit) => {
@@ -87,7 +97,7 @@ pub(super) fn begin(request: Request<Sent>, visit: &Rc<Visit>, interims: &Interi
             Begun::Forwarded(Box::pin(forward_to(
                 (visit.clone(), interims.clone(), under_way),
                 forward,
-                upload,
+                (upload, switching),
                 record,
             )))
         }
@@ -102,9 +112,14 @@ pub(super) fn begin(request: Request<Sent>, visit: &Rc<Visit>, interims: &Interi
 async fn forward_to(
     (visit, interims, _under_way): (Rc<Visit>, Interims, UnderWay),
     mut forward: Box<Forward>,
-    mut upload: Upload,
+    (mut upload, switching): (Upload, Option<Switching>),
     mut record: RequestRecord,
 ) -> Response<Answered> {
+    if switching.is_some() && !forward.upstream.plan.takes_upgrades() {
+        let error = "its upstream speaks HTTP/2, where nothing is switched";
+        let failure = Failure::failed(Stage::Request, Fault::Operator, error);
+        return failed(&forward, Broken { failure, status: 501 }, record);
+    }
     let mut tries = Tries::default();
     loop {
         let lease = match forward.lease(&visit.core, &mut tries.tried).await {
@@ -116,7 +131,12 @@ async fn forward_to(
         let head = forward.head_for(&server.name);
         let mut streamed = Box::new(Streamed::new((&visit, &interims), forward, (lease, head), upload));
         match streamed.head().await {
-            Ok(head) => return flowing(head, streamed, record),
+            Ok(head) => {
+                return match switching {
+                    Some(switching) => switching.answer(head, streamed, record),
+                    None => flowing(head, streamed, record),
+                };
+            }
             Err(broken) if streamed.may_repeat(&broken) && tries.may_repeat(&streamed.forward) => {
                 tries.failed(&visit.core, streamed.origin(), broken);
                 let head;
@@ -134,7 +154,61 @@ fn flowing(head: Response<()>, streamed: Box<Streamed>, mut record: RequestRecor
     head.map(|()| Answered::Flowing(Box::new(Flowing::new(streamed, record))))
 }
 
+/// What an extended CONNECT asks for (RFC 8441 4).
+struct Switching {
+    protocol: Protocol,
+    /// What a server of WebSockets wants to be shown.
+    key: String,
+    upgrade: OnUpgrade,
+}
+
+impl Switching {
+    /// A name that may stand in `Upgrade` (RFC 9110 7.8). The library lets any text through, and behind h2c would be requests
+    /// that nobody here reads.
+    fn is_sound(&self) -> bool {
+        let mut words = self.protocol.as_str().split('/');
+        let is_token = |word: &str| is_token(word.as_bytes());
+        words.clone().count() <= 2 && words.clone().all(is_token) && !words.any(|word| word.eq_ignore_ascii_case("h2c"))
+    }
+
+    fn is_websocket(&self) -> bool {
+        self.protocol.as_str().eq_ignore_ascii_case("websocket")
+    }
+
+    /// 101 becomes 200. Any other answer goes on as it is, unless its client would take it for that.
+    fn answer(self, head: Response<()>, streamed: Box<Streamed>, mut record: RequestRecord) -> Response<Answered> {
+        let status = head.status();
+        if status != StatusCode::SWITCHING_PROTOCOLS && !status.is_success() {
+            return flowing(head, streamed, record);
+        }
+        record.upstream_status = status.as_u16();
+        let agreed = streamed.switched_to();
+        let is_agreed = agreed.is_some_and(|agreed| agreed.eq_ignore_ascii_case(self.protocol.as_str().as_bytes()));
+        let (forward, visit, after) = streamed.into_switched();
+        let (After::Switched(up, early), true) = (after, is_agreed) else {
+            let error = format!("it was asked to switch protocols, and answered {status}");
+            let failure = Failure::failed(Stage::Request, Fault::Upstream, error);
+            return failed(&forward, Broken { failure, status: 502 }, record);
+        };
+        let mut response = head.map(|()| Answered::Whole(None));
+        *response.status_mut() = StatusCode::OK;
+        // what belongs to HTTP/1.1's handshake
+        response.headers_mut().remove(header::SEC_WEBSOCKET_ACCEPT);
+        record.status = 200;
+        let switched = Switched { up, early, record };
+        // it ends with its stream, its limits, or the runtime at the end of a drain
+        tokio::task::spawn_local(connect::run(self.upgrade, switched, visit));
+        response
+    }
+}
+
 fn failed(forward: &Forward, broken: Broken, mut record: RequestRecord) -> Response<Answered> {
+    if broken.is_gone() {
+        // nobody hears it: the record does not say that anybody did
+        let reply = forward.error(400, record.id);
+        record.end(Err(broken.failure));
+        return whole(&reply, forward.asked);
+    }
     let reply = forward.error(broken.status, record.id);
     record.end(Err(broken.failure));
     told(&reply, forward.asked, record)
@@ -207,18 +281,23 @@ fn typed(parts: &Parts, visit: &Visit) -> Typed {
 fn view<'a>(
     (parts, most_fields): (&'a Parts, usize),
     (room, cookie): (&'a mut Fields<'a>, Option<&'a [u8]>),
-    framing: &'a Framing,
+    (framing, switching): (&'a Framing, Option<&'a Switching>),
 ) -> Result<View<'a>, Misfit> {
-    if parts.method == Method::CONNECT {
+    if parts.method == Method::CONNECT && switching.is_none() {
         return Err(misfit(501, "CONNECT is for other proxies"));
+    }
+    if switching.is_some_and(|switching| !switching.is_sound()) {
+        return Err(misfit(400, "no protocol that anything could go on in"));
     }
     let mut count = 0;
     let others = parts
         .headers
         .iter()
-        .filter(|(name, _)| *name != header::HOST && *name != header::COOKIE);
+        .filter(|(name, _)| *name != header::HOST && *name != header::COOKIE && *name != header::SEC_WEBSOCKET_KEY);
     let others = others.map(|(name, value)| (name.as_str(), value.as_bytes()));
-    for (name, value) in others.chain(cookie.map(|cookie| ("cookie", cookie))) {
+    let key = switching.filter(|switching| switching.is_websocket());
+    let key = key.map(|switching| ("sec-websocket-key", switching.key.as_bytes()));
+    for (name, value) in others.chain(cookie.map(|cookie| ("cookie", cookie))).chain(key) {
         *room
             .get_mut(count)
             .filter(|_| count < most_fields)
@@ -231,14 +310,15 @@ fn view<'a>(
         return Err(misfit(400, "bytes that no query may hold"));
     }
     Ok(View {
-        method: parts.method.as_str(),
+        // as HTTP/1.1 asks for it, so that the same routes take it
+        method: switching.map_or(parts.method.as_str(), |_| "GET"),
         protocol: protocol(parts),
         path,
         query,
         host: host(parts)?,
         fields: &room[..count],
         hop: Hop::default(),
-        upgrade: None,
+        upgrade: switching.map(|switching| switching.protocol.as_str().as_bytes()),
         framing,
     })
 }

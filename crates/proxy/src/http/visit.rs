@@ -207,12 +207,30 @@ impl Visit {
         if self.core.quiet.is_ending() {
             return false;
         }
-        let Some(site) = &self.site else { return true };
         let snapshot = self.core.shared.live.load();
         let mut listeners = snapshot.listeners.iter();
         let here = listeners.find(|listener| listener.name == self.listener);
-        here.and_then(|listener| listener.sites.find(self.sni.as_deref()))
-            .is_some_and(|now| Arc::ptr_eq(now, site))
+        let Some(here) = here.filter(|here| Arc::ptr_eq(&here.http, &self.http)) else {
+            return false;
+        };
+        // without TLS each request is led by its host, by the configuration as it is then
+        self.site.as_ref().is_none_or(|site| {
+            here.sites
+                .find(self.sni.as_deref())
+                .is_some_and(|now| Arc::ptr_eq(now, site))
+        })
+    }
+
+    /// Some request on this connection may go on in another protocol.
+    pub(crate) fn takes_upgrades(&self) -> bool {
+        let takes = |site: &Arc<Site>| site.service.http().is_some_and(|service| service.takes_upgrades());
+        if let Some(site) = &self.site {
+            return takes(site);
+        }
+        let snapshot = self.core.shared.live.load();
+        let mut listeners = snapshot.listeners.iter();
+        let here = listeners.find(|listener| listener.name == self.listener);
+        here.is_some_and(|listener| listener.sites.all().any(takes))
     }
 
     /// How long an exchange with this upstream waits for whom; with an alarm that is there already, or its own.

@@ -5,6 +5,7 @@ use super::{
     store,
 };
 use rusqlite::{Connection, Row as SqlRow, ToSql, TransactionBehavior, types::FromSql};
+use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, ops::AddAssign, path::Path};
 
 /// A span of time in seconds since 1970. Whole buckets that overlap it are read.
@@ -17,7 +18,7 @@ pub struct Span {
 }
 
 /// What a ledger says of a span. The numbers in rows are places in the lists beside them, which hold only what rows name.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Extract {
     /// Random, and the same as long as the ledger lives: tells ledgers apart that are merged.
     pub instance: String,
@@ -44,7 +45,7 @@ pub struct Extract {
 }
 
 /// A site.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Site {
     /// Its configured name.
     pub name: String,
@@ -53,7 +54,7 @@ pub struct Site {
 }
 
 /// Who connected; all empty: the others.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Client {
     /// Its certificate's subject, escaped; empty: known by fingerprint and network.
     pub identity: String,
@@ -68,7 +69,7 @@ pub struct Client {
 }
 
 /// What a client offered, in its order.
-#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct Offer {
     /// `1.3`, `1.2`
     pub versions: Vec<String>,
@@ -81,7 +82,7 @@ pub struct Offer {
 }
 
 /// What connections came to, in the words of the access log; empty where there is nothing to say.
-#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 pub struct Terms {
     /// `admitted`, `refused` (by policy) or `failed` (the handshake).
     pub admission: String,
@@ -126,7 +127,7 @@ pub struct Terms {
 }
 
 /// What is counted.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Sums {
     /// Connections that ended.
     pub connections: u64,
@@ -143,7 +144,7 @@ pub struct Sums {
 }
 
 /// Connections of a client to a site, with one offer and on the same terms.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// Which site.
     pub site: usize,
@@ -162,7 +163,7 @@ pub struct Row {
 }
 
 /// Connections of a time to a site, on the same terms.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Moment {
     /// Where the bucket begins.
     pub bucket: i64,
@@ -177,7 +178,7 @@ pub struct Moment {
 }
 
 /// Connections to a server, on the same terms.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UpstreamRow {
     /// The upstream's configured name.
     pub upstream: String,

@@ -21,6 +21,19 @@ impl ServicePlan {
         one.into_iter().chain(routes.iter().filter_map(RoutePlan::upstream))
     }
 
+    /// The same, to be told anew: every place where an upstream stands.
+    pub(crate) fn upstreams_mut(&mut self) -> impl Iterator<Item = &mut usize> {
+        let (one, routes) = match self {
+            ServicePlan::Tcp(upstream) => (Some(upstream), [].as_mut_slice()),
+            ServicePlan::Http(http) => (None, http.routes.as_mut_slice()),
+        };
+        one.into_iter()
+            .chain(routes.iter_mut().filter_map(|route| match &mut route.action {
+                ActionPlan::Forward { upstream, .. } => Some(upstream),
+                ActionPlan::Redirect(_) | ActionPlan::Respond(_) => None,
+            }))
+    }
+
     /// What its routes demand.
     pub fn demands(&self) -> impl Iterator<Item = &Demand> {
         let routes = match self {

@@ -4,46 +4,63 @@ use std::{
     io::{self, Read, Write},
 };
 
-pub(crate) const DATA: u8 = 0;
-pub(crate) const HEADERS: u8 = 1;
-pub(crate) const PRIORITY: u8 = 2;
-pub(crate) const RST_STREAM: u8 = 3;
-pub(crate) const SETTINGS: u8 = 4;
-pub(crate) const PING: u8 = 6;
-pub(crate) const GOAWAY: u8 = 7;
-pub(crate) const WINDOW_UPDATE: u8 = 8;
-pub(crate) const CONTINUATION: u8 = 9;
-pub(crate) const END_STREAM: u8 = 1;
-pub(crate) const END_HEADERS: u8 = 4;
-pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
+/// A piece of a body.
+pub const DATA: u8 = 0;
+/// A head, or trailers.
+pub const HEADERS: u8 = 1;
+/// Once said which stream matters more.
+pub const PRIORITY: u8 = 2;
+/// Gives a stream up.
+pub const RST_STREAM: u8 = 3;
+/// What a side can do.
+pub const SETTINGS: u8 = 4;
+/// Asks for its like.
+pub const PING: u8 = 6;
+/// Ends a connection and says why.
+pub const GOAWAY: u8 = 7;
+/// More may be sent.
+pub const WINDOW_UPDATE: u8 = 8;
+/// More of a head.
+pub const CONTINUATION: u8 = 9;
+/// Nothing follows on the stream.
+pub const END_STREAM: u8 = 1;
+/// The head is whole.
+pub const END_HEADERS: u8 = 4;
+/// The error of a peer that costs too much.
+pub const ENHANCE_YOUR_CALM: u32 = 11;
 const ACK: u8 = 1;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A frame as it came.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Frame {
-    pub(crate) kind: u8,
-    pub(crate) flags: u8,
-    pub(crate) stream: u32,
-    pub(crate) payload: Vec<u8>,
+pub struct Frame {
+    /// Its type.
+    pub kind: u8,
+    /// Its flags.
+    pub flags: u8,
+    /// Its stream; 0 is the connection.
+    pub stream: u32,
+    /// What it says.
+    pub payload: Vec<u8>,
 }
 
 /// A connection.
-pub(crate) struct H2<S> {
-    pub(crate) stream: S,
+pub struct H2<S> {
+    /// What is below.
+    pub stream: S,
     unread: Vec<u8>,
     /// Came while something else was waited for.
     kept: VecDeque<Frame>,
 }
 
 /// RFC 9113 4.1.
-pub(crate) fn frame((kind, flags): (u8, u8), stream: u32, payload: &[u8]) -> Vec<u8> {
+pub fn frame((kind, flags): (u8, u8), stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a short payload").to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// Fields as literals that nobody remembers (RFC 7541 6.2.2).
-pub(crate) fn block(fields: &[(impl AsRef<str>, impl AsRef<str>)]) -> Vec<u8> {
+pub fn block(fields: &[(impl AsRef<str>, impl AsRef<str>)]) -> Vec<u8> {
     let text = |text: &str| -> Vec<u8> {
         let length = u8::try_from(text.len()).ok().filter(|length| *length < 127);
         [&[length.expect("a short text")], text.as_bytes()].concat()
@@ -55,7 +72,7 @@ pub(crate) fn block(fields: &[(impl AsRef<str>, impl AsRef<str>)]) -> Vec<u8> {
 }
 
 /// `GET` of a path at localhost.
-pub(crate) fn get(path: &str) -> Vec<u8> {
+pub fn get(path: &str) -> Vec<u8> {
     block(&[
         (":method", "GET"),
         (":scheme", "https"),
@@ -66,7 +83,7 @@ pub(crate) fn get(path: &str) -> Vec<u8> {
 
 impl<S: Read + Write> H2<S> {
     /// Says hello, with settings of its own besides that it remembers no fields.
-    pub(crate) fn with(mut stream: S, settings: &[(u16, u32)]) -> H2<S> {
+    pub fn with(mut stream: S, settings: &[(u16, u32)]) -> H2<S> {
         let each = [&[(1, 0)], settings].concat();
         let payload: Vec<u8> = each
             .iter()
@@ -81,30 +98,33 @@ impl<S: Read + Write> H2<S> {
         }
     }
 
-    pub(crate) fn over(stream: S) -> H2<S> {
+    /// The same with no settings of its own.
+    pub fn over(stream: S) -> H2<S> {
         H2::with(stream, &[])
     }
 
-    pub(crate) fn send(&mut self, frame: &[u8]) {
+    /// Sends bytes as they are.
+    pub fn send(&mut self, frame: &[u8]) {
         self.stream.write_all(frame).expect("an open connection");
     }
 
     /// A request without a body.
-    pub(crate) fn ask(&mut self, stream: u32, fields: &[(impl AsRef<str>, impl AsRef<str>)]) {
+    pub fn ask(&mut self, stream: u32, fields: &[(impl AsRef<str>, impl AsRef<str>)]) {
         self.send(&frame((HEADERS, END_HEADERS | END_STREAM), stream, &block(fields)));
     }
 
-    pub(crate) fn get(&mut self, stream: u32, path: &str) {
+    /// A `GET` of a path at localhost.
+    pub fn get(&mut self, stream: u32, path: &str) {
         self.send(&frame((HEADERS, END_HEADERS | END_STREAM), stream, &get(path)));
     }
 
     /// The first frame of this kind on this stream that nobody took yet.
-    pub(crate) fn wait(&mut self, kind: u8, stream: u32) -> io::Result<Frame> {
+    pub fn wait(&mut self, kind: u8, stream: u32) -> io::Result<Frame> {
         self.wait_for(|frame| frame.kind == kind && frame.stream == stream)
     }
 
     /// The first frame of these that nobody took yet; others are kept.
-    pub(crate) fn wait_for(&mut self, wanted: impl Fn(&Frame) -> bool) -> io::Result<Frame> {
+    pub fn wait_for(&mut self, wanted: impl Fn(&Frame) -> bool) -> io::Result<Frame> {
         if let Some(at) = self.kept.iter().position(&wanted) {
             return Ok(self.kept.remove(at).expect("it was found there"));
         }
@@ -118,15 +138,34 @@ impl<S: Read + Write> H2<S> {
     }
 
     /// The status of the answer on a stream.
-    pub(crate) fn status(&mut self, stream: u32) -> String {
+    pub fn status(&mut self, stream: u32) -> String {
         let head = self.wait(HEADERS, stream).expect("an answer");
         status(&head.payload)
     }
 
     /// The error of the first GOAWAY.
-    pub(crate) fn goaway(&mut self) -> Option<u32> {
+    pub fn goaway(&mut self) -> Option<u32> {
         let frame = self.wait(GOAWAY, 0).ok()?;
         Some(number(&frame.payload[4..]))
+    }
+
+    /// The head of a request whose body follows.
+    pub fn open(&mut self, stream: u32, fields: &[(impl AsRef<str>, impl AsRef<str>)]) {
+        self.send(&frame((HEADERS, END_HEADERS), stream, &block(fields)));
+    }
+
+    /// Bytes of a stream, until there are so many.
+    pub fn bytes(&mut self, stream: u32, count: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while bytes.len() < count {
+            bytes.extend(self.wait(DATA, stream).expect("more data").payload);
+        }
+        bytes
+    }
+
+    /// Bytes on a stream.
+    pub fn data(&mut self, stream: u32, bytes: &[u8], flags: u8) {
+        self.send(&frame((DATA, flags), stream, bytes));
     }
 
     /// The next frame; settings and pings are answered.
