@@ -1,6 +1,7 @@
 //! HTTP/3: the sites of a listener over QUIC, asked by clients that we did not write.
 mod announced;
 mod bodies;
+mod floods;
 mod hostile;
 mod life;
 // of which other tests use more
@@ -8,6 +9,7 @@ mod life;
 #[path = "../http/origin.rs"]
 mod origin;
 mod requests;
+mod rules;
 mod talk;
 
 use origin::Origin;
