@@ -1,17 +1,19 @@
 //! Servers of others, run by scripts of ours that tell their port.
-use crate::peers::Peer;
+use crate::{PATIENCE, peers::Peer};
 use std::{
     ffi::OsStr,
     io::{BufRead, BufReader},
     net::SocketAddr,
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
 };
 
 /// A server whose first line is its port on loopback; dropped, it ends.
 pub struct Server {
     child: Child,
-    lines: BufReader<ChildStdout>,
+    lines: Receiver<String>,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -26,13 +28,18 @@ impl Server {
     pub fn run(command: &mut Command) -> Server {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = piped.spawn().expect("the peer was found");
-        let mut lines = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut port = String::new();
-        lines.read_line(&mut port).expect("it tells its port");
-        let port = port
-            .trim()
-            .parse()
-            .unwrap_or_else(|error| panic!("{command:?} told no port: {error}: {port:?}"));
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (teller, lines) = channel();
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if teller.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let port = lines.recv_timeout(PATIENCE);
+        let port = port.unwrap_or_else(|error| panic!("{command:?} told no port: {error}"));
+        let port = port.trim().parse().expect("a port");
         Server {
             child,
             lines,
@@ -40,11 +47,10 @@ impl Server {
         }
     }
 
-    /// The next that it says; empty at its end.
+    /// The next that it says.
     pub fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).expect("it says more");
-        line.trim_end().to_owned()
+        let line = self.lines.recv_timeout(PATIENCE);
+        line.expect("it says more").trim_end().to_owned()
     }
 }
 

@@ -125,6 +125,10 @@ impl TlsStream {
             let _ = self.poll_flush(cx);
         }
         let (filled, rest) = opened.map_err(|e| tls_failure(stage, &e))?;
+        if filled == 0 && rest == gap {
+            // what rustls takes nothing of will never be more: it follows close_notify
+            return Poll::Ready(Ok(Opened::End));
+        }
         self.spill.splice(..0, buffer[rest..gap + came].iter().copied());
         Poll::Ready(Ok(Opened::Some(filled)))
     }

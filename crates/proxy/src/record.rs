@@ -29,6 +29,8 @@ use std::{
 };
 
 mod entered;
+#[cfg(test)]
+mod overhead;
 
 /// What records report to, the same for all of one proxy.
 pub(crate) struct Books {
@@ -638,7 +640,7 @@ mod tests {
 
     /// What the writer thread wrote.
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    pub(super) struct Written(Arc<Mutex<Vec<u8>>>);
 
     impl io::Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -649,28 +651,36 @@ mod tests {
         }
     }
 
-    /// The line and the metrics of a connection that ended by `end`.
-    fn told(format: LogFormat, end: impl FnOnce(&mut Record)) -> (String, String) {
-        let plan = LogPlan {
-            level: LogLevel::Info,
-            format,
-            access: AccessLog::Stdout,
-            query: crate::plan::LogQuery::Keep,
-        };
-        let (written, metrics) = (Written::default(), Arc::new(Metrics::new()));
-        let (log, writer) = Log::start(&plan, Files::default(), Box::new(written.clone()), metrics.clone()).unwrap();
+    /// What records report to, as text in `written`, and who writes it.
+    pub(super) fn books(plan: &LogPlan, written: Written) -> (Arc<Books>, std::thread::JoinHandle<()>) {
+        let metrics = Arc::new(Metrics::new());
+        let (log, writer) = Log::start(plan, Files::default(), Box::new(written), metrics.clone()).unwrap();
         let flags = || AtomicBool::new(false);
-        let nowhere = Label::from("none");
         let books = Books {
             log,
             traces: Traces::new(metrics.traces_dropped.clone()),
             metrics,
             ledger: Arc::new(Ledger::alone()),
-            nowhere,
+            nowhere: Label::from("none"),
             draining: flags(),
             cutting: flags(),
         };
-        let books = Arc::new(books);
+        (Arc::new(books), writer)
+    }
+
+    pub(super) fn plan(format: LogFormat, access: AccessLog) -> LogPlan {
+        LogPlan {
+            level: LogLevel::Info,
+            format,
+            access,
+            query: crate::plan::LogQuery::Keep,
+        }
+    }
+
+    /// The line and the metrics of a connection that ended by `end`.
+    fn told(format: LogFormat, end: impl FnOnce(&mut Record)) -> (String, String) {
+        let written = Written::default();
+        let (books, writer) = books(&plan(format, AccessLog::Stdout), written.clone());
         let peer = Peer::Ip("192.0.2.7:40000".parse().unwrap());
         let mut record = Record::new((books.clone(), 0), 1, "web".into(), peer);
         end(&mut record);

@@ -319,10 +319,18 @@ impl Server {
         };
         let key_exchange = negotiated.map_or(KeyExchange::Classical, Negotiated::key_exchange);
         let authentication = negotiated.map_or(Authentication::Classical, |facts| facts.authentication);
-        (
+        let (key_exchange, authentication) = (
             Reason::of(hello, key_exchange, &ours),
             AuthenticationReason::of(hello, authentication, &ours),
-        )
+        );
+        match negotiated {
+            Some(_) => (key_exchange, authentication),
+            // an order that was not asked stood in nobody's way
+            None => (
+                key_exchange.filter(|reason| *reason != Reason::ClientOrder),
+                authentication.filter(|reason| *reason != AuthenticationReason::SiteOrder),
+            ),
+        }
     }
 
     /// The certificates in use, in order.

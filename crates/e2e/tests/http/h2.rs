@@ -4,6 +4,7 @@ use portcullis_e2e::{
     command,
     peers::{Home, Peer},
 };
+use portcullis_proxy::ledger::Span;
 
 const CURL: (Home, &str) = (Home::Trixie, "curl");
 
@@ -85,6 +86,16 @@ fn two_hundred_streams_at_once_are_answered_each_with_its_own() {
     wanted.sort_unstable();
     assert_eq!(lines, wanted);
     assert_eq!(stage.origin.asked().len(), 200);
+    stage.proxy.connections_become(0);
+    let ever = Span { from: 0, to: i64::MAX };
+    let ledger = stage.proxy.running().ledger(ever).expect("the ledger can be read");
+    let requests: u64 = ledger.rows.iter().map(|row| row.sums.requests).sum();
+    assert_eq!(requests, 200);
+    assert!(
+        ledger.clients[0].user_agents[0].starts_with("curl/"),
+        "{:?}",
+        ledger.clients
+    );
 }
 
 const RULES: &str = r#"

@@ -7,6 +7,7 @@ use crate::{
 };
 use portcullis_e2e::{
     client::{Client, Conversation, Offer},
+    command,
     peers::{Home, Peer},
     pki::Pki,
     proxy::Proxy,
@@ -119,8 +120,47 @@ fn load(proxy: &Proxy, client: usize, is_over: &AtomicBool) -> [Endings; 2] {
     endings
 }
 
+/// How clients ask, until it is over.
+type Load = fn(&Pki, &Proxy, &AtomicBool) -> [Endings; 2];
+
+fn over_http1(_: &Pki, proxy: &Proxy, is_over: &AtomicBool) -> [Endings; 2] {
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| scope.spawn(move || load(proxy, client, is_over)))
+            .collect();
+        let mut all = [Endings::default(), Endings::default()];
+        for client in clients {
+            for (all, own) in all.iter_mut().zip(client.join().expect("no panic")) {
+                all.broken.extend(own.broken);
+                for (status, paths) in own.statuses {
+                    all.statuses.entry(status).or_default().extend(paths);
+                }
+            }
+        }
+        all
+    })
+}
+
+/// As many clients by `httpx`, over one connection.
+fn over_http2(pki: &Pki, proxy: &Proxy, _: &AtomicBool) -> [Endings; 2] {
+    let peer = Peer::find(Home::Python, "python").expect("it was found before");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http/load.py");
+    let mut command = peer.command();
+    command
+        .arg(script)
+        .arg(format!("https://localhost:{}", proxy.address().port()))
+        .arg(pki.roots())
+        .arg(LOAD.as_secs().to_string());
+    let said = command::run(&mut command, b"");
+    let told: Value = serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.all()));
+    ["GET", "POST"].map(|method| Endings {
+        statuses: serde_json::from_value(told[method]["statuses"].clone()).expect("paths by status"),
+        broken: serde_json::from_value(told[method]["broken"].clone()).expect("paths and errors"),
+    })
+}
+
 /// Load while the servers are killed and started again, one after the other.
-fn endure(places: &[Place]) -> [Endings; 2] {
+fn endure(places: &[Place], load: Load) -> [Endings; 2] {
     let pki = Pki::new();
     let upstream = format!("http = {:?}", places[0].protocol);
     let lines = Lines {
@@ -135,14 +175,7 @@ fn endure(places: &[Place]) -> [Endings; 2] {
     let mut servers: Vec<Server> = places.iter().map(Place::start).collect();
     let mut restarts = 0;
     let endings = thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|client| {
-                scope.spawn({
-                    let (proxy, is_over) = (&proxy, &is_over);
-                    move || load(proxy, client, is_over)
-                })
-            })
-            .collect();
+        let clients = scope.spawn(|| load(&pki, &proxy, &is_over));
         let started = Instant::now();
         while started.elapsed() < LOAD {
             thread::sleep(BETWEEN);
@@ -153,28 +186,23 @@ fn endure(places: &[Place]) -> [Endings; 2] {
             restarts += 1;
         }
         is_over.store(true, Relaxed);
-        let mut all = [Endings::default(), Endings::default()];
-        for client in clients {
-            for (all, own) in all.iter_mut().zip(client.join().expect("no panic")) {
-                all.broken.extend(own.broken);
-                for (status, paths) in own.statuses {
-                    all.statuses.entry(status).or_default().extend(paths);
-                }
-            }
-        }
-        all
+        clients.join().expect("no panic")
     });
     assert!(restarts >= 2, "{restarts}");
+    check_broken(&proxy, &endings);
+    endings
+}
+
+/// No answer may break off but one that had begun, which must not look complete.
+fn check_broken(proxy: &Proxy, endings: &[Endings; 2]) {
+    proxy.connections_become(0);
+    let lines = proxy.lines("request");
     for (path, error) in endings.iter().flat_map(|of| &of.broken) {
-        proxy.connections_become(0);
-        let lines = proxy.lines("request");
         let line = lines.iter().find(|line| line["path"] == **path);
-        // no answer may end so but one that had begun, which must not look complete
         let ending = line.map(|line| [&line["upstream_status"], &line["outcome"], &line["fault"]]);
         let broken_off = [Value::from(200), Value::from("failed"), Value::from("upstream")];
         assert_eq!(ending, Some(broken_off.each_ref()), "{path}: {error}");
     }
-    endings
 }
 
 fn check(places: &[Place], [gets, posts]: &[Endings; 2]) {
@@ -193,40 +221,48 @@ fn check(places: &[Place], [gets, posts]: &[Endings; 2]) {
 
 #[test]
 fn a_server_that_restarts_under_load_costs_clean_errors_and_doubles_no_post() {
-    one_restarts("1.1");
+    one_restarts("1.1", over_http1);
 }
 
 #[test]
 fn a_server_of_http2_that_restarts_under_load_costs_clean_errors_and_doubles_no_post() {
-    one_restarts("h2c");
+    one_restarts("h2c", over_http1);
 }
 
 #[test]
 fn two_servers_that_restart_in_turn_cost_no_get() {
-    two_restart("1.1");
+    two_restart("1.1", over_http1);
 }
 
 #[test]
 fn two_servers_of_http2_that_restart_in_turn_cost_no_get() {
-    two_restart("h2c");
+    two_restart("h2c", over_http1);
 }
 
-fn one_restarts(protocol: &'static str) {
+#[test]
+fn clients_of_http2_lose_no_get_either_and_double_no_post() {
+    if Peer::find(Home::Python, "python").is_some() {
+        two_restart("1.1", over_http2);
+        two_restart("h2c", over_http2);
+    }
+}
+
+fn one_restarts(protocol: &'static str, load: Load) {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let Some(place) = Place::new(folder.path(), "posts", protocol) else {
         return;
     };
     let places = [place];
-    let endings = endure(&places);
+    let endings = endure(&places, load);
     check(&places, &endings);
 }
 
-fn two_restart(protocol: &'static str) {
+fn two_restart(protocol: &'static str, load: Load) {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let places = ["one", "two"].map(|name| Place::new(folder.path(), name, protocol));
     let [Some(one), Some(two)] = places else { return };
     let places = [one, two];
-    let endings = endure(&places);
+    let endings = endure(&places, load);
     check(&places, &endings);
     let [gets, _] = endings;
     let failed: BTreeMap<_, _> = gets.statuses.iter().filter(|(status, _)| **status != 200).collect();

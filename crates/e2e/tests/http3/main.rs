@@ -1,13 +1,16 @@
 //! HTTP/3: the sites of a listener over QUIC, asked by clients that we did not write.
 mod announced;
 mod bodies;
+mod floods;
 mod hostile;
+mod identity;
 mod life;
 // of which other tests use more
 #[allow(dead_code)]
 #[path = "../http/origin.rs"]
 mod origin;
 mod requests;
+mod rules;
 mod talk;
 
 use origin::Origin;

@@ -27,6 +27,7 @@ pub(crate) struct Offer {
     /// A certificate to show.
     pub(crate) shows: Option<Algorithm>,
     pub(crate) name: &'static str,
+    pub(crate) from: [u8; 4],
     pub(crate) transport: Arc<quinn::TransportConfig>,
 }
 
@@ -55,13 +56,18 @@ impl Default for Offer {
             groups: aws_lc_rs::default_provider().kx_groups,
             shows: None,
             name: "localhost",
+            from: Ipv4Addr::LOCALHOST.octets(),
             transport: Arc::default(),
         }
     }
 }
 
 impl Offer {
-    fn crypto(&self) -> ClientConfig {
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint::client((Ipv4Addr::from(self.from), 0).into()).expect("a free port")
+    }
+
+    pub(crate) fn config(&self) -> ClientConfig {
         let provider = CryptoProvider {
             kx_groups: self.groups.clone(),
             ..aws_lc_rs::default_provider()
@@ -98,8 +104,8 @@ impl Talk {
     }
 
     pub(crate) async fn offering(address: SocketAddr, offer: &Offer) -> Result<Talk, String> {
-        let endpoint = Endpoint::client((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port");
-        let connecting = endpoint.connect_with(offer.crypto(), address, offer.name);
+        let endpoint = offer.endpoint();
+        let connecting = endpoint.connect_with(offer.config(), address, offer.name);
         let connecting = connecting.expect("a name that is one");
         let connected = timeout(PATIENCE, connecting).await.expect("it ends");
         let quic = connected.map_err(|error| error.to_string())?;

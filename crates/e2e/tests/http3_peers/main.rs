@@ -18,6 +18,7 @@ use std::{
 mod bodies;
 mod chromium;
 mod clients;
+mod lossy;
 #[allow(dead_code, reason = "the tests of http use the rest of it")]
 #[path = "../http/origin.rs"]
 mod origin;

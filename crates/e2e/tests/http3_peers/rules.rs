@@ -124,3 +124,47 @@ fn http3_is_announced_to_those_who_come_over_tcp() {
     }
     assert_eq!(versions, ["2", "3"], "curl goes where it was told");
 }
+
+#[test]
+fn a_policy_means_the_same_on_h1_h2_h3() {
+    let Some(peer) = Peer::find(Home::Trixie, "curl") else {
+        return;
+    };
+    let here = r#"{ cidr = "127.0.0.0/8", until = "2099-12-31", reason = "old meters" }"#;
+    let elsewhere = r#"{ cidr = "192.0.2.0/24", until = "2099-12-31", reason = "old meters" }"#;
+    let table = [
+        (r#"{ key_exchange = "prefer" }"#.to_owned(), "200"),
+        (r#"{ key_exchange = "require" }"#.to_owned(), "000"),
+        (r#"{ key_exchange = "require", report_only = true }"#.to_owned(), "200"),
+        (format!(r#"{{ key_exchange = "require", exempt = [{here}] }}"#), "200"),
+        (
+            format!(r#"{{ key_exchange = "require", exempt = [{elsewhere}] }}"#),
+            "000",
+        ),
+        (r#"{ key_exchange = "require", refuse = "page" }"#.to_owned(), "403"),
+    ];
+    let asked = ["--output", "/dev/null", "--write-out", "%{response_code}"];
+    for (policy, expected) in table {
+        let stage = Stage::set(&[Algorithm::EcdsaP256], |_| Lines {
+            site: format!("policy = {policy}"),
+            ..Lines::default()
+        });
+        for version in ["--http1.1", "--http2", "--http3-only"] {
+            let classical = [&[version, "--curves", "X25519"], &asked[..]].concat();
+            let said = curl(&peer, &stage, &classical, "/");
+            assert_eq!(said.stdout, expected, "{version} {policy}: {}", said.stderr);
+            let modern = [&[version], &asked[..]].concat();
+            assert_eq!(curl(&peer, &stage, &modern, "/").stdout, "200", "{version} {policy}");
+        }
+        stage.proxy.connections_become(0);
+        let mut groups: Vec<_> = stage
+            .proxy
+            .records()
+            .iter()
+            .map(|record| record["key_exchange"].clone())
+            .collect();
+        groups.retain(|class| class == "classical");
+        let admitted = if expected == "000" { 0 } else { 3 };
+        assert_eq!(groups.len(), admitted, "{policy}");
+    }
+}

@@ -47,51 +47,53 @@ fn visit(proxy: &Proxy, listener: &str, offer: Offer, bytes: usize) {
 }
 
 /// A kind of client: how many, how many bytes each, and what becomes of them: safety, group, retry, version, reason,
-/// reason of its authentication.
-type Kind = (Offer, u64, usize, [&'static str; 6]);
+/// reason of its authentication, and what requiring a quantum-safe key exchange and authentication would do.
+type Kind = (Offer, u64, usize, [&'static str; 8]);
 
 fn kinds() -> [Kind; 6] {
-    let classical = "ecdsa_secp256r1_sha256";
-    let signing = |groups: &str| Offer {
-        signatures: classical.into(),
+    let classical = |groups: &str| Offer {
+        signatures: "ecdsa_secp256r1_sha256".into(),
         ..Offer::groups(groups)
     };
+    let old = Offer::groups("X25519:P-256").versions(Versions::Only12);
+    let hybrid = "X25519MLKEM768";
+    let (none, no_common) = ("no_pq_group", "no_common_group");
     [
         (
             Offer::groups("*X25519MLKEM768:X25519"),
             5,
             100,
-            ["full", "X25519MLKEM768", "false", "1.3", "", ""],
+            ["full", hybrid, "", "1.3", "", "", "", ""],
         ),
         (
-            signing("*X25519MLKEM768:X25519"),
+            classical("*X25519MLKEM768:X25519"),
             4,
             200,
-            ["confidential", "X25519MLKEM768", "false", "1.3", "", "no_ml_dsa"],
+            ["confidential", hybrid, "", "1.3", "", "no_ml_dsa", "", "refuse"],
         ),
         (
             Offer::groups("*X25519:X25519MLKEM768"),
             3,
             300,
-            ["full", "X25519MLKEM768", "true", "1.3", "", ""],
+            ["full", hybrid, "retry", "1.3", "", "", "", ""],
         ),
         (
             Offer::groups("*X25519"),
             6,
             400,
-            ["none", "X25519", "false", "1.3", "no_pq_group", ""],
+            ["none", "X25519", "", "1.3", none, "", "refuse", ""],
         ),
         (
             Offer::groups("*MLKEM1024:*X25519"),
             2,
             500,
-            ["none", "X25519", "false", "1.3", "no_common_group", ""],
+            ["none", "X25519", "", "1.3", no_common, "", "refuse", ""],
         ),
         (
-            Offer::groups("X25519:P-256").versions(Versions::Only12),
+            old,
             7,
             600,
-            ["none", "X25519", "false", "1.2", "tls12", "tls12"],
+            ["none", "X25519", "", "1.2", "tls12", "tls12", "refuse", "refuse"],
         ),
     ]
 }
@@ -110,14 +112,17 @@ fn a_crowd_of_known_composition_is_in_the_ledger_exactly() {
         bytes += both_ways;
     }
     let read = ledger(&stage.proxy);
+    let word = |holds: bool, word: &str| if holds { word.to_owned() } else { String::new() };
     let of = |_: &Row, terms: &Terms| {
         [
             terms.safety.clone(),
             terms.group.clone(),
-            terms.retry.to_string(),
+            word(terms.retry, "retry"),
             terms.version.clone(),
             terms.reason.clone(),
             terms.authentication_reason.clone(),
+            word(terms.whatif_key_exchange, "refuse"),
+            word(terms.whatif_authentication, "refuse"),
         ]
     };
     assert_eq!(by(&read, of), expected);
@@ -150,6 +155,51 @@ fn a_crowd_of_known_composition_is_in_the_ledger_exactly() {
         (upstream.connections, read.terms[upstream.terms].safety.as_str()),
         (connections, "plain")
     );
+}
+
+#[test]
+fn what_report_only_names_is_what_require_refuses() {
+    let crowd = |policy: &str| {
+        let stage = Stage::set(Manner::Echo, |_, front| front.site(&format!("policy = {policy}")));
+        for (offer, count, ..) in kinds() {
+            for _ in 0..count {
+                if let Ok(mut conversation) = Client::new(offer.clone()).connect(stage.proxy.address()) {
+                    conversation.echo(b"admitted");
+                    conversation.close();
+                }
+            }
+        }
+        ledger(&stage.proxy)
+    };
+    let rules = [("key_exchange", 15), ("authentication", 11)];
+    for (rule, refused) in rules {
+        let said = crowd(&format!("{{ {rule} = \"require\", report_only = true }}"));
+        let done = crowd(&format!("{{ {rule} = \"require\" }}"));
+        let reasons = |terms: &Terms| (terms.reason.clone(), terms.authentication_reason.clone());
+        let would = by(&said, |_, terms| (terms.would_refuse.contains(rule), reasons(terms)));
+        let did = by(&done, |_, terms| (terms.refused_by == rule, reasons(terms)));
+        let count = |sums: BTreeMap<(bool, (String, String)), (u64, u64)>| -> BTreeMap<(String, String), u64> {
+            let chosen = sums.into_iter().filter(|((is_refused, _), _)| *is_refused);
+            chosen
+                .map(|((_, reasons), (connections, _))| (reasons, connections))
+                .collect()
+        };
+        let (would, did) = (count(would), count(did));
+        let total = |counts: &BTreeMap<_, u64>| counts.values().sum::<u64>();
+        assert_eq!(would, did, "{rule}");
+        assert_eq!(total(&did), refused, "{rule}");
+        // and what the columns of what-if said beforehand
+        let whatif = said.rows.iter().filter(|row| match rule {
+            "key_exchange" => said.terms[row.terms].whatif_key_exchange,
+            _ => said.terms[row.terms].whatif_authentication,
+        });
+        assert_eq!(whatif.map(|row| row.sums.connections).sum::<u64>(), refused);
+        assert!(
+            said.rows
+                .iter()
+                .all(|row| said.terms[row.terms].admission == "admitted")
+        );
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A page in Chromium that opens a WebSocket and tells what it heard.
+//! A page in Chromium that opens WebSockets and tells what it heard.
 use super::{Algorithm, Home, Peer, Stage, node};
 use portcullis_e2e::browser::headless;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn a_page_over_http2_opens_a_websocket_and_reports_what_it_echoed() {
+fn a_page_over_http2_opens_websockets_both_ways_and_reports_what_they_echoed() {
     let (Some(peer), Some((_, mut server))) = (Peer::find(Home::Browser, "chromium"), node()) else {
         return;
     };
@@ -28,22 +28,23 @@ fn a_page_over_http2_opens_a_websocket_and_reports_what_it_echoed() {
     let browser = Running(quiet.spawn().expect("the peer was found"));
     let said = server.line();
     let said: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said:?}"));
-    let wanted = json!({ "how": "4001 true", "protocol": "peers", "h2": "h2", "same": true, "heard": 3 });
-    assert_eq!(said, wanted);
+    let socket = json!({ "how": "4001 true", "protocol": "peers", "same": true });
+    assert_eq!(said, json!({ "page": "h2", "sockets": [socket, socket] }));
     drop(browser);
     stage.proxy.connections_become(0);
     let of = |path: &str| {
         let lines = stage.proxy.lines("request").into_iter();
-        let mut lines = lines.filter(|line| line["path"] == path);
-        lines.next().unwrap_or_else(|| panic!("no line of {path}"))
+        let lines = lines.filter(|line| line["path"] == path);
+        let told =
+            lines.map(|line| ["method", "status", "upstream_status", "outcome"].map(|field| line[field].clone()));
+        told.collect::<Vec<_>>()
     };
-    assert_eq!([&of("/page")["status"], &of("/report")["status"]], [200, 200]);
-    let socket = of("/socket");
-    assert_eq!(
-        [&socket["status"], &socket["outcome"]],
-        [&json!(101), &json!("ok")],
-        "{socket:#}"
-    );
+    assert_eq!(of("/page"), [[json!("GET"), json!(200), json!(200), json!("ok")]]);
+    assert_eq!(of("/report"), [[json!("POST"), json!(200), json!(200), json!("ok")]]);
+    // RFC 8441 over the page's connection, an upgrade over one of HTTP/1.1
+    let extended = [json!("CONNECT"), json!(200), json!(101), json!("ok")];
+    let upgrade = [json!("GET"), json!(101), json!(101), json!("ok")];
+    assert_eq!(of("/socket"), [extended, upgrade]);
     let records = stage.proxy.records();
     let alpn = |protocol: &str| records.iter().find(|record| record["alpn"] == protocol);
     for protocol in ["h2", "http/1.1"] {

@@ -3,14 +3,18 @@ const crypto = require('crypto'), http = require('http');
 const { WebSocketServer } = require('ws');
 const LARGE = Buffer.alloc(6_000_000, 'large ');
 const PAGE = `<!doctype html><title>peers</title><script>
-  const words = ['one', 'zwei \\u{1f984}', 'x'.repeat(300000)], heard = [];
-  const socket = new WebSocket('wss://' + location.host + '/socket', ['peers']);
-  const report = (how) => fetch('/report', { method: 'POST', body: JSON.stringify({ how, protocol: socket.protocol,
-    h2: performance.getEntriesByType('navigation')[0].nextHopProtocol, same: heard.every((word, n) => word === words[n]), heard: heard.length }) });
-  socket.onopen = () => words.forEach((word) => socket.send(word));
-  socket.onmessage = (message) => { if (heard.push(message.data) === words.length) socket.close(4001, 'enough'); };
-  socket.onclose = (close) => report(close.code + ' ' + close.wasClean);
-  socket.onerror = () => report('error');
+  const words = ['one', 'zwei \\u{1f984}', 'x'.repeat(300000)];
+  const talk = (host) => new Promise((told) => {
+    const heard = [], socket = new WebSocket('wss://' + host + '/socket', ['peers']);
+    socket.onopen = () => words.forEach((word) => socket.send(word));
+    socket.onmessage = (message) => { if (heard.push(message.data) === words.length) socket.close(4001, 'enough'); };
+    socket.onclose = (close) => told({ how: close.code + ' ' + close.wasClean, protocol: socket.protocol,
+      same: heard.length === words.length && heard.every((word, n) => word === words[n]) });
+  });
+  // the first over the connection of this page where the server allows it, the second over one of its own
+  talk(location.host).then(async (first) => fetch('/report', { method: 'POST', body: JSON.stringify({
+    page: performance.getEntriesByType('navigation')[0].nextHopProtocol,
+    sockets: [first, await talk('127.0.0.1:' + location.port)] }) }));
 </script>`;
 const server = http.createServer((request, response) => {
   const path = request.url.split('?')[0];

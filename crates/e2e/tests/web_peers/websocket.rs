@@ -62,8 +62,8 @@ fn autobahn_says_the_same_through_the_proxy_as_directly() {
     };
     thread::scope(|scope| {
         let each = servers.each_ref().map(|(name, server)| {
-            let peer = &peer;
-            scope.spawn(move || compare(peer, name, server.address))
+            let (peer, address) = (&peer, server.address);
+            scope.spawn(move || compare(peer, name, address))
         });
         for one in each {
             one.join().expect("it says what differs");

@@ -64,8 +64,13 @@ pub(super) fn fold(connection: &mut Connection, capacity: usize) -> rusqlite::Re
     // half for the heaviest, half for the most recent; who is both leaves room, which the next fold fills
     let each = i64::try_from(capacity * KEPT_QUARTERS / 4 / 2).unwrap_or(i64::MAX);
     let folding = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // a key of its own, without which each row below would be looked for in all of it
     folding.execute_batch(
-        "CREATE TEMP TABLE spared AS SELECT bucket, width, site, client, offer, terms FROM tally LIMIT 0",
+        "CREATE TEMP TABLE spared (
+            bucket INTEGER NOT NULL, width INTEGER NOT NULL, site INTEGER NOT NULL, client INTEGER NOT NULL,
+            offer INTEGER NOT NULL, terms INTEGER NOT NULL,
+            PRIMARY KEY (bucket, width, site, client, offer, terms)
+        ) WITHOUT ROWID",
     )?;
     let weight = "connections + requests + (bytes_in + bytes_out) / 1048576";
     for order in [
@@ -73,12 +78,14 @@ pub(super) fn fold(connection: &mut Connection, capacity: usize) -> rusqlite::Re
         format!("bucket DESC, {weight} DESC, last_seen DESC"),
     ] {
         let sql = format!(
-            "INSERT INTO spared SELECT bucket, width, site, client, offer, terms FROM tally WHERE client <> 0
+            "INSERT OR IGNORE INTO spared SELECT bucket, width, site, client, offer, terms FROM tally WHERE client <> 0
              ORDER BY {order} LIMIT ?1"
         );
         folding.execute(&sql, [each])?;
     }
-    let folded = "client <> 0 AND (bucket, width, site, client, offer, terms) NOT IN spared";
+    let folded =
+        "client <> 0 AND NOT EXISTS (SELECT 1 FROM spared s WHERE s.bucket = tally.bucket AND s.width = tally.width
+        AND s.site = tally.site AND s.client = tally.client AND s.offer = tally.offer AND s.terms = tally.terms)";
     folding.execute(
         &format!(
             "INSERT INTO tally SELECT bucket, width, site, 0, 0, terms, {SUMS} FROM tally WHERE {folded}

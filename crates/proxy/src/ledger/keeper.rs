@@ -33,7 +33,8 @@ const GROWTH: usize = 20;
 pub(super) enum Order {
     /// A table is filling up.
     Flush,
-    To(Wish),
+    /// Another configuration, and what was counted under the old one.
+    To(Wish, Vec<Table>),
     Read(Span, oneshot::Sender<Result<Extract, LedgerError>>),
     End,
 }
@@ -120,8 +121,8 @@ impl Keeper {
                     self.flush();
                     due = Instant::now() + FLUSH;
                 }
-                Ok(Order::To(wish)) => {
-                    self.flush();
+                Ok(Order::To(wish, tables)) => {
+                    self.flush_these(tables);
                     self.turn_to(wish);
                 }
                 // who asked may be gone
@@ -189,7 +190,11 @@ impl Keeper {
 
     /// Writes all that waits, or lets it wait on.
     fn flush(&mut self) {
-        let mut tables = self.ledger.take();
+        let tables = self.ledger.take();
+        self.flush_these(tables);
+    }
+
+    fn flush_these(&mut self, mut tables: Vec<Table>) {
         tables.push(std::mem::replace(&mut self.waiting, Table::new(WAITING)));
         let now = clock::unix_now();
         let result = match tables.iter().all(Table::is_empty) {

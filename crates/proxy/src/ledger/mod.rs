@@ -210,9 +210,9 @@ impl Ledger {
 
     /// Switches to what another configuration says.
     pub(crate) fn switch(&self, plan: &Plan) {
-        // at once: what is counted from now on follows the new rule, what was before is written by its own
+        // at once: what is counted from now on goes to the new file by the new rule, what was before to the old one
         self.addresses.store(plan.ledger.addresses as u8, Relaxed);
-        let _ = self.orders.send(Order::To(keeper::Wish::of(plan)));
+        let _ = self.orders.send(Order::To(keeper::Wish::of(plan), self.take()));
     }
 
     /// Ends its thread after a last flush.

@@ -1,9 +1,6 @@
 //! What the ledger is told of a connection.
 use super::Record;
-use crate::{
-    failure::{Outcome, Stage},
-    ledger::{Admission, Facts, Sums, Told},
-};
+use crate::ledger::{Admission, Facts, Sums, Told};
 use portcullis_tls::negotiated::Safety;
 use portcullis_wire::ja4::Transport;
 
@@ -36,8 +33,7 @@ impl Record {
     /// None for what is no client's of a site: port scans, silence, names that nobody has.
     fn ledger_facts(&self) -> Option<Facts> {
         let judgement = self.judgement;
-        let refused =
-            self.outcome() == Outcome::Refused && self.failure().is_some_and(|failure| failure.stage == Stage::Policy);
+        let refused = judgement.refused_by.is_some();
         let admission = match refused {
             true => Admission::Refused,
             false => Admission::Admitted,

@@ -24,8 +24,9 @@ fn no_real_server_understands_a_request_of_the_corpus_twice_or_otherwise() {
     let problems: Vec<String> = thread::scope(|scope| {
         let cases = &cases;
         let each = servers.iter().map(|(name, server)| {
+            let address = server.address;
             scope.spawn(move || {
-                let before = Before::set(server.address);
+                let before = Before::set(address);
                 play(&before, name, cases, || before.told())
             })
         });
