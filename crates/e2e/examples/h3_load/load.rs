@@ -164,7 +164,8 @@ impl Load {
 
     async fn connect(&self) -> Outcome<(Connection, SendRequest<OpenStreams, Bytes>)> {
         let quic = self.endpoint.connect(self.address, "localhost")?.await?;
-        let (mut h3, requests) = h3::client::new(h3_quinn::Connection::new(quic.clone())).await?;
+        let connection = h3_quinn::Connection::new(quic.clone());
+        let (mut h3, requests) = h3::client::builder().send_grease(false).build(connection).await?;
         tokio::spawn(async move { poll_fn(|cx| h3.poll_close(cx)).await });
         Ok((quic, requests))
     }
