@@ -10,6 +10,18 @@
 //! ```
 //!
 //! 30,700 instructions of `record` stand beside 1,376,000 of `prepare` and `serve`: 2.2 %, a quarter of them for JA4.
+//!
+//! And beside a request over HTTP/1.1, of a release build that writes no access log (`log.level = "error"`) and has one site
+//! before a server of short answers; the same again with 200, so that what both differ in is of 1,000 requests:
+//!
+//! ```text
+//! valgrind --tool=callgrind --callgrind-out-file=1200.out target/release/portcullis serve -c portcullis.toml
+//! curl --http1.1 -sk -o /dev/null 'https://localhost:8443/#[1-1200]'
+//! callgrind_annotate --inclusive=yes --threshold=100 1200.out |
+//!     grep -E 'TOTALS|drop_in_place<.*RequestRecord>|ledger::entry::note|record::known'
+//! ```
+//!
+//! 272 instructions of the record and its metrics, 60 of the ledger and 16 of the method's label stand within 26,730: 1.3 %.
 use super::{
     AskedForClients, Bytes, Peer, Record,
     tests::{Written, books, plan},
