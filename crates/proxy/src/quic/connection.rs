@@ -7,7 +7,10 @@ use crate::{
     downstream::tls_failure,
     failure::{Failure, Stage},
     http::{h3, visit::Visit},
-    listener::{Listener, accept::Accepted},
+    listener::{
+        Listener,
+        accept::{Accepted, Handshaking},
+    },
     recall::Recall,
     record::{Bytes, Peer, Record},
     site::Site,
@@ -36,8 +39,7 @@ pub(crate) async fn run(core: Rc<Core>, incoming: Incoming, accepted: Accepted, 
     } = accepted;
     let http = listener.http.clone();
     // on the heap, as over TCP: a connection at rest does not hold the room its handshake took
-    let admitted = Box::pin(handshake(&core, incoming, listener, &mut record)).await;
-    drop(handshaking);
+    let admitted = Box::pin(handshake(&core, incoming, (listener, handshaking), &mut record)).await;
     let result = match admitted {
         Err(failure) => Err(failure),
         Ok((quic, site)) => {
@@ -57,7 +59,7 @@ pub(crate) async fn run(core: Rc<Core>, incoming: Incoming, accepted: Accepted, 
 async fn handshake(
     core: &Core,
     incoming: Incoming,
-    listener: Arc<Listener>,
+    (listener, handshaking): (Arc<Listener>, Option<Handshaking>),
     record: &mut Record,
 ) -> Result<(Connection, Arc<Site>), Failure> {
     record.reach(Stage::Hello);
@@ -67,7 +69,7 @@ async fn handshake(
     let peer = record.peer().clone();
     let common = &core.shared.quic;
     let transport = listener.quic.clone().unwrap_or_default();
-    let (crypto, handshake) = common.acceptor.begin(Choosing::new(listener, peer));
+    let (crypto, handshake) = common.acceptor.begin_holding(Choosing::new(listener, peer), handshaking);
     let mut config: ServerConfig = common.server.clone();
     (config.crypto, config.transport) = (crypto, transport);
     let mut shaking = pin!(async { incoming.accept_with(Arc::new(config))?.await });
@@ -79,7 +81,12 @@ async fn handshake(
     let outcome = handshake
         .take()
         .ok_or_else(|| Failure::failed(Stage::Handshake, Fault::Ours, "a handshake that was taken before"))?;
-    settle(shaken, outcome, record)
+    let settled = settle(shaken, outcome, record);
+    if settled.is_ok() {
+        // one that failed costs memory, and so keeps its places, until quinn is done with it
+        handshake.release();
+    }
+    settled
 }
 
 /// What came of it, in the record's words.
