@@ -25,7 +25,7 @@ use portcullis_tls::{
     server::{Asking, Choice, Refusal, Server},
 };
 use portcullis_wire::{Hello, alert::Alert, ja4::Transport};
-use quinn::{Connection, ConnectionError, Incoming, ServerConfig};
+use quinn::{Connection, ConnectionError, Incoming, ServerConfig, VarInt};
 use std::{pin::pin, rc::Rc, sync::Arc};
 use tokio::time::Instant;
 
@@ -46,7 +46,9 @@ pub(crate) async fn run(core: Rc<Core>, incoming: Incoming, accepted: Accepted, 
             let chain = chain(&quic);
             let recall = Recall::of(&core, &chain, &site, &record);
             let visit = Visit::new(&core, (http, Some(site)), (&record, &chain));
-            requests(recall, visit, &mut record, async |visit| h3::serve(quic, &visit).await).await
+            let served = requests(recall, visit, &mut record, async |visit| h3::serve(quic, &visit).await);
+            // on the heap too: who has sent no more than a first packet has no room for requests yet
+            Box::pin(served).await
         }
     };
     record.end(result);
@@ -69,10 +71,17 @@ async fn handshake(
     let peer = record.peer().clone();
     let common = &core.shared.quic;
     let transport = listener.quic.clone().unwrap_or_default();
-    let (crypto, handshake) = common.acceptor.begin_holding(Choosing::new(listener, peer), handshaking);
+    let streams = VarInt::from_u32(listener.plan.http.limits.streams);
+    let (crypto, handshake) = common
+        .acceptor
+        .begin_holding(Choosing::new(listener, peer), handshaking);
     let mut config: ServerConfig = common.server.clone();
     (config.crypto, config.transport) = (crypto, transport);
-    let mut shaking = pin!(async { incoming.accept_with(Arc::new(config))?.await });
+    let mut shaking = pin!(async {
+        let connection = incoming.accept_with(Arc::new(config))?.await?;
+        connection.set_max_concurrent_bi_streams(streams);
+        Ok(connection)
+    });
     let first = [for_hello, for_all].into_iter().flatten().min();
     let shaken = match core.wheel.within(first, shaking.as_mut()).await {
         None if handshake.has_hello() => core.wheel.within(for_all, shaking).await,
