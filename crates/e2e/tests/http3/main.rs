@@ -1,6 +1,7 @@
 //! HTTP/3: the sites of a listener over QUIC, asked by clients that we did not write.
 mod announced;
 mod bodies;
+mod crowd;
 mod floods;
 mod hostile;
 mod identity;
