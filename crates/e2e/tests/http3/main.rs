@@ -2,6 +2,7 @@
 mod announced;
 mod bodies;
 mod crowd;
+mod figures;
 mod floods;
 mod hostile;
 mod identity;
@@ -10,6 +11,7 @@ mod life;
 #[allow(dead_code)]
 #[path = "../http/origin.rs"]
 mod origin;
+mod policy;
 mod requests;
 mod rules;
 mod talk;
