@@ -113,7 +113,7 @@ impl Acceptor {
     }
 
     /// The same with something that is dropped by [`Handshake::release`], or when quinn has forgotten the connection:
-    /// after a handshake that failed that is seconds later (RFC 9000 section 10.2).
+    /// which a failed handshake may outlast (RFC 9000 section 10.2).
     pub fn begin_holding<G: Gate>(
         &self,
         gate: G,
