@@ -112,8 +112,8 @@ impl Acceptor {
         self.begin_holding(gate, ())
     }
 
-    /// The same with something that is dropped by [`Handshake::release`], or when quinn has forgotten the connection:
-    /// which a failed handshake may outlast (RFC 9000 section 10.2).
+    /// The same with something that is dropped by [`Handshake::release`], or when quinn has forgotten the connection,
+    /// which may outlast a handshake that failed (RFC 9000 section 10.2).
     pub fn begin_holding<G: Gate>(
         &self,
         gate: G,
