@@ -6,6 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use portcullis_wire::{
     Hello,
     client_hello::{MAX_HELLO, Progress, from_handshake},
+    ja4::{Parts, Transport},
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -65,4 +66,15 @@ fn holds(hello: &Hello) {
     if hello.psk {
         assert_eq!(hello.extensions.last(), Some(&41));
     }
+    fingerprinted(hello);
+}
+
+/// Letters and digits of ours, whatever was sent, and the same for both transports but for the first.
+fn fingerprinted(hello: &Hello) {
+    let [tcp, quic] = [Transport::Tcp, Transport::Quic].map(|transport| Parts::of(hello, transport));
+    assert!(tcp.head.iter().all(u8::is_ascii_alphanumeric), "{:?}", tcp.head);
+    assert_eq!((tcp.head[0], quic.head[0]), (b't', b'q'));
+    assert_eq!((&tcp.head[1..], &tcp.ciphers, &tcp.extensions), (&quic.head[1..], &quic.ciphers, &quic.extensions));
+    let letters = |byte: u8| byte.is_ascii_hexdigit() || b",_".contains(&byte);
+    assert!(tcp.ciphers.bytes().chain(tcp.extensions.bytes()).all(letters));
 }

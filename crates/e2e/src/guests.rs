@@ -93,10 +93,10 @@ pub fn crowd() -> Vec<Guest> {
             .from(2)
             .resuming(),
         Guest::new("classical from where it is over", only_13("X25519")).from(3),
-        Guest::new("classical under an old name", only_13("X25519").named("old.test")),
+        Guest::new("classical under an old name", only_13("X25519").named("a.test")),
         Guest::new(
             "classical under an old name, from where both are needed",
-            only_13("X25519").named("both.test"),
+            only_13("X25519").named("b.test"),
         )
         .from(4),
         Guest::new("classical from where both are needed", only_13("X25519")).from(4),
@@ -124,8 +124,8 @@ pub const BROKEN: [&str; 13] = [
 pub const EXEMPTIONS: &str = r#"
     { cidr = "127.0.0.2", until = "2999-12-31", reason = "far" },
     { cidr = "127.0.0.3", until = "2026-01-31", reason = "over" },
-    { sni = "old.test", until = "2999-12-31" },
-    { cidr = "127.0.0.4", sni = "both.test", until = "2999-12-31" }"#;
+    { sni = "a.test", until = "2999-12-31" },
+    { cidr = "127.0.0.4", sni = "b.test", until = "2999-12-31" }"#;
 
 /// Those of [`BROKEN`] whom [`EXEMPTIONS`] let off.
 pub const EXEMPT: [&str; 5] = [

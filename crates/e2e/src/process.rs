@@ -3,7 +3,7 @@ use crate::{PATIENCE, command};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
-    env,
+    env, fs,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -132,6 +132,14 @@ impl Process {
     /// All lines so far, of both outputs.
     pub fn said(&self) -> Vec<String> {
         self.said.lines.lock().expect("nothing panics holding it").clone()
+    }
+
+    /// Resident memory, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("Linux tells of our child");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        kib.expect("a number of kB") * 1024
     }
 
     /// Sends a signal.

@@ -197,7 +197,8 @@ impl Doors {
         (sockets, address): (Vec<UdpSocket>, SocketAddr),
     ) {
         tracing::info!(listener, address = %address, "listening for QUIC");
-        let (cores, group) = (sockets.len(), Group::new(&shared.quic.ids, sockets.len()));
+        let (cores, dropped) = (sockets.len(), &shared.books.metrics.quic_dropped);
+        let group = Group::new(&shared.quic.ids, cores, dropped);
         for (core, socket) in sockets.into_iter().enumerate() {
             shared.order(core, Order::Quic(door.clone(), group.clone(), socket));
         }

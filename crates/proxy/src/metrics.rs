@@ -67,6 +67,7 @@ pub(crate) struct Metrics {
     ledger_waiting: Gauge,
     ledger_rows: Gauge,
     pub(crate) traces_dropped: Counter,
+    pub(crate) quic_dropped: Counter,
 }
 
 /// A configured name that many connections share.
@@ -207,6 +208,7 @@ impl Metrics {
             ledger_waiting: Gauge::default(),
             ledger_rows: Gauge::default(),
             traces_dropped: Counter::default(),
+            quic_dropped: Counter::default(),
         };
         metrics.register();
         metrics
@@ -599,6 +601,11 @@ impl Metrics {
             "portcullis_traces_dropped",
             "Spans lost because the collector took none, or not fast enough",
             self.traces_dropped.clone(),
+        );
+        r.register(
+            "portcullis_quic_datagrams_dropped",
+            "Datagrams lost because the core that they were handed to was behind",
+            self.quic_dropped.clone(),
         );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         r.register("portcullis_build", "This build", build);

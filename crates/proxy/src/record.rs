@@ -241,12 +241,13 @@ impl Record {
     pub(crate) fn offered(&mut self, hello: &Hello, transport: Transport) {
         // here, since it wants lists of the hello that nothing else does, and nobody keeps them
         let ja4 = Ja4::of(hello, transport);
+        let name = Ja4::of_first_visit(hello, transport).unwrap_or(ja4);
         self.offer = Some(Box::new(Offer {
             sni: hello.sni.clone(),
             groups: hello.groups.clone(),
             ja4,
             transport,
-            offered: self.books.ledger.offered(self.core, (hello, ja4)),
+            offered: self.books.ledger.offered(self.core, (hello, name)),
         }));
     }
 

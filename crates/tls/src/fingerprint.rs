@@ -16,17 +16,28 @@ impl Ja4 {
 
     /// The fingerprint of a hello: two hashes of a few hundred bytes.
     pub fn of(hello: &Hello, transport: Transport) -> Ja4 {
-        let parts = Parts::of(hello, transport);
-        let mut text = [b'_'; Ja4::LEN];
-        text[..HEAD].copy_from_slice(&parts.head);
-        text[HEAD + 1..][..HASH].copy_from_slice(&shortened(&parts.ciphers));
-        text[HEAD + 1 + HASH + 1..].copy_from_slice(&shortened(&parts.extensions));
-        Ja4(text)
+        Ja4::from(Parts::of(hello, transport))
+    }
+
+    /// What the hello of the same client has when it has no session to resume: by JA4 alone it would be two clients. None:
+    /// this is such a hello.
+    pub fn of_first_visit(hello: &Hello, transport: Transport) -> Option<Ja4> {
+        Parts::of_first_visit(hello, transport).map(Ja4::from)
     }
 
     /// Its text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("head and hashes are ASCII")
+    }
+}
+
+impl From<Parts> for Ja4 {
+    fn from(parts: Parts) -> Ja4 {
+        let mut text = [b'_'; Ja4::LEN];
+        text[..HEAD].copy_from_slice(&parts.head);
+        text[HEAD + 1..][..HASH].copy_from_slice(&shortened(&parts.ciphers));
+        text[HEAD + 1 + HASH + 1..].copy_from_slice(&shortened(&parts.extensions));
+        Ja4(text)
     }
 }
 

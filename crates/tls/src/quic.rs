@@ -10,7 +10,10 @@ use crate::{
 };
 use portcullis_wire::{Hello, alert::Alert, client_hello::HelloError};
 use quinn_proto::{ConnectionError, crypto, crypto::rustls::QuicServerConfig};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    any::Any,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 mod client;
 mod session;
@@ -79,8 +82,15 @@ pub enum End {
     Negotiated(Negotiated),
 }
 
-/// None once it was taken.
-type Shared<G> = Arc<Mutex<Option<Outcome<G>>>>;
+/// What a handshake and its session have in common.
+struct State<G> {
+    /// None once it was taken.
+    outcome: Mutex<Option<Outcome<G>>>,
+    /// None once it was released.
+    held: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+type Shared<G> = Arc<State<G>>;
 
 impl Acceptor {
     /// For one endpoint, or all of them.
@@ -99,6 +109,16 @@ impl Acceptor {
 
     /// For one connection, and what will be known of it.
     pub fn begin<G: Gate>(&self, gate: G) -> (Arc<dyn crypto::ServerConfig>, Handshake<G>) {
+        self.begin_holding(gate, ())
+    }
+
+    /// The same with something that is dropped by [`Handshake::release`], or when quinn has forgotten the connection,
+    /// which may outlast a handshake that failed (RFC 9000 section 10.2).
+    pub fn begin_holding<G: Gate>(
+        &self,
+        gate: G,
+        held: impl Send + 'static,
+    ) -> (Arc<dyn crypto::ServerConfig>, Handshake<G>) {
         let outcome = Outcome {
             gate,
             hello: None,
@@ -108,7 +128,10 @@ impl Acceptor {
             alert_out: None,
             end: End::Unfinished,
         };
-        let shared = Arc::new(Mutex::new(Some(outcome)));
+        let shared = Arc::new(State {
+            outcome: Mutex::new(Some(outcome)),
+            held: Mutex::new(Some(Box::new(held))),
+        });
         let config = session::Config {
             first: Arc::clone(&self.first),
             shared: Arc::clone(&shared),
@@ -126,13 +149,18 @@ impl Default for Acceptor {
 impl<G> Handshake<G> {
     /// The hello came whole, and nobody took what came of it.
     pub fn has_hello(&self) -> bool {
-        let outcome = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = self.0.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         outcome.as_ref().is_some_and(|outcome| outcome.hello.is_some())
     }
 
     /// What has come of it so far: to be taken when quinn has a connection, or an error. None: it was taken before.
     pub fn take(&self) -> Option<Outcome<G>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.outcome.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Drops what it holds: the handshake is over, and the connection stays.
+    pub fn release(&self) {
+        drop(self.0.held.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

@@ -29,8 +29,19 @@ pub const HEAD: usize = 10;
 impl Parts {
     /// What a hello comes to.
     pub fn of(hello: &Hello, transport: Transport) -> Parts {
+        Parts::without((hello, transport), &[])
+    }
+
+    /// What the hello of the same client comes to when it has no session to resume; None: this is such a hello.
+    pub fn of_first_visit(hello: &Hello, transport: Transport) -> Option<Parts> {
+        let resumes = hello.extensions.iter().any(|id| RESUMING.contains(id));
+        resumes.then(|| Parts::without((hello, transport), &RESUMING))
+    }
+
+    fn without((hello, transport): (&Hello, Transport), left_out: &[u16]) -> Parts {
         let mut ciphers: Vec<u16> = meant(hello.ciphers.iter().map(|id| id.0)).collect();
         let mut extensions: Vec<u16> = meant(hello.extensions.iter().copied()).collect();
+        extensions.retain(|id| !left_out.contains(id));
         let head = head(hello, transport, (ciphers.len(), extensions.len()));
         ciphers.sort_unstable();
         // the first part tells of these two
@@ -47,6 +58,8 @@ impl Parts {
 const SERVER_NAME: u16 = 0;
 const ALPN: u16 = 16;
 const SUPPORTED_VERSIONS: u16 = 43;
+/// RFC 8446 sections 4.2.11 and 4.2.10: pre_shared_key and early_data.
+const RESUMING: [u16; 2] = [41, 42];
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Without the values that only keep servers tolerant.
@@ -181,6 +194,17 @@ mod tests {
         let mut without = example();
         without.schemes = Vec::new();
         assert_eq!(Parts::of(&without, Transport::Tcp).extensions, extensions);
+    }
+
+    #[test]
+    fn a_client_that_resumes_is_the_same_as_before() {
+        let first = example();
+        assert_eq!(Parts::of_first_visit(&first, Transport::Tcp), None);
+        let mut again = example();
+        again.extensions.extend(RESUMING);
+        let known = Parts::of(&first, Transport::Tcp);
+        assert_ne!(Parts::of(&again, Transport::Tcp), known);
+        assert_eq!(Parts::of_first_visit(&again, Transport::Tcp), Some(known));
     }
 
     /// The same text, "ALPN Extension Value".

@@ -1,6 +1,11 @@
 //! Those who send first packets and no more.
 use crate::{Stage, eventually, origin::Origin, run, talk::Talk};
-use portcullis_e2e::{PATIENCE, pki::Algorithm, pki::Pki, proxy::Proxy};
+use portcullis_e2e::{
+    PATIENCE,
+    pki::{Algorithm, Pki},
+    process::{Process, portcullis},
+    proxy::Proxy,
+};
 use portcullis_tls::{
     client::{Client, ClientSpec, Trust},
     negotiated::Version,
@@ -11,12 +16,19 @@ use quinn::{ClientConfig, EndpointConfig};
 use quinn_proto::Endpoint;
 use serde_json::Value;
 use std::{
+    fs,
     io::ErrorKind,
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     sync::Arc,
     thread,
     time::{Duration, Instant},
 };
+use tempfile::TempDir;
+
+/// Handshakes in flight from addresses that may be forged.
+const UNPROVEN: usize = 512;
+/// What a flood may make the proxy grow by: 128 KiB for each of them, however whole their hellos.
+const FLOOD_MEMORY: u64 = 64 * 1024 * 1024;
 
 /// A client that says the first thing, by hand.
 struct Opener {
@@ -193,7 +205,6 @@ fn a_flood_of_first_packets_meets_a_retry_and_who_answers_it_is_served() {
         },
     );
     let opener = Opener::new();
-    // no address may have more than a quarter of all handshakes, and Retry comes at a quarter
     let flood: Vec<UdpSocket> = (2..6).map(socket).collect();
     for own in &flood {
         own.set_nonblocking(true).expect("an open socket takes options");
@@ -220,13 +231,76 @@ fn a_flood_of_first_packets_meets_a_retry_and_who_answers_it_is_served() {
     }
     let open = stage.proxy.connections();
     assert!(
-        open <= 4_096 + flood.len(),
+        open <= UNPROVEN,
         "{open} connections were made for addresses that nobody proved"
     );
     let text = run(async { Talk::begin(stage.address()).await.get("/honest").await.text() });
     assert_eq!(text, "GET /honest");
     // a Retry keeps nothing here
     assert!(stage.proxy.connections() <= open + 1);
+}
+
+/// Forged addresses of one volley, whose answers are waited for.
+const VOLLEY: u16 = 64;
+
+/// A volley of whole hellos, the dearest thing to forge, from addresses that sent nothing before. How many were asked to
+/// prove their address.
+fn volley(opener: &Opener, number: u16, to: SocketAddr) -> usize {
+    let [high, low] = number.to_be_bytes();
+    let address = |place: u16| Ipv4Addr::new(127, 1 + high, low, u8::try_from(place).expect("a small number"));
+    let sockets: Vec<UdpSocket> = (1..=VOLLEY)
+        .map(|place| UdpSocket::bind((address(place), 0)).expect("a free port"))
+        .collect();
+    for own in &sockets {
+        own.set_nonblocking(true).expect("an open socket takes options");
+        send(own, &opener.flight(to), to);
+    }
+    thread::sleep(Duration::from_millis(10));
+    let mut buffer = [0; 2048];
+    let first = sockets
+        .iter()
+        .filter_map(|own| Some((own.recv(&mut buffer).ok()?, buffer)));
+    first.filter(|(length, bytes)| is_retry(&bytes[..*length])).count()
+}
+
+#[test]
+fn a_flood_from_20_000_addresses_costs_bounded_memory() {
+    let (pki, origin, folder) = (Pki::new(), Origin::plain(), TempDir::new().expect("a temporary folder"));
+    let lines = crate::Lines {
+        listener: "limits = { connections = 50000, hello = '20s', handshake = '20s' }",
+        ..crate::Lines::default()
+    };
+    let file = folder.path().join("portcullis.toml");
+    let toml = crate::toml(&pki, origin.address(), lines).replace("level = \"debug\"", "level = \"info\"");
+    fs::write(&file, toml).expect("the temporary folder takes a file");
+    // a process of its own: other tests run in this one
+    let args = [
+        "serve",
+        "-c",
+        file.to_str().expect("a path in UTF-8"),
+        "--log-format",
+        "json",
+    ];
+    let process = Process::serve(portcullis(&args));
+    let (to, opener) = (process.address("front"), Opener::new());
+    let ask = |path: &str| run(async { Talk::begin(to).await.get(path).await.text() });
+    assert_eq!(ask("/before"), "GET /before");
+    let (before, mut most, mut retries) = (process.resident(), 0, 0);
+    for number in 0..20_000 / VOLLEY {
+        retries += volley(&opener, number, to);
+        most = most.max(process.resident().saturating_sub(before));
+        if number % 100 == 99 {
+            assert_eq!(ask("/meanwhile"), "GET /meanwhile");
+        }
+    }
+    assert!(
+        retries > 10_000,
+        "{retries} of 20,000 were asked to prove their address"
+    );
+    assert!(most <= FLOOD_MEMORY, "it grew by {most} bytes");
+    assert_eq!(ask("/after"), "GET /after");
+    let after = process.resident().saturating_sub(before);
+    assert!(after <= FLOOD_MEMORY, "{after} bytes more than before");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! HTTP/3: the sites of a listener over QUIC, asked by clients that we did not write.
 mod announced;
 mod bodies;
+mod crowd;
+mod figures;
 mod floods;
 mod hostile;
 mod identity;
@@ -9,6 +11,7 @@ mod life;
 #[allow(dead_code)]
 #[path = "../http/origin.rs"]
 mod origin;
+mod policy;
 mod requests;
 mod rules;
 mod talk;

@@ -10,7 +10,10 @@ use portcullis_e2e::{
 use quinn::{ClientConfig, Connection, Endpoint, crypto::rustls::QuicClientConfig};
 use rustls::{
     RootCertStore,
-    crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs},
+    crypto::{
+        CryptoProvider, SupportedKxGroup,
+        aws_lc_rs::{self, kx_group},
+    },
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use std::{
@@ -104,8 +107,17 @@ impl Talk {
     }
 
     pub(crate) async fn offering(address: SocketAddr, offer: &Offer) -> Result<Talk, String> {
+        Talk::as_configured(address, offer, offer.config()).await
+    }
+
+    /// With a configuration of the offer that was used before, whose sessions it resumes.
+    pub(crate) async fn as_configured(
+        address: SocketAddr,
+        offer: &Offer,
+        config: ClientConfig,
+    ) -> Result<Talk, String> {
         let endpoint = offer.endpoint();
-        let connecting = endpoint.connect_with(offer.config(), address, offer.name);
+        let connecting = endpoint.connect_with(config, address, offer.name);
         let connecting = connecting.expect("a name that is one");
         let connected = timeout(PATIENCE, connecting).await.expect("it ends");
         let quic = connected.map_err(|error| error.to_string())?;
@@ -160,6 +172,18 @@ impl Talk {
             .expect("it ends")
             .expect("no panic")
     }
+}
+
+/// Groups as OpenSSL writes them, of which this client sends a share of the first; without those that it has not.
+pub(crate) fn groups(list: &str) -> Vec<&'static dyn SupportedKxGroup> {
+    let known = |name: &str| match name.trim_start_matches('*') {
+        "X25519" => Some(kx_group::X25519),
+        "P-256" => Some(kx_group::SECP256R1),
+        "X25519MLKEM768" => Some(kx_group::X25519MLKEM768),
+        "SecP256r1MLKEM768" => Some(kx_group::SECP256R1MLKEM768),
+        _ => None,
+    };
+    list.split(':').filter_map(known).collect()
 }
 
 /// For localhost.

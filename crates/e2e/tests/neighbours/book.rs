@@ -12,13 +12,14 @@ use portcullis_e2e::{
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 /// The pages whose commands are run below.
-const PAGES: [&str; 13] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "docs/introduction.md",
     "docs/quick-start.md",
     "docs/sidecar.md",
     "docs/certificates.md",
     "docs/http-sites.md",
+    "docs/http3.md",
     "docs/migrating.md",
     "docs/report.md",
     "docs/requiring.md",
@@ -107,6 +108,11 @@ fn certificates() {
 #[test]
 fn http_sites() {
     follow("docs/http-sites.md");
+}
+
+#[test]
+fn http3() {
+    follow("docs/http3.md");
 }
 
 #[test]

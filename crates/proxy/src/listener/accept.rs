@@ -52,6 +52,8 @@ pub(crate) enum Attachable {
 pub(crate) struct Handshaking {
     _permit: Permit,
     place: Option<Place>,
+    /// And of addresses that may be forged.
+    unproven: Option<Permit>,
 }
 
 /// Places a connection holds as long as it lives.
@@ -257,7 +259,16 @@ async fn until<T>(stop: &mut oneshot::Receiver<()>, future: impl Future<Output =
 
 impl Handshaking {
     pub(crate) fn new(permit: Permit, place: Option<Place>) -> Handshaking {
-        Handshaking { _permit: permit, place }
+        Handshaking {
+            _permit: permit,
+            place,
+            unproven: None,
+        }
+    }
+
+    /// Its address may be forged.
+    pub(crate) fn is_unproven(&mut self, permit: Permit) {
+        self.unproven = Some(permit);
     }
 
     /// The address behind it became known.

@@ -7,7 +7,10 @@ use crate::{
     downstream::tls_failure,
     failure::{Failure, Stage},
     http::{h3, visit::Visit},
-    listener::{Listener, accept::Accepted},
+    listener::{
+        Listener,
+        accept::{Accepted, Handshaking},
+    },
     recall::Recall,
     record::{Bytes, Peer, Record},
     site::Site,
@@ -22,7 +25,7 @@ use portcullis_tls::{
     server::{Asking, Choice, Refusal, Server},
 };
 use portcullis_wire::{Hello, alert::Alert, ja4::Transport};
-use quinn::{Connection, ConnectionError, Incoming, ServerConfig};
+use quinn::{Connection, ConnectionError, Incoming, ServerConfig, VarInt};
 use std::{pin::pin, rc::Rc, sync::Arc};
 use tokio::time::Instant;
 
@@ -36,15 +39,16 @@ pub(crate) async fn run(core: Rc<Core>, incoming: Incoming, accepted: Accepted, 
     } = accepted;
     let http = listener.http.clone();
     // on the heap, as over TCP: a connection at rest does not hold the room its handshake took
-    let admitted = Box::pin(handshake(&core, incoming, listener, &mut record)).await;
-    drop(handshaking);
+    let admitted = Box::pin(handshake(&core, incoming, (listener, handshaking), &mut record)).await;
     let result = match admitted {
         Err(failure) => Err(failure),
         Ok((quic, site)) => {
             let chain = chain(&quic);
             let recall = Recall::of(&core, &chain, &site, &record);
             let visit = Visit::new(&core, (http, Some(site)), (&record, &chain));
-            requests(recall, visit, &mut record, async |visit| h3::serve(quic, &visit).await).await
+            let served = requests(recall, visit, &mut record, async |visit| h3::serve(quic, &visit).await);
+            // on the heap too: who has sent no more than a first packet has no room for requests yet
+            Box::pin(served).await
         }
     };
     record.end(result);
@@ -57,7 +61,7 @@ pub(crate) async fn run(core: Rc<Core>, incoming: Incoming, accepted: Accepted, 
 async fn handshake(
     core: &Core,
     incoming: Incoming,
-    listener: Arc<Listener>,
+    (listener, handshaking): (Arc<Listener>, Option<Handshaking>),
     record: &mut Record,
 ) -> Result<(Connection, Arc<Site>), Failure> {
     record.reach(Stage::Hello);
@@ -67,10 +71,17 @@ async fn handshake(
     let peer = record.peer().clone();
     let common = &core.shared.quic;
     let transport = listener.quic.clone().unwrap_or_default();
-    let (crypto, handshake) = common.acceptor.begin(Choosing::new(listener, peer));
+    let streams = VarInt::from_u32(listener.plan.http.limits.streams);
+    let (crypto, handshake) = common
+        .acceptor
+        .begin_holding(Choosing::new(listener, peer), handshaking);
     let mut config: ServerConfig = common.server.clone();
     (config.crypto, config.transport) = (crypto, transport);
-    let mut shaking = pin!(async { incoming.accept_with(Arc::new(config))?.await });
+    let mut shaking = pin!(async {
+        let connection = incoming.accept_with(Arc::new(config))?.await?;
+        connection.set_max_concurrent_bi_streams(streams);
+        Ok(connection)
+    });
     let first = [for_hello, for_all].into_iter().flatten().min();
     let shaken = match core.wheel.within(first, shaking.as_mut()).await {
         None if handshake.has_hello() => core.wheel.within(for_all, shaking).await,
@@ -79,7 +90,12 @@ async fn handshake(
     let outcome = handshake
         .take()
         .ok_or_else(|| Failure::failed(Stage::Handshake, Fault::Ours, "a handshake that was taken before"))?;
-    settle(shaken, outcome, record)
+    let settled = settle(shaken, outcome, record);
+    if settled.is_ok() {
+        // one that failed costs memory, and so keeps its places, until quinn is done with it
+        handshake.release();
+    }
+    settled
 }
 
 /// What came of it, in the record's words.

@@ -73,13 +73,17 @@ fn take(core: &Rc<Core>, group: &Arc<Group>, door: &Door, incoming: Incoming) {
     };
     let peer = incoming.remote_address();
     // an address that anyone may have written gets no key operation while there are many
-    let is_proven = incoming.remote_address_validated();
     let (rate, now) = (&listener.gate.handshakes, Instant::now());
-    if !is_proven && (core.shared.has_many_handshakes() || rate.is_short(now)) {
+    let unproven = match incoming.remote_address_validated() {
+        true => Some(None),
+        false if rate.is_short(now) => None,
+        false => core.shared.unproven().map(Some),
+    };
+    let Some(unproven) = unproven else {
         // it cannot fail: who is not proven was not asked before
         let _ = incoming.retry();
         return;
-    }
+    };
     let mut record = core.record(&listener, Peer::Ip(peer));
     let entered = admit(core, &listener, peer).and_then(|entered| match rate.admits(now) {
         true => Ok(entered),
@@ -90,7 +94,10 @@ fn take(core: &Rc<Core>, group: &Arc<Group>, door: &Door, incoming: Incoming) {
             record.end(Err(failure));
             incoming.refuse();
         }
-        Ok((permit, (place, handshaking))) => {
+        Ok((permit, (place, mut handshaking))) => {
+            if let (Some(handshaking), Some(unproven)) = (&mut handshaking, unproven) {
+                handshaking.is_unproven(unproven);
+            }
             let kept = Kept::here(core, permit, place, &listener);
             let accepted = Accepted {
                 listener,

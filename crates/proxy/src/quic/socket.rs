@@ -1,6 +1,7 @@
 //! A core's socket among those that share a port. The kernel chooses one by the client's address, which changes; the
 //! connection's id says which core it is for, and what is another's is handed to it.
 use super::ids::{self, Ids};
+use prometheus_client::metrics::counter::Counter;
 use quinn::{
     AsyncUdpSocket, UdpPoller,
     udp::{RecvMeta, Transmit, UdpSocketState},
@@ -31,6 +32,8 @@ pub(crate) struct Group {
     ids: Arc<Ids>,
     inboxes: Vec<Mutex<Inbox>>,
     open: AtomicUsize,
+    /// Datagrams that found an inbox full.
+    dropped: Counter,
 }
 
 /// One connection in a group's count.
@@ -60,11 +63,12 @@ pub(crate) struct CoreSocket {
 }
 
 impl Group {
-    pub(crate) fn new(ids: &Arc<Ids>, cores: usize) -> Arc<Group> {
+    pub(crate) fn new(ids: &Arc<Ids>, cores: usize, dropped: &Counter) -> Arc<Group> {
         Arc::new(Group {
             ids: ids.clone(),
             inboxes: (0..cores).map(|_| Mutex::default()).collect(),
             open: AtomicUsize::new(0),
+            dropped: dropped.clone(),
         })
     }
 
@@ -98,6 +102,7 @@ impl Group {
         let reader = {
             let mut inbox = self.inbox(core);
             if inbox.bytes + bytes.len() + EACH > WAITING {
+                self.dropped.inc();
                 return;
             }
             inbox.bytes += bytes.len() + EACH;

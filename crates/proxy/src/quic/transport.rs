@@ -16,6 +16,9 @@ const INCOMING_BUFFERS: u64 = 4 * 1024 * 1024;
 const CRYPTO_BUFFER: usize = 64 * 1024;
 /// Streams of a client that are no requests: control, the two of QPACK, and some of a kind that we need not know.
 const OTHER_STREAMS: u32 = 8;
+/// Requests that a client may have begun before it has finished its handshake, if its listener allows so many: quinn
+/// keeps a place for each from the first packet on, and with the streams that are no requests these fill their tables.
+const FIRST_REQUESTS: u32 = 20;
 /// Bytes of answers that their client has not acknowledged yet: 80 Mbit/s at 100 ms.
 const SEND_WINDOW: u64 = 1024 * 1024;
 /// A client that says nothing for so long is gone, where no limit of the operator's is shorter.
@@ -56,7 +59,7 @@ pub(crate) fn transport(listener: &ListenerPlan) -> Arc<TransportConfig> {
     let silence = http.idle.map_or(SILENCE, |idle| idle.min(SILENCE));
     let mut transport = TransportConfig::default();
     transport
-        .max_concurrent_bidi_streams(VarInt::from_u32(http.streams))
+        .max_concurrent_bidi_streams(VarInt::from_u32(http.streams.min(FIRST_REQUESTS)))
         .max_concurrent_uni_streams(VarInt::from_u32(OTHER_STREAMS))
         .stream_receive_window(VarInt::from_u32(limits::STREAM_WINDOW))
         .receive_window(VarInt::from_u32(limits::CONNECTION_WINDOW))

@@ -273,5 +273,5 @@ impl<G: Gate> crypto::Session for Session<G> {
 }
 
 fn lock<G>(shared: &Shared<G>) -> MutexGuard<'_, Option<Outcome<G>>> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
+    shared.outcome.lock().unwrap_or_else(PoisonError::into_inner)
 }

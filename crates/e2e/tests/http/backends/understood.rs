@@ -2,10 +2,14 @@
 use super::{Before, KINDS, nginx::Nginx, start};
 use crate::{
     http1_corpus::{self, Case, Heard, Request},
-    talk::{Body, Talk},
+    talk::{Answer, Body, Talk},
 };
 use serde_json::Value;
-use std::{io::Write, net::TcpStream, thread};
+use std::{
+    io::{self, Write},
+    net::TcpStream,
+    thread,
+};
 
 /// Requests of the corpus that a server must have understood: each refuses some of those that are odd.
 const LEAST: usize = 60;
@@ -91,11 +95,17 @@ fn hear(talk: &mut Talk<TcpStream>, case: &Case) {
             Heard::Request(_) | Heard::Refused(_) => Body::Expected,
             Heard::More => return,
         };
-        match talk.answer(body) {
-            Ok(answer) if answer.field("connection").as_deref() != Some("close") => {}
+        // an interim answer is ours and may come before a server heard of anything
+        let answer = std::iter::repeat_with(|| talk.answer(body)).find(|answer| !is_interim(answer));
+        match answer {
+            Some(Ok(answer)) if answer.field("connection").as_deref() != Some("close") => {}
             _ => return,
         }
     }
+}
+
+fn is_interim(answer: &io::Result<Answer>) -> bool {
+    answer.as_ref().is_ok_and(|answer| (100..200).contains(&answer.status))
 }
 
 /// Why what a server was told is not what the case holds: in order, each at most once, and as it is.
