@@ -69,7 +69,8 @@ pub(crate) async fn serve(quic: quinn::Connection, visit: &Rc<Visit>) -> Result<
             next = h3.accept() => match next {
                 Ok(Some(resolver)) => {
                     if let Some(arrived) = lane.take(resolver.frame_stream.id()) {
-                        requests.spawn_local(request(resolver, arrived, lane.clone()));
+                        // boxed: the library of tasks moves its futures about, and this one is large
+                        requests.spawn_local(Box::pin(request(resolver, arrived, lane.clone())));
                     }
                     None
                 }
