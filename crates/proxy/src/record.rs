@@ -4,7 +4,7 @@ use crate::{
     clock,
     failure::{Failure, Outcome, Stage},
     ledger::{Agent, Judgement, Ledger, Offered, note},
-    log::{Log, needs_quotes},
+    log::Log,
     metrics::{Label, Metrics},
     plan::LogFormat,
     site::Site,
@@ -31,6 +31,9 @@ use std::{
 mod entered;
 #[cfg(test)]
 mod overhead;
+mod text;
+
+pub(crate) use text::text_line;
 
 /// What records report to, the same for all of one proxy.
 pub(crate) struct Books {
@@ -608,26 +611,6 @@ impl Line<'_> {
             LogFormat::Common | LogFormat::Combined => None,
         }
     }
-}
-
-/// The same fields for people: what is empty is left out.
-pub(crate) fn text_line(fields: &impl Serialize, ts: &str, event: &str) -> String {
-    use serde_json::Value;
-    let Ok(Value::Object(fields)) = serde_json::to_value(fields) else {
-        unreachable!("a struct serializes to an object")
-    };
-    let mut line = format!("{ts} info {event}");
-    for (name, value) in fields.iter().skip(2) {
-        let shown = match value {
-            Value::String(s) if s.is_empty() => continue,
-            Value::String(s) if !needs_quotes(s) => s.clone(),
-            Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
-            value => value.to_string(),
-        };
-        line.push_str(&format!(" {name}={shown}"));
-    }
-    line.push('\n');
-    line
 }
 
 #[cfg(test)]
