@@ -239,6 +239,8 @@ impl Control {
     async fn end(self, mut doors: Doors, ending: Ending, inbox: &mut mpsc::UnboundedReceiver<Command>) {
         if ending == Ending::Drain {
             select! {
+                // whoever is told that we are ending finds us unready
+                biased;
                 () = self.drain(&mut doors) => {}
                 () = cut(inbox) => tracing::info!("drain cut short"),
             }
