@@ -254,9 +254,10 @@ impl Writer {
 
     /// Each on its own: one full disk must not hold the others back.
     fn flush(&mut self) {
-        let _ = self.output.flush();
-        let _ = self.access.as_mut().map_or(Ok(()), Write::flush);
+        // who reads a connection's line finds its secrets
         let _ = self.keys.as_mut().map_or(Ok(()), Write::flush);
+        let _ = self.access.as_mut().map_or(Ok(()), Write::flush);
+        let _ = self.output.flush();
     }
 }
 
