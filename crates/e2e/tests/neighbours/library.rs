@@ -128,10 +128,14 @@ fn the_example_with_two_certificates_tells_who_got_which() {
 
 /// A proxy in this process, configured in code.
 fn in_code(lab: &Lab, algorithm: Algorithm) -> Source {
+    to(lab, lab.target(), algorithm)
+}
+
+fn to(lab: &Lab, target: impl Into<String>, algorithm: Algorithm) -> Source {
     let Files { chain, key, .. } = lab.pki.server(algorithm);
     Source::default()
         .flag("listen", "127.0.0.1:0")
-        .flag("target", lab.target())
+        .flag("target", target)
         .flag("cert", text(&chain))
         .flag("key", text(&key))
         .flag("admin", "off")
@@ -166,7 +170,9 @@ fn a_proxy_in_code_switches_to_another_configuration_and_back_from_none() {
     // what was refused is not what is read again
     running.reload().unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(lab.asks(before, Offer::default()).1, "mldsa65");
-    let other = running.switch(in_code(&lab, Algorithm::EcdsaP256));
+    // a name that nothing before had asked for
+    let named = lab.target().replace("127.0.0.1", "localhost");
+    let other = running.switch(to(&lab, named, Algorithm::EcdsaP256));
     other.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(
         lab.asks(address(&running), Offer::default()).1,

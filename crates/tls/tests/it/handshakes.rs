@@ -1,7 +1,7 @@
 //! Groups, signatures and versions in finished handshakes.
 use crate::lab::{
-    Ca, ED25519, ML_DSA_44, ML_DSA_65, ML_DSA_87, P256, P384, Pair, RSA, Unfinished, connect, group, groups, identity,
-    offer, policy, scheme, schemes, server, server_params, settings, shake, spec,
+    Ca, ED25519, ML_DSA_44, ML_DSA_65, ML_DSA_87, P256, P384, Pair, RETRY_COLUMNS, RETRY_ROWS, RSA, Unfinished,
+    connect, group, groups, identity, offer, policy, scheme, schemes, server, server_params, settings, shake, spec,
 };
 use portcullis_tls::{
     client::{Client, ClientSpec, Connection},
@@ -103,25 +103,9 @@ fn sharing(list: &[&str], share: &str) -> Connection {
 
 #[test]
 fn the_retry_table_holds() {
-    // key exchange, retry allowed
-    let columns = [
-        (Stance::Observe, true),
-        (Stance::Prefer, true),
-        (Stance::Prefer, false),
-        (Stance::Require, true),
-    ];
-    const PQ: Option<(&str, bool)> = Some(("X25519MLKEM768", false));
-    const RETRY: Option<(&str, bool)> = Some(("X25519MLKEM768", true));
-    const X25519: Option<(&str, bool)> = Some(("X25519", false));
-    let rows = [
-        (&["X25519MLKEM768", "X25519"][..], "X25519MLKEM768", [PQ, PQ, PQ, PQ]),
-        (&["X25519MLKEM768", "X25519"], "X25519", [X25519, RETRY, X25519, RETRY]),
-        (&["X25519", "X25519MLKEM768"], "X25519", [X25519, RETRY, X25519, RETRY]),
-        (&["X25519"], "X25519", [X25519, X25519, X25519, None]),
-    ];
     let identity = identity(&P256);
-    for (list, share, cells) in rows {
-        for ((stance, retry), expected) in columns.into_iter().zip(cells) {
+    for (list, share, cells) in RETRY_ROWS {
+        for ((stance, retry), expected) in RETRY_COLUMNS.into_iter().zip(cells) {
             let overrides = Overrides {
                 retry: Some(retry),
                 ..Overrides::default()

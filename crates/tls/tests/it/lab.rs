@@ -31,6 +31,29 @@ pub(crate) use rcgen::{
     PKCS_RSA_SHA256 as RSA,
 };
 
+/// Key exchange, and whether a retry is allowed.
+pub(crate) const RETRY_COLUMNS: [(Stance, bool); 4] = [
+    (Stance::Observe, true),
+    (Stance::Prefer, true),
+    (Stance::Prefer, false),
+    (Stance::Require, true),
+];
+
+/// The group a client gets, and whether it is asked again for it; None: it is refused.
+type Got = Option<(&'static str, bool)>;
+
+const PQ: Got = Some(("X25519MLKEM768", false));
+const RETRY: Got = Some(("X25519MLKEM768", true));
+const X25519: Got = Some(("X25519", false));
+
+/// A client's list, the group it sends a share for, and what it gets in each column: the same over TCP and QUIC.
+pub(crate) const RETRY_ROWS: [(&[&str], &str, [Got; 4]); 4] = [
+    (&["X25519MLKEM768", "X25519"], "X25519MLKEM768", [PQ, PQ, PQ, PQ]),
+    (&["X25519MLKEM768", "X25519"], "X25519", [X25519, RETRY, X25519, RETRY]),
+    (&["X25519", "X25519MLKEM768"], "X25519", [X25519, RETRY, X25519, RETRY]),
+    (&["X25519"], "X25519", [X25519, X25519, X25519, None]),
+];
+
 /// A certificate authority.
 pub(crate) struct Ca(CertifiedIssuer<'static, KeyPair>);
 

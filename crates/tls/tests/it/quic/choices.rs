@@ -1,6 +1,9 @@
 //! Which site, group and certificate a hello gets over QUIC.
 use super::{Door, h3, listing, meet, over_quic, remembering};
-use crate::lab::{ML_DSA_65, ML_DSA_87, P256, group, groups, identity, offer, policy, scheme, settings, spec};
+use crate::lab::{
+    ML_DSA_65, ML_DSA_87, P256, RETRY_COLUMNS, RETRY_ROWS, group, groups, identity, offer, policy, scheme, settings,
+    spec,
+};
 use portcullis_tls::{
     client::{Client, ClientSpec},
     negotiated::{Authentication, Version},
@@ -89,24 +92,9 @@ async fn sharing(list: &[&str], share: &str) -> Client {
 
 #[tokio::test]
 async fn the_retry_table_holds() {
-    let columns = [
-        (Stance::Observe, true),
-        (Stance::Prefer, true),
-        (Stance::Prefer, false),
-        (Stance::Require, true),
-    ];
-    const PQ: Option<(&str, bool)> = Some(("X25519MLKEM768", false));
-    const RETRY: Option<(&str, bool)> = Some(("X25519MLKEM768", true));
-    const X25519: Option<(&str, bool)> = Some(("X25519", false));
-    let rows = [
-        (&["X25519MLKEM768", "X25519"][..], "X25519MLKEM768", [PQ, PQ, PQ, PQ]),
-        (&["X25519MLKEM768", "X25519"], "X25519", [X25519, RETRY, X25519, RETRY]),
-        (&["X25519", "X25519MLKEM768"], "X25519", [X25519, RETRY, X25519, RETRY]),
-        (&["X25519"], "X25519", [X25519, X25519, X25519, None]),
-    ];
     let identity = identity(&P256);
-    for (list, share, cells) in rows {
-        for ((stance, retry), expected) in columns.into_iter().zip(cells) {
+    for (list, share, cells) in RETRY_ROWS {
+        for ((stance, retry), expected) in RETRY_COLUMNS.into_iter().zip(cells) {
             let overrides = Overrides {
                 retry: Some(retry),
                 ..Overrides::default()
