@@ -2,7 +2,7 @@
 use crate::{
     clock,
     core::Core,
-    downstream::{TlsStream, tls_failure},
+    downstream::{Shaking, TlsStream, tls_failure},
     failure::{Failure, Stage},
     farewell,
     http::{self, alternative::Alternative, limits, visit::Visit},
@@ -22,7 +22,7 @@ use crate::{
     upstream::Upstream,
     verdict,
 };
-use portcullis_tls::{failure::Fault, rustls::ServerConnection, server::Asking};
+use portcullis_tls::{failure::Fault, records::Handshake, server::Asking};
 use portcullis_wire::{Hello, alert::Alert, ja4::Transport};
 use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
 use tokio::time::Instant;
@@ -178,35 +178,35 @@ async fn handshake(
             return Err(failure.answering(alert));
         }
     };
-    let mut tls = ServerConnection::new(choice.config.clone()).map_err(|e| tls_failure(Stage::Handshake, &e))?;
-    tls.set_buffer_limit(None);
-    let mut stream = Box::new(TlsStream::new(socket, tls));
+    let tls = Handshake::new(&choice.config).map_err(|e| tls_failure(Stage::Handshake, &e))?;
+    let mut shaking = Box::new(Shaking::new(socket, tls));
     let shaken = core
         .wheel
-        .within(deadline, stream.handshake(bytes, |read| core.scratch(read)))
+        .within(deadline, shaking.run(bytes, |read| core.scratch(read)))
         .await;
-    record.handshake_bytes = stream.wire;
+    record.handshake_bytes = shaking.wire;
     match shaken {
         None => return Err(slow(Stage::Handshake)),
         Some(Err(failure)) => {
             let failure = verdict::noted(&choice, failure, record);
-            let words = stream.last_words();
-            farewell::say(&core.wheel, &mut stream.socket, &words).await;
+            let Shaking { socket, tls, .. } = &mut *shaking;
+            farewell::say(&core.wheel, socket, tls.outgoing()).await;
             let decision = server.decide(&hello, None, &asking);
             return Err(verdict::told_by(&choice, failure, (decision, record)));
         }
         Some(Ok(())) => {}
     }
     let judged = server
-        .negotiated(&hello, &choice, &stream.tls)
+        .negotiated_by_hand(&hello, &choice, &shaking.tls)
         .map_err(|unfit| verdict::unfitting(unfit, record))
         .and_then(|facts| {
             let decision = server.decide(&hello, Some(&facts), &asking);
             verdict::decided(server, (&hello, facts, decision), record);
             verdict::judge(site, decision)
         });
+    let stream = shaking.finish()?;
     match judged {
-        Ok(()) => Ok(stream),
+        Ok(()) => Ok(Box::new(stream)),
         Err(failure) => {
             let (mut socket, words) = stream.parting(failure.alert_out);
             farewell::say(&core.wheel, &mut socket, &words).await;

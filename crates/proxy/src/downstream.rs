@@ -2,14 +2,13 @@
 //! one read buffer and a quiet one holds none.
 use crate::{
     failure::{Failure, Stage},
-    opened,
     record::Bytes,
     socket::Socket,
 };
 use portcullis_tls::{
     failure::{Fault, blame},
-    late_alert,
-    rustls::{self, ServerConnection},
+    records::{self, Handshake, Records},
+    rustls,
 };
 use portcullis_wire::alert::Alert;
 use std::{
@@ -18,12 +17,24 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+/// A read before the handshake is over: what it brings behind the handshake has to be kept.
+const HANDSHAKE_WINDOW: usize = 32 * 1024;
+
+/// A handshake with its socket.
+pub(crate) struct Shaking {
+    pub(crate) socket: Socket,
+    pub(crate) tls: Handshake,
+    pub(crate) wire: Bytes,
+}
+
 /// A TLS connection with its socket.
 pub(crate) struct TlsStream {
     pub(crate) socket: Socket,
-    pub(crate) tls: ServerConnection,
-    /// Ciphertext read but not yet taken, because what came before it has nowhere to go.
+    pub(crate) tls: Records,
+    /// The beginning of a record, or what came behind the handshake.
     spill: Vec<u8>,
+    /// So many bytes must follow it at least.
+    lacks: usize,
     pub(crate) wire: Bytes,
 }
 
@@ -34,18 +45,14 @@ pub(crate) enum Opened {
     End,
 }
 
-impl TlsStream {
-    pub(crate) fn new(socket: Socket, tls: ServerConnection) -> TlsStream {
-        TlsStream {
-            socket,
-            tls,
-            spill: Vec::new(),
-            wire: Bytes::default(),
-        }
+impl Shaking {
+    pub(crate) fn new(socket: Socket, tls: Handshake) -> Shaking {
+        let wire = Bytes::default();
+        Shaking { socket, tls, wire }
     }
 
-    /// Drives the handshake, beginning with bytes read before. The caller holds the deadline.
-    pub(crate) async fn handshake(
+    /// Drives it, beginning with bytes read before. The caller holds the deadline.
+    pub(crate) async fn run(
         &mut self,
         hello: Vec<u8>,
         scratch: impl Fn(&mut dyn FnMut(&mut [u8])),
@@ -55,104 +62,118 @@ impl TlsStream {
         drop(hello);
         poll_fn(|cx| {
             let mut result = Poll::Pending;
-            scratch(&mut |buffer| result = self.poll_handshake(cx, buffer));
+            scratch(&mut |buffer| result = self.poll(cx, buffer));
             result
         })
         .await
     }
 
-    fn poll_handshake(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<Result<(), Failure>> {
+    fn poll(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<Result<(), Failure>> {
+        let unreachable = |e: io::Error| Failure::io(Stage::Handshake, Fault::Client, &e);
+        let window = HANDSHAKE_WINDOW.min(scratch.len());
         loop {
             let flushed = self.poll_flush(cx);
-            if !self.tls.is_handshaking() {
+            if self.tls.is_over() {
                 // what is left to write (tickets) goes out with the first turn of the relay
                 return Poll::Ready(Ok(()));
             }
-            ready!(flushed).map_err(|e| Failure::io(Stage::Handshake, Fault::Client, &e))?;
-            let n = ready!(self.poll_ciphertext(cx, scratch))
-                .map_err(|e| Failure::io(Stage::Handshake, Fault::Client, &e))?;
+            ready!(flushed).map_err(unreachable)?;
+            let n = ready!(self.socket.poll_read(cx, &mut scratch[..window])).map_err(unreachable)?;
             if n == 0 {
                 let error = "closed in the middle of the handshake";
                 return Poll::Ready(Err(Failure::failed(Stage::Handshake, Fault::Client, error)));
             }
+            self.wire.inward += n as u64;
             self.take(&scratch[..n])?;
         }
     }
 
-    /// Feeds bytes and keeps what was not taken for later.
     fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        let taken = self.feed(bytes).map_err(|e| tls_failure(Stage::Handshake, &e))?;
-        self.spill.extend_from_slice(&bytes[taken..]);
-        Ok(())
+        self.tls.take(bytes).map_err(|e| tls_failure(Stage::Handshake, &e))
     }
 
-    /// Decrypts until there is plaintext to take or nothing left, and says how much it took.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<usize, rustls::Error> {
-        opened::feed(&mut self.tls, bytes)
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.tls.outgoing().is_empty() {
+            let written = ready!(self.socket.poll_write(cx, self.tls.outgoing()))?;
+            self.wire.outward += written as u64;
+            self.tls.written(written);
+        }
+        Poll::Ready(Ok(()))
     }
 
-    /// What waits of plaintext, or else one read, opened to the front of `buffer`.
+    /// The connection that it led to.
+    pub(crate) fn finish(self) -> Result<TlsStream, Failure> {
+        let Shaking { socket, tls, wire } = self;
+        let (tls, spill) = tls.finish().map_err(|e| tls_failure(Stage::Handshake, &e))?;
+        Ok(TlsStream {
+            socket,
+            tls,
+            spill,
+            lacks: 0,
+            wire,
+        })
+    }
+}
+
+impl TlsStream {
+    /// One read of no more than `window`, opened to the front of `scratch`, which has room for a record besides.
     pub(crate) fn poll_open(
         &mut self,
         cx: &mut Context<'_>,
-        buffer: &mut [u8],
+        (scratch, window): (&mut [u8], usize),
         stage: Stage,
     ) -> Poll<Result<Opened, Failure>> {
-        let waiting = opened::take(&mut self.tls, buffer);
-        if waiting > 0 {
-            return Poll::Ready(Ok(Opened::Some(waiting)));
-        }
-        if self.has_closed().map_err(|e| tls_failure(stage, &e))? {
+        if self.tls.has_closed() {
             return Poll::Ready(Ok(Opened::End));
         }
-        let gap = opened::gap(buffer);
-        let came = match self.spill.is_empty() {
-            true => ready!(self.poll_ciphertext(cx, &mut buffer[gap..]))
-                .map_err(|e| Failure::io(stage, Fault::Client, &e))?,
+        let held = self.spill.len();
+        let came = match held > 0 && self.lacks == 0 {
+            true => held,
             false => {
-                let came = self.spill.len().min(buffer.len() - gap);
-                buffer[gap..gap + came].copy_from_slice(&self.spill[..came]);
-                self.spill.drain(..came);
-                came
+                let end = scratch.len().min(held + window);
+                let read = ready!(self.poll_ciphertext(cx, &mut scratch[held..end]));
+                match read.map_err(|e| Failure::io(stage, Fault::Client, &e))? {
+                    0 => return Poll::Ready(Ok(Opened::End)),
+                    read => held + read,
+                }
             }
         };
-        if came == 0 {
-            return Poll::Ready(Ok(Opened::End));
+        let read = came - held;
+        if held > 0 && read < self.lacks {
+            self.lacks -= read;
+            self.spill.extend_from_slice(&scratch[held..came]);
+            return Poll::Ready(Ok(Opened::Some(0)));
         }
-        let opened = opened::open(&mut self.tls, buffer, gap..gap + came);
+        scratch[..held].copy_from_slice(&self.spill);
+        let opened = self.tls.open(scratch, came);
         if opened.is_err() || self.tls.wants_write() {
-            // an alert about what came, or the answer to a key update: if it cannot go now, it goes with the next flush
+            // an alert about what came: if it cannot go now, it goes with the next flush
             let _ = self.poll_flush(cx);
         }
-        let (filled, rest) = opened.map_err(|e| tls_failure(stage, &e))?;
-        if filled == 0 && rest == gap {
-            // what rustls takes nothing of will never be more: it follows close_notify
-            return Poll::Ready(Ok(Opened::End));
+        let records::Opened { filled, rest, lacks } = opened.map_err(|e| tls_failure(stage, &e))?;
+        self.lacks = lacks;
+        match rest == came {
+            true => self.spill = Vec::new(),
+            false => self.spill.splice(.., scratch[rest..came].iter().copied()).for_each(drop),
         }
-        self.spill.splice(..0, buffer[rest..gap + came].iter().copied());
         Poll::Ready(Ok(Opened::Some(filled)))
     }
 
-    /// The client said that nothing more comes.
-    pub(crate) fn has_closed(&mut self) -> Result<bool, rustls::Error> {
-        self.tls.process_new_packets().map(|state| state.peer_has_closed())
-    }
-
     /// Reads ciphertext from the socket; 0 is its end.
-    pub(crate) fn poll_ciphertext(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    fn poll_ciphertext(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let n = ready!(self.socket.poll_read(cx, buffer))?;
         self.wire.inward += n as u64;
         Poll::Ready(Ok(n))
     }
 
-    /// Writes all that rustls wants written.
+    /// Writes all that is sealed.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.tls.wants_write() {
             let mut writer = Writer {
                 socket: &mut self.socket,
                 cx,
             };
-            match self.tls.write_tls(&mut writer) {
+            match self.tls.write_to(&mut writer) {
                 Ok(n) => self.wire.outward += n as u64,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
                 Err(e) => return Poll::Ready(Err(e)),
@@ -161,26 +182,22 @@ impl TlsStream {
         Poll::Ready(Ok(()))
     }
 
-    /// What was left over when its time had not come.
-    pub(crate) fn take_spill(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.spill)
-    }
-
-    /// The socket, and what is still to be said on it: what rustls has ready, and an alert of ours.
-    pub(crate) fn parting(mut self: Box<Self>, alert: Option<Alert>) -> (Socket, Vec<u8>) {
-        let Some(alert) = alert else {
-            return (self.socket, Vec::new());
+    /// The socket, and what is still to be said on it: what is sealed already, and an alert.
+    pub(crate) fn parting(mut self, alert: Option<Alert>) -> (Socket, Vec<u8>) {
+        let words = match alert {
+            None => Vec::new(),
+            Some(alert) => {
+                self.tls.fatal(alert);
+                self.last_words()
+            }
         };
-        let mut words = self.last_words();
-        let TlsStream { socket, tls, .. } = *self;
-        words.extend(late_alert::sealed(tls, alert).unwrap_or_default());
-        (socket, words)
+        (self.socket, words)
     }
 
-    /// The alert that rustls has ready, as bytes for the wire.
+    /// What is sealed and not written, as bytes for the wire.
     pub(crate) fn last_words(&mut self) -> Vec<u8> {
         let mut words = Vec::new();
-        while self.tls.wants_write() && self.tls.write_tls(&mut words).is_ok_and(|n| n > 0) {}
+        while self.tls.wants_write() && self.tls.write_to(&mut words).is_ok_and(|n| n > 0) {}
         words
     }
 }

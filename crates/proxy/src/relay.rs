@@ -12,7 +12,7 @@ use crate::{
 use portcullis_tls::{failure::Fault, rustls::pki_types::CertificateDer};
 use std::{
     future::poll_fn,
-    io::{self, Write},
+    io::{self, IoSlice},
     rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -218,12 +218,12 @@ fn decrypt(
         return pass_end(cx, up, direction, Fault::Upstream);
     }
     let window = direction.window.min(scratch.len());
-    match tls.poll_open(cx, &mut scratch[..window], Stage::Relay) {
+    match tls.poll_open(cx, (scratch, window), Stage::Relay) {
         Poll::Pending => return Ok(Poll::Pending),
         Poll::Ready(Err(failure)) => return Err(failure),
         Poll::Ready(Ok(Opened::End)) => direction.ended = Ended::Source,
         Poll::Ready(Ok(Opened::Some(opened))) => {
-            // headers, tags, the gap, and a record of which the end is missing
+            // headers, tags, and a record of which the end is missing
             direction.resize(opened, window / 2);
             let _ = direction.put(cx, up, (&scratch[..opened], count), Fault::Upstream)?;
         }
@@ -261,11 +261,10 @@ fn encrypt(
     };
     direction.resize(read, up.full(window));
     if read == 0 {
-        tls.tls.send_close_notify();
+        tls.tls.close();
         direction.ended = Ended::Source;
     } else {
-        let written = tls.tls.writer().write_all(&scratch[..read]);
-        written.map_err(|e| Failure::failed(Stage::Relay, Fault::Ours, e.to_string()))?;
+        tls.tls.seal(&[IoSlice::new(&scratch[..read])]);
         *count += read as u64;
     }
     Ok(Poll::Ready(()))
@@ -361,7 +360,7 @@ impl Downstream {
     /// The client's certificates, leaf first.
     pub(crate) fn chain(&self) -> &[CertificateDer<'static>] {
         match self {
-            Downstream::Tls(tls) => tls.tls.peer_certificates().unwrap_or_default(),
+            Downstream::Tls(tls) => tls.tls.peer_certificates(),
             Downstream::Plain(_) => &[],
         }
     }

@@ -9,12 +9,12 @@ pub mod compression;
 pub mod failure;
 pub mod fingerprint;
 pub mod identity;
-pub mod late_alert;
 pub mod negotiated;
 pub mod policy;
 pub mod profile;
 pub mod quic;
 pub mod reason;
+pub mod records;
 pub mod server;
 pub mod tickets;
 

@@ -8,6 +8,7 @@ use crate::{
     profile::Settings,
     quic,
     reason::{AuthenticationReason, Ours, Reason},
+    records::Handshake,
     tickets::{Resumption, Tickets},
 };
 use portcullis_wire::{CipherId, GroupId, Hello, KeyExchange, SchemeId, alert::Alert, registry::KeyKind};
@@ -401,6 +402,17 @@ impl Server {
     ) -> Result<Negotiated, Unfit> {
         let server_name = connection.server_name();
         let state = connection;
+        facts::negotiated(self, hello, choice, &Seen { server_name, state })
+    }
+
+    /// The same of a handshake that leads to records of our own.
+    pub fn negotiated_by_hand(
+        &self,
+        hello: &Hello,
+        choice: &Choice,
+        handshake: &Handshake,
+    ) -> Result<Negotiated, Unfit> {
+        let (server_name, state) = (handshake.server_name(), handshake.state());
         facts::negotiated(self, hello, choice, &Seen { server_name, state })
     }
 

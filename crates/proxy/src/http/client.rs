@@ -1,7 +1,7 @@
 //! The client's side of an HTTP connection: plaintext in and out, over TLS or in the clear.
 use super::inbox::Inbox;
 use crate::{
-    downstream::{Opened, TlsStream, tls_failure},
+    downstream::Opened,
     failure::{Failure, Stage},
     record::Bytes,
     relay::Downstream,
@@ -9,7 +9,7 @@ use crate::{
 };
 use portcullis_tls::failure::Fault;
 use std::{
-    io::{self, BufRead, IoSlice, Write},
+    io::{self, IoSlice},
     task::{Context, Poll, ready},
 };
 
@@ -39,42 +39,42 @@ impl Client {
         self.down
     }
 
-    /// Reads once and appends to the inbox; 0 is the client's end. No more is read than `scratch` holds.
-    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<Result<usize, Failure>> {
-        let before = self.inbox.len();
-        loop {
-            if self.has_ended {
-                return Poll::Ready(Ok(0));
-            }
-            match &mut self.down {
-                Downstream::Tls(tls) => ready!(decrypt(cx, tls, (&mut self.inbox, &mut self.has_ended), scratch))?,
-                Downstream::Plain(socket) => {
-                    let read = ready!(socket.poll_read(cx, scratch)).map_err(|e| unreadable(&e))?;
-                    self.inbox.push(&scratch[..read]);
-                    self.has_ended = read == 0;
-                }
-            }
-            let filled = self.inbox.len() - before;
-            if filled > 0 {
-                self.bytes.inward += filled as u64;
-                return Poll::Ready(Ok(filled));
-            }
-        }
+    /// Reads once, no more than `window`, and appends to the inbox; 0 is the client's end.
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        (scratch, window): (&mut [u8], usize),
+    ) -> Poll<Result<usize, Failure>> {
+        let read = ready!(self.poll_read(cx, (scratch, window)))?;
+        self.inbox.push(&scratch[..read]);
+        Poll::Ready(Ok(read))
     }
 
-    /// Reads once into `buffer`, past the inbox, which is empty; 0 is the client's end.
-    pub(crate) fn poll_take(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Failure>> {
+    /// Reads once to the front of `scratch`, past the inbox, which is empty; 0 is the client's end.
+    pub(crate) fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        (scratch, window): (&mut [u8], usize),
+    ) -> Poll<Result<usize, Failure>> {
         debug_assert!(self.inbox.is_empty(), "what came first goes first");
-        loop {
-            if self.has_ended {
-                return Poll::Ready(Ok(0));
-            }
+        self.poll_read(cx, (scratch, window))
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        (scratch, window): (&mut [u8], usize),
+    ) -> Poll<Result<usize, Failure>> {
+        let window = window.min(scratch.len());
+        while !self.has_ended {
             let opened = match &mut self.down {
-                Downstream::Tls(tls) => ready!(tls.poll_open(cx, buffer, Stage::Request))?,
-                Downstream::Plain(socket) => match ready!(socket.poll_read(cx, buffer)).map_err(|e| unreadable(&e))? {
-                    0 => Opened::End,
-                    read => Opened::Some(read),
-                },
+                Downstream::Tls(tls) => ready!(tls.poll_open(cx, (scratch, window), Stage::Request))?,
+                Downstream::Plain(socket) => {
+                    match ready!(socket.poll_read(cx, &mut scratch[..window])).map_err(|e| unreadable(&e))? {
+                        0 => Opened::End,
+                        read => Opened::Some(read),
+                    }
+                }
             };
             match opened {
                 Opened::Some(0) => {}
@@ -85,6 +85,7 @@ impl Client {
                 Opened::End => self.has_ended = true,
             }
         }
+        Poll::Ready(Ok(0))
     }
 
     /// Hands pieces over to be written. How much waits is the caller's to bound: it flushes before it reads more.
@@ -92,10 +93,7 @@ impl Client {
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
         self.bytes.outward += length as u64;
         match &mut self.down {
-            Downstream::Tls(tls) => {
-                let written = tls.tls.writer().write_vectored(pieces);
-                debug_assert!(written.is_ok_and(|n| n == length), "the buffer has no limit");
-            }
+            Downstream::Tls(tls) => tls.tls.seal(pieces),
             Downstream::Plain(_) => pieces.iter().for_each(|piece| self.outbox.push(piece)),
         }
     }
@@ -116,7 +114,7 @@ impl Client {
     /// Says that nothing more will be written; flush after it.
     pub(crate) fn close(&mut self) {
         if let Downstream::Tls(tls) = &mut self.down {
-            tls.tls.send_close_notify();
+            tls.tls.close();
         }
     }
 
@@ -148,52 +146,6 @@ fn poll_outbox(cx: &mut Context<'_>, socket: &mut Socket, outbox: &mut Inbox) ->
         outbox.consume(written);
     }
     Poll::Ready(Ok(()))
-}
-
-/// What was left over of the handshake first, then one read.
-fn decrypt(
-    cx: &mut Context<'_>,
-    tls: &mut TlsStream,
-    (inbox, has_ended): (&mut Inbox, &mut bool),
-    scratch: &mut [u8],
-) -> Poll<Result<(), Failure>> {
-    let (spill, before) = (tls.take_spill(), inbox.len());
-    *has_ended |= take(tls, &spill, inbox)?;
-    if inbox.len() > before || *has_ended {
-        return Poll::Ready(Ok(()));
-    }
-    let read = ready!(tls.poll_ciphertext(cx, scratch)).map_err(|e| unreadable(&e))?;
-    let taken = take(tls, &scratch[..read], inbox);
-    if taken.is_err() || tls.tls.wants_write() {
-        // an alert about what came, or the answer to a key update: if it cannot go now, it goes with the next flush
-        let _ = tls.poll_flush(cx);
-    }
-    *has_ended |= taken? || read == 0;
-    Poll::Ready(Ok(()))
-}
-
-/// Decrypts all of it into the inbox, and says whether the client closed.
-fn take(tls: &mut TlsStream, bytes: &[u8], inbox: &mut Inbox) -> Result<bool, Failure> {
-    let mut rest = bytes;
-    loop {
-        let fed = tls.feed(rest).map_err(|e| tls_failure(Stage::Request, &e))?;
-        rest = &rest[fed..];
-        let mut reader = tls.tls.reader();
-        let mut drained = 0;
-        while let Ok(piece) = reader.fill_buf() {
-            let length = piece.len();
-            if length == 0 {
-                // only after close_notify: what follows it is not for anyone
-                return Ok(true);
-            }
-            inbox.push(piece);
-            reader.consume(length);
-            drained += length;
-        }
-        if rest.is_empty() || fed + drained == 0 {
-            return Ok(false);
-        }
-    }
 }
 
 fn unreadable(error: &io::Error) -> Failure {

@@ -236,10 +236,10 @@ impl<'a> Exchange<'a> {
             }
             let window = self.attempt.upload.window.min(scratch.len());
             let read = match self.attempt.upload.framing {
-                Framing::Length(_) => self.poll_pass(cx, &mut scratch[..window])?,
+                Framing::Length(_) => self.poll_pass(cx, (scratch, window))?,
                 _ => self
                     .client
-                    .poll_fill(cx, &mut scratch[..window])
+                    .poll_fill(cx, (scratch, window))
                     .map_err(Broken::gone)?,
             };
             let Poll::Ready(read) = read else {
@@ -257,9 +257,13 @@ impl<'a> Exchange<'a> {
 
 impl Exchange<'_> {
     /// Reads once of a body whose length was told, and writes it as it is. The inbox gets what does not go at once.
-    fn poll_pass(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize, Broken>> {
+    fn poll_pass(
+        &mut self,
+        cx: &mut Context<'_>,
+        (buffer, window): (&mut [u8], usize),
+    ) -> Poll<Result<usize, Broken>> {
         let Attempt { origin, upload, .. } = &mut self.attempt;
-        let read = ready!(self.client.poll_take(cx, buffer)).map_err(Broken::gone)?;
+        let read = ready!(self.client.poll_take(cx, (buffer, window))).map_err(Broken::gone)?;
         let body = upload.framing.step(&buffer[..read]).map_err(malformed)?.consumed;
         let mut sent = 0;
         while sent < body
@@ -278,7 +282,7 @@ impl Exchange<'_> {
     fn watch(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Result<(), Broken> {
         while self.client.inbox.len() < MAX_AHEAD {
             let room = (MAX_AHEAD - self.client.inbox.len()).min(scratch.len());
-            match self.client.poll_fill(cx, &mut scratch[..room]) {
+            match self.client.poll_fill(cx, (scratch, room)) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(0)) if self.attempt.origin.has_answered() => break,
                 Poll::Ready(Ok(0)) => return Err(left("closed before it was answered")),

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     core::Core,
     failure::{Failure, Stage},
+    relay::SCRATCH,
     farewell,
     wheel::Alarm,
 };
@@ -181,7 +182,7 @@ impl Connection<'_> {
 
     fn poll_fill(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<Option<Filled>> {
         let core = &self.visit.core;
-        if let Poll::Ready(filled) = lent(core, |scratch| self.client.poll_fill(cx, scratch)) {
+        if let Poll::Ready(filled) = lent(core, |scratch| self.client.poll_fill(cx, (scratch, SCRATCH))) {
             return Poll::Ready(Some(match filled {
                 Ok(0) => Filled::End,
                 Ok(_) => Filled::Some,

@@ -70,10 +70,7 @@ impl Io {
     /// Reads as much as there is room for.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let Io { client, visit, .. } = self;
-        let filled = ready!(lent(&visit.core, |scratch| {
-            let window = WINDOW.min(scratch.len());
-            client.poll_fill(cx, &mut scratch[..window])
-        }));
+        let filled = ready!(lent(&visit.core, |scratch| client.poll_fill(cx, (scratch, WINDOW))));
         visit.bytes.set(client.bytes);
         filled?;
         let given = Given {

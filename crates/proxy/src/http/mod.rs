@@ -40,7 +40,10 @@ pub(crate) mod tunnel;
 pub(crate) mod visit;
 pub(crate) mod watch;
 
-use crate::{failure::Failure, relay::Downstream};
+use crate::{
+    failure::Failure,
+    relay::{Downstream, SCRATCH},
+};
 use client::Client;
 use portcullis_wire::sniff::{Sniffed, sniff};
 use std::{future::poll_fn, rc::Rc};
@@ -74,7 +77,7 @@ async fn begins_with_preface(client: &mut Client, visit: &Visit) -> Result<bool,
             Sniffed::Unsure => {}
             Sniffed::Http1 | Sniffed::Tls | Sniffed::PostgresTls | Sniffed::Other => return Ok(false),
         }
-        let filled = poll_fn(|cx| h1::lent(&visit.core, |scratch| client.poll_fill(cx, scratch)));
+        let filled = poll_fn(|cx| h1::lent(&visit.core, |scratch| client.poll_fill(cx, (scratch, SCRATCH))));
         let Some(filled) = visit.core.wheel.within(deadline, filled).await else {
             return Ok(false);
         };

@@ -154,12 +154,6 @@ impl Demands {
         each.any(|demand| demand.refuses_by(rule) && demand.is_absolute())
     }
 
-    /// A client may be refused when its handshake is over.
-    pub fn may_refuse_late(&self) -> bool {
-        let of = |demand: &Demand| demand.force == Force::Enforced && demand.policy.requires_anything();
-        self.each.iter().any(|demand| of(demand) && !demand.is_absolute())
-    }
-
     /// What a client is offered: as under these words. `require` stands where it would get in by nothing else.
     pub fn posture(&self, client: &Client<'_>, now: i64) -> Policy {
         let least = match self.routes_require {

@@ -151,8 +151,8 @@ fn template(
     config.max_early_data_size = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    // an alert after the handshake is sealed by ourselves
-    config.enable_secret_extraction = spec.policy.may_refuse_late();
+    // records after the handshake are our own
+    config.enable_secret_extraction = true;
     config.cert_compressors = Vec::new();
     config.cert_decompressors = match spec.settings.certificate_compression {
         true => decompressors(CertificateCompression::all()),
