@@ -110,6 +110,11 @@ impl Records {
         self.sealing.write_to(writer)
     }
 
+    /// Lets one key seal no more than so many records, where its suite would let it more.
+    pub fn lower_key_limit(&mut self, records: u64) {
+        self.sealing.lower_limit(records);
+    }
+
     /// The application protocol that was agreed on.
     pub fn alpn_protocol(&self) -> Option<&[u8]> {
         self.alpn.as_deref()
@@ -198,10 +203,11 @@ impl Records {
                 self.temper.data(payload.len());
                 return Ok(Some(place));
             }
-            ContentType::Alert => {
-                let alert: [u8; 2] = payload.try_into().map_err(|_| InvalidMessage::MissingData("alert"))?;
-                self.alert(alert)?;
-            }
+            ContentType::Alert => match payload {
+                [level, description] => self.alert([*level, *description])?,
+                [] | [_] => return Err(InvalidMessage::MissingData("alert").into()),
+                _ => return Err(InvalidMessage::TrailingData("alert").into()),
+            },
             ContentType::Handshake => self.handshake(payload)?,
             _ => return Err(InvalidMessage::InvalidContentType.into()),
         }

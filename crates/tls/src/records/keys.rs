@@ -3,8 +3,8 @@ use super::HEADER;
 use rustls::{
     ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion, SupportedCipherSuite,
     crypto::cipher::{
-        AeadKey, InboundOpaqueMessage, Iv, MessageDecrypter, MessageEncrypter, OutboundOpaqueMessage,
-        OutboundPlainMessage,
+        AeadKey, InboundOpaqueMessage, Iv, MessageDecrypter, MessageEncrypter, OutboundChunks,
+        OutboundOpaqueMessage, OutboundPlainMessage,
     },
 };
 use std::ops::Range;
@@ -68,7 +68,23 @@ impl Closing {
                 suite.aead_alg.encrypter(key, fixed, explicit)
             }
         };
-        Ok(Closing { encrypter, sequence })
+        let mut closing = Closing { encrypter, sequence };
+        closing.count_from_zero()?;
+        Ok(closing)
+    }
+
+    /// AWS-LC takes the nonce of the first record that it seals for that of number zero, and the numbers must rise from
+    /// there; of these keys the handshake has sealed some already. So it is shown number zero, and the record goes nowhere.
+    fn count_from_zero(&mut self) -> Result<(), Error> {
+        if self.sequence > 0 {
+            let nothing = OutboundPlainMessage {
+                typ: ContentType::ApplicationData,
+                version: ProtocolVersion::TLSv1_2,
+                payload: OutboundChunks::new_empty(),
+            };
+            self.encrypter.encrypt(nothing, 0)?;
+        }
+        Ok(())
     }
 
     /// How many records these keys have sealed.

@@ -92,6 +92,10 @@ impl Sealing {
         self.owes_key_update = true;
     }
 
+    pub(super) fn lower_limit(&mut self, limit: u64) {
+        self.limit = self.limit.min(limit);
+    }
+
     pub(super) fn wants_write(&self) -> bool {
         !self.outbox.is_empty() || self.broken.is_some()
     }

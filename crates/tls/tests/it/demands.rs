@@ -1,18 +1,13 @@
 //! What a server offers to whom under demands with exceptions, and how it refuses when the handshake is over.
-use crate::lab::{
-    Finished, ML_DSA_65, P256, RSA, connect, feed, identity, offer, outgoing, policy, server, settings, shake, spec,
-};
+use crate::lab::{ML_DSA_65, P256, connect, identity, offer, outgoing, policy, server, spec};
 use portcullis_tls::{
     client::ClientSpec,
     client_identity::Pattern,
-    late_alert,
-    negotiated::{Authentication, Version},
+    negotiated::Authentication,
     policy::{Demand, Demands, Exemption, Force, Refuse, Stance, Verdict},
-    profile::{Overrides, Profile},
-    rustls::{self, AlertDescription},
     server::{Asking, Refusal, Server, ServerSpec},
 };
-use portcullis_wire::{Hello, alert::Alert, registry::Cipher};
+use portcullis_wire::Hello;
 
 const NOON: i64 = 1_790_000_000;
 
@@ -133,41 +128,4 @@ fn what_is_required_must_be_there_even_where_some_are_let_off() {
     };
     assert!(!with(demanding(|demand| demand.refuse = Refuse::Page)));
     assert!(with(demanding(|demand| demand.force = Force::ReportOnly)));
-}
-
-#[test]
-fn an_alert_after_the_handshake_reaches_the_client_with_every_suite() {
-    let (ecdsa, rsa) = (identity(&P256), identity(&RSA));
-    for suite in Cipher::all() {
-        let version = if suite.tls13 { Version::Tls13 } else { Version::Tls12 };
-        let overrides = Overrides {
-            versions: Some(vec![version]),
-            ciphers: Some(vec![suite.id]),
-            ..Overrides::default()
-        };
-        let mut demands = policy(Stance::Require, Stance::Observe);
-        demands.each[0].refuse = Refuse::Page;
-        let server = server(ServerSpec {
-            settings: settings(Profile::Default, &overrides),
-            policy: demands,
-            ..spec(&[&ecdsa, &rsa])
-        });
-        let mut client = connect(classical()).tls;
-        let Finished { mut tls, facts, .. } = shake(&server, &mut client).unwrap();
-        assert_eq!(facts.cipher, suite.id);
-        let waiting = outgoing(&mut tls);
-        feed(&mut client, &waiting).unwrap();
-        let alert = late_alert::sealed(tls, Alert::ACCESS_DENIED).unwrap();
-        let heard = feed(&mut client, &alert);
-        let denied = rustls::Error::AlertReceived(AlertDescription::AccessDenied);
-        assert_eq!(heard, Err(denied), "{}", suite.name);
-    }
-}
-
-#[test]
-fn a_server_that_never_refuses_late_keeps_its_secrets() {
-    let server = server(spec(&[&identity(&P256)]));
-    let mut client = connect(offer()).tls;
-    let done = shake(&server, &mut client).unwrap();
-    assert_eq!(late_alert::sealed(done.tls, Alert::ACCESS_DENIED), None);
 }
