@@ -2,7 +2,7 @@
 use crate::{PATIENCE, openssl_says, wire::Wire};
 pub use crate::{
     offer::{Offer, Versions},
-    openssl_says::Session,
+    openssl_says::{KeyUpdate, Session},
 };
 use openssl::ssl::{
     HandshakeError, ShutdownState, Ssl, SslContext, SslFiletype, SslMethod, SslSession, SslSessionCacheMode, SslStream,
@@ -74,6 +74,13 @@ impl Client {
         if !offer.groups.is_empty() {
             let set = context.set_groups_list(&offer.groups);
             set.expect("groups OpenSSL has");
+        }
+        if let Some(suite) = &offer.suite {
+            let set = match offer.versions {
+                Versions::Only12 => context.set_cipher_list(suite),
+                Versions::Only13 | Versions::Both => context.set_ciphersuites(suite),
+            };
+            set.expect("a suite OpenSSL has");
         }
         if !offer.signatures.is_empty() {
             let set = context.set_sigalgs_list(&offer.signatures);
@@ -202,6 +209,11 @@ impl Conversation {
         self.stream.get_ref()
     }
 
+    /// The same, to do something to it.
+    pub fn wire_mut(&mut self) -> &mut Wire {
+        self.stream.get_mut()
+    }
+
     /// Sends what its wire has held back.
     pub fn release(&mut self) {
         self.stream.get_mut().release().expect("an open socket");
@@ -224,6 +236,26 @@ impl Conversation {
     pub fn echo(&mut self, bytes: &[u8]) {
         let back = self.exchange(bytes).expect("an echo");
         assert!(back == bytes, "an echo of {} bytes differs", bytes.len());
+    }
+
+    /// The next bytes go out under new keys.
+    pub fn update_keys(&mut self, kind: KeyUpdate) {
+        openssl_says::update_keys(&mut self.stream, kind);
+    }
+
+    /// Asks for another handshake, which TLS 1.2 allows, with the next bytes.
+    pub fn renegotiate(&mut self) {
+        openssl_says::renegotiate(&mut self.stream);
+    }
+
+    /// From now on records are padded to a multiple of this.
+    pub fn pad(&mut self, block: usize) {
+        openssl_says::pad(&mut self.stream, block);
+    }
+
+    /// From now on records carry no more than this.
+    pub fn limit_records(&mut self, most: u16) {
+        openssl_says::limit_records(&mut self.stream, most);
     }
 
     /// Says that we send no more (close_notify), and goes on reading.

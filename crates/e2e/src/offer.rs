@@ -22,6 +22,8 @@ pub struct Offer {
     pub signatures: String,
     /// Versions.
     pub versions: Versions,
+    /// The one suite of its version, as OpenSSL calls it; None: its default.
+    pub suite: Option<String>,
     /// Application protocols, most wanted first; empty: no ALPN.
     pub alpn: Vec<String>,
     /// The server's name; None sends none.
@@ -38,6 +40,7 @@ impl Default for Offer {
             groups: String::new(),
             signatures: String::new(),
             versions: Versions::Both,
+            suite: None,
             alpn: Vec::new(),
             name: Some("localhost".to_owned()),
             roots: None,
@@ -71,6 +74,13 @@ impl Offer {
     /// The same with these application protocols.
     pub fn speaking(mut self, protocols: &[&str]) -> Offer {
         self.alpn = protocols.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
+    /// The same with one suite of one version.
+    pub fn suite(mut self, versions: Versions, suite: &str) -> Offer {
+        self.versions = versions;
+        self.suite = Some(suite.to_owned());
         self
     }
 

@@ -1,8 +1,8 @@
-//! What OpenSSL itself says, where its Rust bindings have no safe call. The only unsafe code here.
+//! What OpenSSL itself says and does, where its Rust bindings have no safe call. The only unsafe code here.
 #![allow(unsafe_code)]
 
 use foreign_types_shared::{ForeignType, ForeignTypeRef};
-use openssl::ssl::{Ssl, SslContext, SslRef, SslSession};
+use openssl::ssl::{Ssl, SslContext, SslRef, SslSession, SslStream};
 use std::{
     ffi::{CStr, c_char, c_int},
     ptr,
@@ -10,6 +10,25 @@ use std::{
 
 // OpenSSL 3.5, <openssl/ssl.h>, behind the macro SSL_get0_peer_signature_name; openssl-sys 0.9.118 lacks both.
 const SSL_CTRL_GET_PEER_SIGNATURE_NAME: c_int = 141;
+
+// <openssl/ssl.h>
+const SSL_CTRL_SET_MAX_SEND_FRAGMENT: c_int = 52;
+
+unsafe extern "C" {
+    // <openssl/ssl.h>; openssl-sys 0.9.118 lacks them
+    fn SSL_key_update(ssl: *mut openssl_sys::SSL, kind: c_int) -> c_int;
+    fn SSL_renegotiate(ssl: *mut openssl_sys::SSL) -> c_int;
+    fn SSL_set_block_padding(ssl: *mut openssl_sys::SSL, block: usize) -> c_int;
+}
+
+/// Whether a key update asks for one in return: OpenSSL's numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyUpdate {
+    /// `SSL_KEY_UPDATE_NOT_REQUESTED`
+    OneWay = 0,
+    /// `SSL_KEY_UPDATE_REQUESTED`
+    BothWays = 1,
+}
 
 /// A session together with the context it belongs to.
 #[derive(Clone)]
@@ -64,4 +83,35 @@ pub(crate) fn offer(ssl: &mut Ssl, session: &Session) {
     );
     // SAFETY: set_session asks that session and connection share one SSL_CTX: asserted just above.
     unsafe { ssl.set_session(&session.session) }.expect("OpenSSL takes its own session");
+}
+
+/// The next write begins with a key update.
+pub(crate) fn update_keys<S>(stream: &mut SslStream<S>, kind: KeyUpdate) {
+    // SAFETY: this reference alone borrows the live SSL of the stream; the call only marks what its next write does.
+    let marked = unsafe { SSL_key_update(stream.ssl().as_ptr(), kind as c_int) };
+    assert_eq!(marked, 1, "the handshake is over, in TLS 1.3");
+}
+
+/// The next read or write begins with a handshake in the middle of TLS 1.2.
+pub(crate) fn renegotiate<S>(stream: &mut SslStream<S>) {
+    // SAFETY: as above.
+    let marked = unsafe { SSL_renegotiate(stream.ssl().as_ptr()) };
+    assert_eq!(marked, 1, "the handshake is over, in TLS 1.2");
+}
+
+/// Records of TLS 1.3 are padded to a multiple of this.
+pub(crate) fn pad<S>(stream: &mut SslStream<S>, block: usize) {
+    // SAFETY: this reference alone borrows the live SSL of the stream; the call sets a number in it.
+    let set = unsafe { SSL_set_block_padding(stream.ssl().as_ptr(), block) };
+    assert_eq!(set, 1, "a block that a record holds");
+}
+
+/// Records carry no more than this, which is at least 512.
+pub(crate) fn limit_records<S>(stream: &mut SslStream<S>, most: u16) {
+    // SAFETY: this reference alone borrows the live SSL of the stream; this control sets a number in it and takes no pointer.
+    let set = unsafe {
+        let control = SSL_CTRL_SET_MAX_SEND_FRAGMENT;
+        openssl_sys::SSL_ctrl(stream.ssl().as_ptr(), control, most.into(), ptr::null_mut())
+    };
+    assert_eq!(set, 1, "a length that OpenSSL takes");
 }

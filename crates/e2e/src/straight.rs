@@ -4,7 +4,8 @@ use crate::PATIENCE;
 use portcullis_tls::{
     client::{Client, Connection},
     negotiated::Negotiated,
-    rustls::{self, ServerConnection, Stream, pki_types::ServerName},
+    records::{Handshake, MAX_RECORD, Records},
+    rustls::{self, Stream, pki_types::ServerName},
     server::{Refusal, Server, Unfit},
 };
 use portcullis_wire::{
@@ -12,7 +13,7 @@ use portcullis_wire::{
     client_hello::{self, HelloError, Progress},
 };
 use std::{
-    io::{self, Read, Write},
+    io::{self, IoSlice, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
@@ -48,6 +49,11 @@ pub struct Straight {
 impl Straight {
     /// Listens on a free port of the loopback.
     pub fn start(server: Server) -> Straight {
+        Straight::with_key_limit(server, u64::MAX)
+    }
+
+    /// The same, and one key seals no more than so many records.
+    pub fn with_key_limit(server: Server, limit: u64) -> Straight {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let (tell, outcomes) = mpsc::channel();
@@ -60,15 +66,16 @@ impl Straight {
                 }
                 let mut socket = socket.expect("an accepted socket");
                 let accepted = accept(&server, &mut socket);
-                let (outcome, tls) = match accepted {
-                    Ok((negotiated, tls)) => (Ok(negotiated), Some(tls)),
+                let (outcome, line) = match accepted {
+                    Ok((negotiated, line)) => (Ok(negotiated), Some(line)),
                     Err(trouble) => (Err(trouble), None),
                 };
                 // Nobody may be asking.
                 let _ = tell.send(outcome);
-                if let Some(mut tls) = tls {
+                if let Some(mut line) = line {
+                    line.records.lower_key_limit(limit);
                     // How the client leaves is not our question.
-                    let _ = echo(&mut tls, &mut socket);
+                    let _ = line.echo(&mut socket);
                 }
             }
         });
@@ -121,9 +128,15 @@ pub fn originate(client: &Client, address: SocketAddr, name: &'static str) -> Re
     Ok(negotiated.expect("the handshake is over"))
 }
 
-fn accept(server: &Server, socket: &mut TcpStream) -> Result<(Negotiated, ServerConnection), Trouble> {
+/// A finished handshake, and what came behind it.
+struct Line {
+    records: Records,
+    behind: Vec<u8>,
+}
+
+fn accept(server: &Server, socket: &mut TcpStream) -> Result<(Negotiated, Line), Trouble> {
     socket.set_read_timeout(Some(PATIENCE)).map_err(Trouble::Gone)?;
-    let (hello, bytes) = read_hello(socket)?;
+    let (hello, mut bytes) = read_hello(socket)?;
     let choice = match server.choose(&hello) {
         Ok(choice) => choice,
         Err(refusal) => {
@@ -132,16 +145,24 @@ fn accept(server: &Server, socket: &mut TcpStream) -> Result<(Negotiated, Server
             return Err(Trouble::Refused(refusal));
         }
     };
-    let tls = ServerConnection::new(Arc::clone(&choice.config));
-    let mut tls = tls.map_err(Trouble::Tls)?;
-    feed(&mut tls, &bytes, socket)?;
-    while tls.is_handshaking() {
-        tls.complete_io(socket).map_err(trouble)?;
+    let mut handshake = Handshake::new(&choice.config).map_err(Trouble::Tls)?;
+    loop {
+        let taken = handshake.take(&bytes);
+        socket.write_all(handshake.outgoing()).map_err(Trouble::Gone)?;
+        handshake.written(handshake.outgoing().len());
+        taken.map_err(Trouble::Tls)?;
+        if handshake.is_over() {
+            break;
+        }
+        bytes.resize(4096, 0);
+        match socket.read(&mut bytes).map_err(Trouble::Gone)? {
+            0 => return Err(Trouble::Gone(io::ErrorKind::UnexpectedEof.into())),
+            n => bytes.truncate(n),
+        }
     }
-    // Tickets wait in the connection until somebody writes.
-    tls.complete_io(socket).map_err(trouble)?;
-    let negotiated = server.negotiated(&hello, &choice, &tls);
-    Ok((negotiated.map_err(Trouble::Unfit)?, tls))
+    let negotiated = server.negotiated_by_hand(&hello, &choice, &handshake);
+    let (records, behind) = handshake.finish().map_err(Trouble::Tls)?;
+    Ok((negotiated.map_err(Trouble::Unfit)?, Line { records, behind }))
 }
 
 fn read_hello(socket: &mut TcpStream) -> Result<(Box<Hello>, Vec<u8>), Trouble> {
@@ -164,34 +185,32 @@ fn read_hello(socket: &mut TcpStream) -> Result<(Box<Hello>, Vec<u8>), Trouble> 
     }
 }
 
-fn feed(tls: &mut ServerConnection, mut bytes: &[u8], socket: &mut TcpStream) -> Result<(), Trouble> {
-    while !bytes.is_empty() {
-        tls.read_tls(&mut bytes).map_err(Trouble::Gone)?;
-        if let Err(error) = tls.process_new_packets() {
-            tls.write_tls(socket).map_err(Trouble::Gone)?;
-            return Err(Trouble::Tls(error));
+impl Line {
+    fn echo(&mut self, socket: &mut TcpStream) -> io::Result<()> {
+        let mut buffer = vec![0; 2 * MAX_RECORD];
+        let mut held = self.behind.len();
+        buffer[..held].copy_from_slice(&self.behind);
+        loop {
+            let opened = self.records.open(&mut buffer, held);
+            if let Ok(opened) = &opened {
+                self.records.seal(&[IoSlice::new(&buffer[..opened.filled])]);
+            }
+            if self.records.has_closed() {
+                self.records.close();
+            }
+            while self.records.wants_write() {
+                self.records.write_to(socket)?;
+            }
+            let opened = opened.map_err(io::Error::other)?;
+            if self.records.has_closed() {
+                return Ok(());
+            }
+            buffer.copy_within(opened.rest..held, 0);
+            held -= opened.rest;
+            match socket.read(&mut buffer[held..])? {
+                0 => return Ok(()),
+                n => held += n,
+            }
         }
-    }
-    Ok(())
-}
-
-fn trouble(error: io::Error) -> Trouble {
-    let inner = error.get_ref().and_then(|e| e.downcast_ref());
-    match inner {
-        Some(tls) => Trouble::Tls(rustls::Error::clone(tls)),
-        None => Trouble::Gone(error),
-    }
-}
-
-fn echo(tls: &mut ServerConnection, socket: &mut TcpStream) -> io::Result<()> {
-    let mut buffer = [0; 16 * 1024];
-    loop {
-        let n = Stream::new(tls, socket).read(&mut buffer)?;
-        if n == 0 {
-            tls.send_close_notify();
-            tls.complete_io(socket)?;
-            return Ok(());
-        }
-        Stream::new(tls, socket).write_all(&buffer[..n])?;
     }
 }

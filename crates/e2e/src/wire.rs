@@ -91,8 +91,24 @@ impl Wire {
 
     /// The same, keeping all that follows the first flight until [`Wire::release`].
     pub fn holding_back(mut self) -> Wire {
-        self.held = Some(Vec::new());
+        self.hold_back();
         self
+    }
+
+    /// Keeps all that is written from now on until [`Wire::release`].
+    pub fn hold_back(&mut self) {
+        self.held = Some(Vec::new());
+    }
+
+    /// Sends what was held back, each byte in a packet of its own.
+    pub fn release_byte_by_byte(&mut self) -> io::Result<()> {
+        let held = self.held.take().unwrap_or_default();
+        self.send_in_packets(&held.chunks(1).collect::<Vec<_>>())
+    }
+
+    /// Sends bytes that are nobody's.
+    pub fn inject(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket().write_all(bytes)
     }
 
     /// Sends what was held back in one piece, and holds nothing back any more.

@@ -32,6 +32,7 @@ mod passthrough;
 mod policy;
 mod postgres;
 mod proxy_protocol;
+mod records;
 mod relay;
 mod reload;
 mod resumption;

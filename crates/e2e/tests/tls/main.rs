@@ -20,6 +20,7 @@ mod certificates;
 mod client;
 mod groups;
 mod mutual;
+mod records;
 mod resumption;
 
 /// A site of ours, and what of it a test varies.
