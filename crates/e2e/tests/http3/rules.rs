@@ -181,7 +181,7 @@ fn same_rule_on_h1_h2_h3() {
         }
         assert!(statuses.ends_with(&[429]), "{statuses:?}");
     });
-    let lines: Vec<_> = stage.proxy.lines("request");
+    let lines = stage.proxy.requests_become(TABLE.len() + 5);
     assert_eq!(lines.len(), TABLE.len() + 5, "each has its line");
     let Some(peer) = Peer::find(Home::Trixie, "curl") else {
         return;
