@@ -333,7 +333,11 @@ fn require_turns_the_classical_world_away_and_lets_trixie_in() {
     assert!(said.stdout.contains("through it!"), "{}", said.all());
     let records = stage.proxy.all_records();
     let count = |outcome: &str| records.iter().filter(|record| record["outcome"] == outcome).count();
-    assert_eq!([count("refused"), count("ok"), records.len()], [1, 1, 2], "{records:#?}");
+    assert_eq!(
+        [count("refused"), count("ok"), records.len()],
+        [1, 1, 2],
+        "{records:#?}"
+    );
 }
 
 /// The page at `/`, as Chromium shows it. It takes the leaf of `trusted` for a good one, whoever issued it.
