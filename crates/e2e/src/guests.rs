@@ -3,6 +3,7 @@ use crate::{
     client::{Client, Conversation, Failed, Offer, Session, Versions, alert_in},
     wire::Wire,
 };
+use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use socket2::{Domain, Socket, Type};
 use std::{
     collections::BTreeSet,
@@ -62,6 +63,8 @@ impl Guest {
     /// A wire from its address, whose local end the record of its connection names.
     pub fn wire(&self, to: SocketAddr) -> (Wire, SocketAddr) {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        // a port taken by bind may be one of a connection whose record is there already; connect takes the next
+        setsockopt(&socket, IpBindAddressNoPort, &true).expect("a kernel since 4.2");
         let bound = socket.bind(&SocketAddr::from((self.from, 0)).into());
         bound.expect("every address of 127.0.0.0/8 is this machine's");
         socket.connect(&to.into()).expect("it listens");

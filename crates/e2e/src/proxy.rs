@@ -141,6 +141,12 @@ impl Proxy {
         self.lines("connection")
     }
 
+    /// All access lines, once every connection has ended: a client may be gone before its line is written.
+    pub fn all_records(&self) -> Vec<Value> {
+        self.connections_become(0);
+        self.records()
+    }
+
     /// All lines of an event written so far.
     pub fn lines(&self, event: &str) -> Vec<Value> {
         self.running.flush_log();
@@ -155,15 +161,31 @@ impl Proxy {
 
     /// The first access line of this kind, waited for.
     pub fn record_where(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let found = |lines: &[Value]| lines.iter().find(|line| wanted(line)).cloned();
+        self.found("connection", found)
+    }
+
+    /// The line of the request with this path, waited for.
+    pub fn request(&self, path: &str) -> Value {
+        let found = |lines: &[Value]| lines.iter().find(|line| line["path"] == path).cloned();
+        self.found("request", found)
+    }
+
+    /// The lines of all requests, once there are so many.
+    pub fn requests_become(&self, count: usize) -> Vec<Value> {
+        self.found("request", |lines| (lines.len() >= count).then(|| lines.to_vec()))
+    }
+
+    /// What is looked for among the lines of an event, waited for.
+    fn found<T>(&self, event: &str, find: impl Fn(&[Value]) -> Option<T>) -> T {
         let started = Instant::now();
         loop {
-            let lines = self.output.lines();
-            let mut records = lines.iter().filter(|line| line["event"] == "connection");
-            if let Some(record) = records.find(|line| wanted(line)) {
-                return record.clone();
+            let lines = self.lines(event);
+            if let Some(found) = find(&lines) {
+                return found;
             }
             let left = PATIENCE.saturating_sub(started.elapsed());
-            assert!(!left.is_zero(), "no such record among {lines:#?}");
+            assert!(!left.is_zero(), "not what was waited for: {lines:#?}");
             self.output.wait(left);
         }
     }

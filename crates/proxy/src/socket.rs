@@ -1,5 +1,9 @@
 //! A stream socket of either family, driven by polls so that a core's one scratch buffer serves all reads.
-use rustix::fd::AsFd;
+use rustix::{
+    fd::{AsFd, BorrowedFd},
+    io::Errno,
+    net::{RecvFlags, SendFlags, recv, send},
+};
 use std::{
     io::{self, IoSlice},
     net::{Shutdown, SocketAddr},
@@ -8,7 +12,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncWrite, Interest},
     net::{TcpStream, UnixStream},
 };
 
@@ -28,20 +32,56 @@ pub(crate) enum Detached {
 impl Socket {
     /// Reads what is there; `Ready(0)` is the end.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(buffer);
-        let read = match self {
-            Socket::Tcp(s) => Pin::new(s).poll_read(cx, &mut buffer),
-            Socket::Unix(s) => Pin::new(s).poll_read(cx, &mut buffer),
-        };
-        ready!(read)?;
-        Poll::Ready(Ok(buffer.filled().len()))
+        let room = buffer.len();
+        loop {
+            ready!(match self {
+                Socket::Tcp(s) => s.poll_read_ready(cx),
+                Socket::Unix(s) => s.poll_read_ready(cx),
+            })?;
+            let read = self.call(Interest::READABLE, |fd| recv(fd, &mut *buffer, RecvFlags::empty()));
+            if let Some(read) = read.map(|read| read.map(|(read, _)| read)).transpose()? {
+                self.seems_blocked(Interest::READABLE, read, room);
+                return Poll::Ready(Ok(read));
+            }
+        }
     }
 
     /// Writes what fits.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Socket::Tcp(s) => Pin::new(s).poll_write(cx, bytes),
-            Socket::Unix(s) => Pin::new(s).poll_write(cx, bytes),
+        loop {
+            ready!(match self {
+                Socket::Tcp(s) => s.poll_write_ready(cx),
+                Socket::Unix(s) => s.poll_write_ready(cx),
+            })?;
+            let written = self.call(Interest::WRITABLE, |fd| send(fd, bytes, SendFlags::NOSIGNAL));
+            if let Some(written) = written.transpose()? {
+                self.seems_blocked(Interest::WRITABLE, written, bytes.len());
+                return Poll::Ready(Ok(written));
+            }
+        }
+    }
+
+    /// A system call without the C library's points of cancellation, which cost 0.2 us of a request's 9. None: it would
+    /// block, and the event loop knows.
+    fn call<T>(
+        &self,
+        interest: Interest,
+        mut call: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
+    ) -> Option<io::Result<T>> {
+        let result = match self {
+            Socket::Tcp(s) => s.try_io(interest, || uninterrupted(|| call(s.as_fd()))),
+            Socket::Unix(s) => s.try_io(interest, || uninterrupted(|| call(s.as_fd()))),
+        };
+        match result {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => None,
+            result => Some(result),
+        }
+    }
+
+    /// What moved less than it could says that the next call would block: the event loop is told without that call.
+    fn seems_blocked(&self, interest: Interest, moved: usize, most: usize) {
+        if (1..most).contains(&moved) {
+            self.call(interest, |_| Err::<(), _>(Errno::WOULDBLOCK));
         }
     }
 
@@ -109,8 +149,18 @@ impl Detached {
     }
 }
 
+/// Again, where a signal came between.
+fn uninterrupted<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            result => return result.map_err(io::Error::from),
+        }
+    }
+}
+
 impl AsFd for Socket {
-    fn as_fd(&self) -> rustix::fd::BorrowedFd<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Socket::Tcp(s) => s.as_fd(),
             Socket::Unix(s) => s.as_fd(),

@@ -86,13 +86,7 @@ impl Stage {
 
     /// The line of the request with this path, waited for.
     fn line(&self, path: &str) -> Value {
-        let mut found = None;
-        eventually(&format!("the line of {path}"), || {
-            let mut lines = self.proxy.lines("request").into_iter();
-            found = lines.find(|line| line["path"] == path);
-            found.is_some()
-        });
-        found.expect("it was waited for")
+        self.proxy.request(path)
     }
 }
 

@@ -3,16 +3,6 @@ use crate::{Lines, SIDE, Stage, eventually, origin::Origin, talk::Talk};
 use portcullis_e2e::{client::Offer, frames::H2};
 use serde_json::Value;
 
-/// The lines of all requests, once there are so many.
-fn requests(stage: &Stage, count: usize) -> Vec<Value> {
-    let mut lines = Vec::new();
-    eventually("the lines of all requests", || {
-        lines = stage.proxy.lines("request");
-        lines.len() >= count
-    });
-    lines
-}
-
 fn texts<const N: usize>(line: &Value, names: [&str; N]) -> [String; N] {
     names.map(|name| match &line[name] {
         Value::String(text) => text.clone(),
@@ -46,10 +36,10 @@ fn what_is_no_request_has_a_line_and_is_counted_once() {
         let answer = stage.talk().ask(bytes);
         assert_eq!(answer.status.to_string(), wanted[2]);
         let id = answer.text();
-        let line = requests(&stage, 1).pop().expect("it was waited for");
+        let line = stage.proxy.requests_become(1).pop().expect("it was waited for");
         assert!(id.contains(line["request_id"].as_str().expect("a text")), "{id}");
     }
-    let lines = requests(&stage, table.len());
+    let lines = stage.proxy.requests_become(table.len());
     assert_eq!(lines.len(), table.len());
     for (line, (_, wanted)) in lines.iter().zip(&table) {
         assert_eq!(texts(line, ["method", "path", "status"]), *wanted);
@@ -97,7 +87,7 @@ fn an_h2_request_that_is_none_has_a_line_and_is_counted_once() {
         h2.ask(stream, &fields);
         assert_eq!(h2.status(stream), status);
     }
-    let lines = requests(&stage, 3);
+    let lines = stage.proxy.requests_become(3);
     let told: Vec<[String; 4]> = lines
         .iter()
         .map(|line| texts(line, ["method", "host", "path", "status"]))
@@ -150,7 +140,7 @@ fn a_full_listener_answers_503_and_says_when_to_come_again() {
     eventually("all three are counted", || {
         stage.proxy.metric("portcullis_connections_total", &refused) == 3.0
     });
-    let lines = requests(&stage, 5);
+    let lines = stage.proxy.requests_become(5);
     let mut full = lines.iter().filter(|line| line["path"] == "/full");
     assert!(full.all(|line| texts(line, ["status", "outcome", "stage"]) == ["503", "refused", "accept"]));
     // those that it has are served, and when one goes another comes

@@ -239,13 +239,7 @@ fn the_record_tells_the_server_and_what_moved() {
         let marked = format!("/echo?{}", version.trim_start_matches('-'));
         assert_eq!(curl(&proxy, &marked, &[version, "-d", "12345"]).stdout, "12345");
     }
-    let started = Instant::now();
-    let mut records = Vec::new();
-    while records.len() < VERSIONS.len() {
-        assert!(started.elapsed() < PATIENCE, "{records:#?}");
-        records = proxy.lines("request");
-    }
-    for record in records {
+    for record in proxy.requests_become(VERSIONS.len()) {
         assert_eq!(record["upstream_server"], server.address.to_string(), "{record}");
         assert_eq!(record["upstream_status"], 200, "{record}");
         assert_eq!([&record["bytes_in"], &record["bytes_out"]], [5, 5], "{record}");
@@ -295,8 +289,7 @@ fn a_stream_that_is_given_up_is_reset_at_the_server_and_others_of_its_connection
     assert_eq!(server.line(), "given up with 8");
     let told = what(&proxy, &[]);
     assert_eq!(told["session"], 1, "{told}");
-    let records = proxy.lines("request");
-    let hung = records.iter().find(|line| line["path"] == "/hang").expect("its line");
+    let hung = proxy.request("/hang");
     assert_eq!((&hung["outcome"], &hung["fault"]), (&"failed".into(), &"client".into()));
 }
 

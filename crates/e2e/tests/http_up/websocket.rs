@@ -15,7 +15,7 @@ fn a_websocket_over_http_2_reaches_a_server_of_http_1_1() {
     command.args(["ask", &proxy.address().to_string()]);
     let finished = command::run(&mut command, b"");
     assert_eq!(finished.stdout, "all came back\n", "{}", finished.all());
-    let line = proxy.lines("request").pop().expect("its line is written with its end");
+    let line = &proxy.requests_become(1)[0];
     assert_eq!(
         (&line["method"], &line["status"], &line["outcome"]),
         (&"CONNECT".into(), &200.into(), &"ok".into())

@@ -95,9 +95,8 @@ fn what_stands_in_the_metrics_stands_in_the_records() {
         conversation.echo(&[1; 500]);
         conversation.close();
     }
-    stage.proxy.connections_become(0);
+    let records = stage.proxy.all_records();
     let metrics = stage.proxy.metrics();
-    let records = stage.proxy.records();
     for record in &records {
         let text = |field: &str| record[field].as_str().expect("a text").to_owned();
         let name = format!(

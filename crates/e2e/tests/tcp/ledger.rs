@@ -256,7 +256,7 @@ fn identities_resumptions_and_refusals_are_entered_under_their_names() {
         assert!(client.connect(proxy.address_of("strict")).is_err());
     }
     let read = ledger(proxy);
-    let subject = proxy.records().iter().find_map(|r| {
+    let subject = proxy.all_records().iter().find_map(|r| {
         r["client_subject"]
             .as_str()
             .filter(|s| !s.is_empty())

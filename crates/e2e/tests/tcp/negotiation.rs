@@ -167,7 +167,7 @@ fn require_refuses_before_the_upstream_sees_a_byte() {
     assert_eq!(good["key_exchange"], "hybrid");
     let refused: Vec<_> = stage
         .proxy
-        .records()
+        .all_records()
         .into_iter()
         .filter(|r| r["outcome"] != "ok")
         .collect();

@@ -234,7 +234,7 @@ fn what_is_reported_of_authentication_is_refused_when_it_is_required() {
     ];
     let broken = names(&["does not", "1.2"]);
     let of = |hall: &Hall| {
-        let records = hall.proxy.records();
+        let records = hall.proxy.all_records();
         let policy = |record: &Value| record["policy"].as_str().map(str::to_owned).unwrap_or_default();
         records.iter().map(policy).collect::<Vec<_>>()
     };

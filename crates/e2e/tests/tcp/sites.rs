@@ -65,7 +65,7 @@ fn without_a_default_site_other_names_are_unrecognized() {
         assert_eq!(failed.expect("no site").alert, Some(112), "{name:?}");
     }
     assert_eq!(site_of(&stage, Some("a.test")), "site");
-    let lost = stage.proxy.records().into_iter().filter(|r| r["outcome"] != "ok");
+    let lost = stage.proxy.all_records().into_iter().filter(|r| r["outcome"] != "ok");
     let endings: Vec<_> = lost.map(|r| (ending(&r)[1].to_owned(), r["site"].clone())).collect();
     assert_eq!(endings, vec![("route".to_owned(), "none".into()); 3]);
     assert_eq!(stage.upstream.connections(), 1);

@@ -31,7 +31,7 @@ fn a_page_over_http2_opens_websockets_both_ways_and_reports_what_they_echoed() {
     let socket = json!({ "how": "4001 true", "protocol": "peers", "same": true });
     assert_eq!(said, json!({ "page": "h2", "sockets": [socket, socket] }));
     drop(browser);
-    stage.proxy.connections_become(0);
+    let records = stage.proxy.all_records();
     let of = |path: &str| {
         let lines = stage.proxy.lines("request").into_iter();
         let lines = lines.filter(|line| line["path"] == path);
@@ -45,7 +45,6 @@ fn a_page_over_http2_opens_websockets_both_ways_and_reports_what_they_echoed() {
     let extended = [json!("CONNECT"), json!(200), json!(101), json!("ok")];
     let upgrade = [json!("GET"), json!(101), json!(101), json!("ok")];
     assert_eq!(of("/socket"), [extended, upgrade]);
-    let records = stage.proxy.records();
     let alpn = |protocol: &str| records.iter().find(|record| record["alpn"] == protocol);
     for protocol in ["h2", "http/1.1"] {
         let record = alpn(protocol).unwrap_or_else(|| panic!("nothing over {protocol}: {records:#?}"));

@@ -156,14 +156,28 @@ impl Visit {
 
     /// What is no request: the answer to it, and the record that says why, at the site of the handshake.
     pub(crate) fn misfit(&self, (status, failure): (u16, Failure), asked: Typed) -> (Reply, RequestRecord) {
-        let site = self.site.as_ref().and_then(|site| site.service.http());
-        let method = asked.method.clone();
-        let mut record = self.record(site, (&method, &[]), || asked);
+        let mut record = self.nondescript(asked);
         let reply = self.error(status, record.id);
         record.status = status;
         record.bytes_out = reply.body.len() as u64;
         record.end(Err(failure));
         (reply, record)
+    }
+
+    /// The same, where somebody else answers it, without a body.
+    pub(crate) fn misfit_elsewhere(&self, (status, failure): (u16, Failure), protocol: &'static str) {
+        let mut record = self.nondescript(Typed {
+            protocol,
+            ..self.glimpse(b"")
+        });
+        record.status = status;
+        record.end(Err(failure));
+    }
+
+    fn nondescript(&self, asked: Typed) -> RequestRecord {
+        let site = self.site.as_ref().and_then(|site| site.service.http());
+        let method = asked.method.clone();
+        self.record(site, (&method, &[]), || asked)
     }
 
     fn record(

@@ -30,7 +30,7 @@ const FIRST_WINDOW: usize = 16 * 1024;
 pub(crate) struct Exchange<'a> {
     client: &'a mut Client,
     forward: &'a Forward,
-    attempt: Attempt,
+    attempt: &'a mut Attempt,
     patience: Patience,
     /// All bytes that moved, either way: what patience goes by.
     moved: u64,
@@ -176,7 +176,7 @@ impl<'a> Exchange<'a> {
     pub(crate) fn new(
         client: &'a mut Client,
         forward: &'a Forward,
-        attempt: Attempt,
+        attempt: &'a mut Attempt,
         patience: Patience,
     ) -> Exchange<'a> {
         Exchange {
@@ -189,9 +189,9 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// What remains of it.
-    pub(crate) fn into_attempt(self) -> (Attempt, Alarm) {
-        (self.attempt, self.patience.into_alarm())
+    /// Its alarm, for who waits next.
+    pub(crate) fn into_alarm(self) -> Option<Alarm> {
+        self.patience.into_alarm()
     }
 
     /// Moves what can be moved. `Ready` when the answer is over and written.
@@ -262,7 +262,7 @@ impl Exchange<'_> {
         cx: &mut Context<'_>,
         (buffer, window): (&mut [u8], usize),
     ) -> Poll<Result<usize, Broken>> {
-        let Attempt { origin, upload, .. } = &mut self.attempt;
+        let Attempt { origin, upload, .. } = &mut *self.attempt;
         let read = ready!(self.client.poll_take(cx, (buffer, window))).map_err(Broken::gone)?;
         let body = upload.framing.step(&buffer[..read]).map_err(malformed)?.consumed;
         let mut sent = 0;

@@ -230,16 +230,15 @@ impl Connection<'_> {
             let server = lease.terms().pick.server.clone();
             asking.record.sent_to(&forward.upstream.name, &server.name);
             let head = forward.head_for(&server.name);
-            let attempt = Attempt {
+            let mut attempt = Attempt {
                 origin: Origin::new(lease, head),
                 passing: Passing::new(Vec::with_capacity(HEAD), asking.version, asking.persists),
                 upload,
             };
             let patience = self.visit.patience(&forward.upstream, self.alarm.take());
-            let mut exchange = Exchange::new(&mut self.client, &forward, attempt, patience);
+            let mut exchange = Exchange::new(&mut self.client, &forward, &mut attempt, patience);
             let result = poll_fn(|cx| lent(core, |scratch| exchange.poll(cx, scratch))).await;
-            let (attempt, alarm) = exchange.into_attempt();
-            self.alarm = Some(alarm);
+            self.alarm = exchange.into_alarm();
             attempt.tell(&mut asking.record);
             match result {
                 Ok(()) => return self.conclude(asking, attempt).await,

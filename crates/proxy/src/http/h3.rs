@@ -298,9 +298,17 @@ async fn exchange(resolver: Resolver, ahead: &Rc<Ahead>, visit: &Rc<Visit>) -> b
     let began = Instant::now();
     let head = guarded(ahead, resolver.resolve_request());
     let deadline = visit.http.limits.head.map(|limit| began + limit);
-    // what is dropped here is reset
-    let Some(Ok(Ok((request, stream)))) = visit.core.wheel.within(deadline, head).await else {
-        return false;
+    let (request, stream) = match visit.core.wheel.within(deadline, head).await {
+        Some(Ok(Ok(resolved))) => resolved,
+        Some(Ok(Err(StreamError::HeaderTooBig { .. }))) => {
+            // the library answers that itself
+            let why = "the head of its request is beyond limits.head_size";
+            let failure = Failure::failed(Stage::Request, Fault::Client, why);
+            visit.misfit_elsewhere((431, failure), "HTTP/3.0");
+            return false;
+        }
+        // what is dropped here is reset
+        _ => return false,
     };
     let (mut out, inward) = stream.split();
     let length = match length(request.headers()) {

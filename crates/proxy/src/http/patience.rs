@@ -1,6 +1,7 @@
 //! How long an exchange waits for whom.
-use crate::wheel::Alarm;
+use crate::wheel::{Alarm, Wheel};
 use std::{
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -36,26 +37,27 @@ pub(crate) struct Limits {
 /// The watch over one exchange.
 pub(crate) struct Patience {
     limits: Limits,
-    wait: Option<Wait>,
-    since: Instant,
+    /// Whom for, and since when.
+    wait: Option<(Wait, Instant)>,
     moved: u64,
-    alarm: Alarm,
+    alarm: Option<Alarm>,
+    wheel: Rc<Wheel>,
 }
 
 impl Patience {
-    /// Begins now; `alarm` rings for it, whatever it was set to.
-    pub(crate) fn new(limits: Limits, (now, alarm): (Instant, Alarm)) -> Patience {
+    /// Begins with the first wait; `alarm` rings for it, whatever it was set to, or one of its own.
+    pub(crate) fn new(limits: Limits, (wheel, alarm): (&Rc<Wheel>, Option<Alarm>)) -> Patience {
         Patience {
             limits,
             wait: None,
-            since: now,
             moved: 0,
             alarm,
+            wheel: wheel.clone(),
         }
     }
 
     /// Its alarm, for who waits next.
-    pub(crate) fn into_alarm(self) -> Alarm {
+    pub(crate) fn into_alarm(self) -> Option<Alarm> {
         self.alarm
     }
 
@@ -67,17 +69,21 @@ impl Patience {
             Wait::ServerAnswers => (self.limits.first_byte, 1),
             Wait::ServerTakes | Wait::ServerSends => (self.limits.server, 1),
         };
-        if self.wait != Some(wait) || moved - self.moved >= least {
-            // it has just begun
-            if self.wait.is_some() || moved > 0 {
-                self.since = Instant::now();
+        let since = match self.wait {
+            Some((same, since)) if same == wait && moved - self.moved < least => since,
+            _ => {
+                // it has just begun
+                let now = Instant::now();
+                self.wait = Some((wait, now));
+                self.moved = moved;
+                now
             }
-            self.wait = Some(wait);
-            self.moved = moved;
-        }
+        };
         let Some(limit) = limit else { return Poll::Pending };
-        self.alarm.reset(self.since + limit);
-        self.alarm.poll(cx).map(|()| wait)
+        let deadline = since + limit;
+        let alarm = self.alarm.get_or_insert_with(|| self.wheel.alarm(deadline));
+        alarm.reset(deadline);
+        alarm.poll(cx).map(|()| wait)
     }
 }
 
@@ -100,7 +106,7 @@ mod tests {
         let wheel = Wheel::new();
         let turning = spawn_local(wheel.clone().turn());
         let began = Instant::now();
-        let mut patience = Patience::new(LIMITS, (began, wheel.alarm(began)));
+        let mut patience = Patience::new(LIMITS, (&wheel, None));
         let mut second = tokio::time::interval(Duration::from_secs(1));
         let ended = poll_fn(|cx| {
             while second.poll_tick(cx).is_ready() {}

@@ -30,7 +30,6 @@ use std::{
     rc::Rc,
     sync::Arc,
 };
-use tokio::time::Instant;
 
 /// One connection.
 pub(crate) struct Visit {
@@ -242,8 +241,7 @@ impl Visit {
             first_byte: upstream.plan.http.first_byte,
             server: upstream.plan.http.idle,
         };
-        let now = Instant::now();
-        Patience::new(limits, (now, alarm.unwrap_or_else(|| self.core.wheel.alarm(now))))
+        Patience::new(limits, (&self.core.wheel, alarm))
     }
 
     /// The same, on a listener that sends everything to https.
