@@ -1,4 +1,4 @@
-//! Ciphertext opened within the buffer that it was read into, for either side of the proxy.
+//! Ciphertext opened within the buffer that it was read into, on the side of the servers.
 use portcullis_tls::rustls::{self, ConnectionCommon};
 use std::{io::BufRead, ops::Range};
 

@@ -179,9 +179,9 @@ impl Handshake {
         }
     }
 
-    /// The alert about an error.
+    /// What rustls still has to say about an error. It is asked for nothing else: a record that does not open would fail again.
     fn last_words(&mut self) {
-        loop {
+        while self.tls.wants_write() {
             let shown = &mut self.incoming[..self.shown];
             let UnbufferedStatus { discard, state, .. } = self.tls.process_tls_records(shown);
             let Ok(ConnectionState::EncodeTlsData(data)) = state else { break };

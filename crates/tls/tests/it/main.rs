@@ -5,6 +5,7 @@
 )]
 
 mod bad_files;
+mod by_hand;
 mod choice;
 mod client_auth;
 mod clients;

@@ -580,7 +580,7 @@ fn a_key_that_has_sealed_its_share_is_changed_before_more_is_sealed() {
         let story = story(20 * 16_384);
         records.seal(&[IoSlice::new(&story)]);
         let down = said(&mut records);
-        // two tickets, then three of each four of the rest are data
+        // two tickets and two records under the first key, four under each that follows
         assert_eq!(down.len() - story.len(), 20 * 22 + 5 * 27, "five updates");
         assert!(received(&mut client, &down) == story, "{}", suite.name);
         // it was asked for new keys as often, and answers once
