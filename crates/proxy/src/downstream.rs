@@ -154,7 +154,10 @@ impl TlsStream {
         self.lacks = lacks;
         match rest == came {
             true => self.spill = Vec::new(),
-            false => self.spill.splice(.., scratch[rest..came].iter().copied()).for_each(drop),
+            false => self
+                .spill
+                .splice(.., scratch[rest..came].iter().copied())
+                .for_each(drop),
         }
         Poll::Ready(Ok(Opened::Some(filled)))
     }

@@ -39,7 +39,10 @@ fn every_suite_carries_every_length_both_ways() {
     let stage = Stage::echo();
     for (versions, suite) in SUITES {
         let mut conversation = conversation(&stage, (versions, suite));
-        assert_eq!(conversation.seen().version.ends_with("1.3"), versions == Versions::Only13);
+        assert_eq!(
+            conversation.seen().version.ends_with("1.3"),
+            versions == Versions::Only13
+        );
         let lengths = [1, 2, 15, 16, 17, 255, 1_371, 16_383, 16_384, 16_385, 60_000];
         for len in lengths {
             conversation.echo(&bytes(len));
@@ -114,7 +117,9 @@ fn renegotiation_is_declined() {
         let mut conversation = conversation(&stage, (versions, suite));
         conversation.echo(b"before");
         conversation.renegotiate();
-        let refused = conversation.exchange(b"after").expect_err("OpenSSL does not go on without");
+        let refused = conversation
+            .exchange(b"after")
+            .expect_err("OpenSSL does not go on without");
         assert!(refused.to_string().contains("no renegotiation"), "{refused}");
     }
 }

@@ -13,7 +13,11 @@ fn straight(limit: u64) -> Straight {
 #[test]
 fn openssl_follows_every_key_update_that_the_limit_asks_for() {
     let straight = straight(3);
-    for suite in ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"] {
+    for suite in [
+        "TLS_AES_128_GCM_SHA256",
+        "TLS_AES_256_GCM_SHA384",
+        "TLS_CHACHA20_POLY1305_SHA256",
+    ] {
         let client = Client::new(Offer::groups("X25519MLKEM768").suite(Versions::Only13, suite));
         let mut conversation = client.connect(straight.address()).expect("a handshake");
         straight.outcome().expect("and ours");

@@ -237,10 +237,7 @@ impl<'a> Exchange<'a> {
             let window = self.attempt.upload.window.min(scratch.len());
             let read = match self.attempt.upload.framing {
                 Framing::Length(_) => self.poll_pass(cx, (scratch, window))?,
-                _ => self
-                    .client
-                    .poll_fill(cx, (scratch, window))
-                    .map_err(Broken::gone)?,
+                _ => self.client.poll_fill(cx, (scratch, window)).map_err(Broken::gone)?,
             };
             let Poll::Ready(read) = read else {
                 return Ok(Some(Wait::ClientSends));
@@ -257,11 +254,7 @@ impl<'a> Exchange<'a> {
 
 impl Exchange<'_> {
     /// Reads once of a body whose length was told, and writes it as it is. The inbox gets what does not go at once.
-    fn poll_pass(
-        &mut self,
-        cx: &mut Context<'_>,
-        (buffer, window): (&mut [u8], usize),
-    ) -> Poll<Result<usize, Broken>> {
+    fn poll_pass(&mut self, cx: &mut Context<'_>, (buffer, window): (&mut [u8], usize)) -> Poll<Result<usize, Broken>> {
         let Attempt { origin, upload, .. } = &mut *self.attempt;
         let read = ready!(self.client.poll_take(cx, (buffer, window))).map_err(Broken::gone)?;
         let body = upload.framing.step(&buffer[..read]).map_err(malformed)?.consumed;

@@ -16,8 +16,8 @@ use super::{
 use crate::{
     core::Core,
     failure::{Failure, Stage},
-    relay::SCRATCH,
     farewell,
+    relay::SCRATCH,
     wheel::Alarm,
 };
 use portcullis_tls::failure::Fault;

@@ -184,7 +184,9 @@ impl Handshake {
         while self.tls.wants_write() {
             let shown = &mut self.incoming[..self.shown];
             let UnbufferedStatus { discard, state, .. } = self.tls.process_tls_records(shown);
-            let Ok(ConnectionState::EncodeTlsData(data)) = state else { break };
+            let Ok(ConnectionState::EncodeTlsData(data)) = state else {
+                break;
+            };
             encode(data, &mut self.outgoing);
             self.discard(discard);
         }

@@ -3,8 +3,8 @@ use super::HEADER;
 use rustls::{
     ConnectionTrafficSecrets, ContentType, Error, ProtocolVersion, SupportedCipherSuite,
     crypto::cipher::{
-        AeadKey, InboundOpaqueMessage, Iv, MessageDecrypter, MessageEncrypter, OutboundChunks,
-        OutboundOpaqueMessage, OutboundPlainMessage,
+        AeadKey, InboundOpaqueMessage, Iv, MessageDecrypter, MessageEncrypter, OutboundChunks, OutboundOpaqueMessage,
+        OutboundPlainMessage,
     },
 };
 use std::ops::Range;

@@ -165,3 +165,21 @@ fn spend(left: &mut u8, misbehaviour: PeerMisbehaved) -> Result<(), Error> {
     *left = left.checked_sub(1).ok_or(misbehaviour)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_data_that_is_some_renews_the_allowance_of_key_updates() {
+        let mut temper = Temper::default();
+        for _ in 0..KEY_UPDATES {
+            temper.key_update().unwrap();
+            temper.data(0);
+        }
+        let too_many = Err(Error::from(PeerMisbehaved::TooManyKeyUpdateRequests));
+        assert_eq!(temper.key_update(), too_many);
+        temper.data(1);
+        assert_eq!(temper.key_update(), Ok(()));
+    }
+}

@@ -70,7 +70,12 @@ fn a_finished_that_does_not_open_is_answered_with_its_alert() {
         assert_eq!(handshake.take(&up), Err(Error::DecryptError), "{}", suite.name);
         assert!(!handshake.is_over());
         let heard = feed(&mut client, handshake.outgoing());
-        assert_eq!(heard, Err(Error::AlertReceived(AlertDescription::BadRecordMac)), "{}", suite.name);
+        assert_eq!(
+            heard,
+            Err(Error::AlertReceived(AlertDescription::BadRecordMac)),
+            "{}",
+            suite.name
+        );
         assert!(handshake.finish().is_err());
     }
 }
@@ -131,7 +136,11 @@ fn sessions_are_resumed() {
             }
             let facts = ends.0.negotiated_by_hand(&hello, &choice, &handshake).unwrap();
             assert_eq!(facts.resumed, turn > 0, "{}", suite.name);
-            let kind = if turn > 0 { HandshakeKind::Resumed } else { HandshakeKind::Full };
+            let kind = if turn > 0 {
+                HandshakeKind::Resumed
+            } else {
+                HandshakeKind::Full
+            };
             assert_eq!(client.handshake_kind(), Some(kind));
         }
     }

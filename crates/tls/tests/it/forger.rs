@@ -229,3 +229,8 @@ pub(crate) fn open_in_pieces(
     }
     Ok(plain)
 }
+
+/// So many records.
+pub(crate) fn times(count: usize, mut forge: impl FnMut() -> Vec<u8>) -> Vec<u8> {
+    (0..count).flat_map(|_| forge()).collect()
+}

@@ -5,6 +5,7 @@
 )]
 
 mod bad_files;
+mod broken_records;
 mod by_hand;
 mod choice;
 mod client_auth;
