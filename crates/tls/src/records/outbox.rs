@@ -57,3 +57,43 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes no more than so much at once, across pieces.
+    struct Narrow(Vec<u8>, usize);
+
+    impl Write for Narrow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.write_vectored(&[IoSlice::new(bytes)])
+        }
+        fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+            let all: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+            let taken = all.len().min(self.1);
+            self.0.extend_from_slice(&all[..taken]);
+            Ok(taken)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_byte_goes_once_however_little_a_writer_takes() {
+        for room in [1, 2, 3, 7, 100, 100_000] {
+            let (mut outbox, mut writer) = (Outbox::default(), Narrow(Vec::new(), room));
+            let records: Vec<Vec<u8>> = (0..200_u8).map(|i| vec![i; usize::from(i % 9)]).collect();
+            for record in &records {
+                outbox.push(record.clone());
+            }
+            while !outbox.is_empty() {
+                assert!(outbox.write_to(&mut writer).unwrap() > 0);
+            }
+            assert_eq!(writer.0, records.concat());
+            assert!(outbox.records.capacity() <= KEPT, "a quiet one holds nothing");
+            assert_eq!(outbox.write_to(&mut writer).unwrap(), 0);
+        }
+    }
+}
