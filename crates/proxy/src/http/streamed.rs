@@ -2,6 +2,7 @@
 //! directions for as long as it is asked for more.
 use super::{
     asking::Forward,
+    connect::Crossed,
     exchange::{Broken, blame, too_large, too_late},
     h1::lent,
     h2io,
@@ -293,6 +294,8 @@ pub(super) enum Answered {
     Whole(Option<Bytes>),
     /// A server's, as it comes.
     Flowing(Box<Flowing>),
+    /// None: both ends speak another protocol.
+    Switched(Box<Crossed>),
 }
 
 /// A body as it comes, and the record that tells of it when it ends.
@@ -350,6 +353,7 @@ impl Body for Answered {
         match &mut *self {
             Answered::Whole(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
             Answered::Flowing(flowing) => flowing.poll_frame(cx),
+            Answered::Switched(_) => Poll::Ready(None),
         }
     }
 
@@ -357,6 +361,7 @@ impl Body for Answered {
         match self {
             Answered::Whole(body) => body.is_none(),
             Answered::Flowing(flowing) => flowing.streamed.is_none(),
+            Answered::Switched(_) => false,
         }
     }
 
@@ -365,7 +370,7 @@ impl Body for Answered {
             Answered::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
             // its length, where one was told, stands in the head
             Answered::Flowing(flowing) if flowing.streamed.is_none() => SizeHint::with_exact(0),
-            Answered::Flowing(_) => SizeHint::default(),
+            Answered::Flowing(_) | Answered::Switched(_) => SizeHint::default(),
         }
     }
 }
