@@ -7,14 +7,12 @@ use super::{
     streams::{Begun, Interims, begin},
     visit::Visit,
 };
-
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use hyper::{
     Request, Response,
     body::{Body, Frame},
 };
-
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
@@ -27,7 +25,7 @@ pub(super) async fn serve((request, mut respond): (Request<RecvStream>, SendResp
     let Ok(length) = length(request.headers()) else {
         return respond.send_reset(Reason::PROTOCOL_ERROR);
     };
-    let interims = Interims::wanted();
+    let interims = Interims::default();
     let request = request.map(|stream| Sent::Http2(Inward::new(stream, length)));
     let begun = begin(request, &visit, &interims);
     let Some(response) = answered(begun, &interims, &mut respond).await else {

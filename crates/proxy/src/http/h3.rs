@@ -340,7 +340,7 @@ async fn exchange(resolver: Resolver, ahead: &Rc<Ahead>, visit: &Rc<Visit>) -> b
 
 /// Answers, interim answers first. An error says with what the stream is to be reset, if it still can be.
 async fn respond(request: Request<Sent>, out: &mut Out, visit: &Rc<Visit>) -> Result<(), Option<Code>> {
-    let interims = Interims::wanted();
+    let interims = Interims::default();
     let mut answering = pin!(streams::begin(request, visit, &interims).answered());
     let response = loop {
         let next = poll_fn(|cx| match answering.as_mut().poll(cx) {

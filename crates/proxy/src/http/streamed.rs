@@ -53,7 +53,6 @@ pub(super) struct Upload {
 }
 
 /// What came of the answer.
-#[derive(Default)]
 struct Come {
     interims: Interims,
     head: Option<Response<()>>,
@@ -63,6 +62,19 @@ struct Come {
     framing: Option<Framing>,
     /// The protocol that it goes on in.
     protocol: Option<Box<[u8]>>,
+}
+
+impl Come {
+    fn new(interims: &Interims) -> Come {
+        Come {
+            interims: interims.clone(),
+            head: None,
+            frames: VecDeque::new(),
+            body_out: 0,
+            framing: None,
+            protocol: None,
+        }
+    }
 }
 
 impl Upload {
@@ -133,10 +145,7 @@ impl Streamed {
             visit: visit.clone(),
             forward,
             upload,
-            come: Come {
-                interims: interims.clone(),
-                ..Come::default()
-            },
+            come: Come::new(interims),
             moved: 0,
         }
     }
@@ -242,14 +251,12 @@ struct ToStream<'a> {
 
 impl Sink for ToStream<'_> {
     fn interim(&mut self, head: &ResponseHead<'_>) {
-        self.come.interims.push(|| {
-            let mut interim = Response::new(());
-            *interim.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::PROCESSING);
-            let fields = interim.headers_mut();
-            self.forward
-                .interim_fields(head, |name, value| append(fields, name, value));
-            interim
-        });
+        let mut interim = Response::new(());
+        *interim.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::PROCESSING);
+        let fields = interim.headers_mut();
+        self.forward
+            .interim_fields(head, |name, value| append(fields, name, value));
+        self.come.interims.push(interim);
     }
 
     fn head(&mut self, head: &ResponseHead<'_>) {

@@ -26,22 +26,15 @@ use std::{cell::RefCell, collections::VecDeque, pin::Pin, rc::Rc};
 
 /// Interim answers on their way to a client that takes them.
 #[derive(Clone, Default)]
-pub(super) struct Interims(Option<Rc<RefCell<VecDeque<Response<()>>>>>);
+pub(super) struct Interims(Rc<RefCell<VecDeque<Response<()>>>>);
 
 impl Interims {
-    /// For a client who is told of them.
-    pub(super) fn wanted() -> Interims {
-        Interims(Some(Rc::default()))
-    }
-
-    pub(super) fn push(&self, interim: impl FnOnce() -> Response<()>) {
-        if let Some(waiting) = &self.0 {
-            waiting.borrow_mut().push_back(interim());
-        }
+    pub(super) fn push(&self, interim: Response<()>) {
+        self.0.borrow_mut().push_back(interim);
     }
 
     pub(super) fn pop(&self) -> Option<Response<()>> {
-        self.0.as_ref()?.borrow_mut().pop_front()
+        self.0.borrow_mut().pop_front()
     }
 }
 
