@@ -83,6 +83,52 @@ fn a_server_learns_that_a_stream_was_given_up_and_nothing_is_left_of_it() {
 }
 
 #[test]
+fn a_body_that_its_client_breaks_off_never_looks_complete() {
+    let (took, taken) = mpsc::channel();
+    let took = Mutex::new(took);
+    let origin = Origin::at_heads(move |_, peer| {
+        let took = took.lock().expect("nothing panics holding it");
+        let chunk = peer.until(b"abc\r\n").expect("the first chunk");
+        took.send(chunk).expect("the test waits");
+        let mut rest = Vec::new();
+        while let Ok(byte) = peer.exactly(1) {
+            rest.extend(byte);
+        }
+        took.send(rest).expect("the test waits");
+        Go::Close
+    });
+    let stage = Stage::set(origin, Lines::default());
+    // NO_ERROR and CANCEL too: a client that gives up may say either
+    for reason in [0, 2, 8] {
+        let mut h2 = h2(&stage);
+        let path = format!("/{reason}");
+        h2.open(1, &post(&path));
+        h2.data(1, b"abc", 0);
+        assert!(taken.recv_timeout(PATIENCE).is_ok(), "its server has that");
+        h2.send(&frame((RST_STREAM, 0), 1, &[0, 0, 0, reason]));
+        let rest = taken.recv_timeout(PATIENCE).expect("its server is told");
+        assert_eq!(String::from_utf8_lossy(&rest), "", "{reason}");
+        let line = stage.line(&path);
+        assert_eq!((&line["outcome"], &line["fault"]), (&"failed".into(), &"client".into()));
+    }
+}
+
+#[test]
+fn interim_answers_come_before_the_answer_on_a_stream() {
+    let origin = Origin::start(|_, peer| {
+        let hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";
+        peer.say(&[&hints[..], &hints[..], &said("done")[..]].concat())
+    });
+    let stage = Stage::set(origin, Lines::default());
+    let mut h2 = h2(&stage);
+    h2.get(1, "/");
+    assert_eq!([h2.status(1), h2.status(1), h2.status(1)], ["103", "103", "200"]);
+    assert_eq!(h2.bytes(1, 4), b"done");
+    let line = stage.line("/");
+    assert_eq!((&line["status"], &line["outcome"]), (&200.into(), &"ok".into()));
+}
+
+#[test]
 fn trailers_pass_between_http_2_and_chunks_both_ways() {
     let origin = Origin::start(|_, peer| {
         peer.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 6\r\n\r\n")

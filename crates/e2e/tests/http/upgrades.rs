@@ -302,6 +302,24 @@ fn where_nothing_switches_nothing_is_announced_and_who_asks_anyway_is_refused() 
 }
 
 #[test]
+fn a_switched_stream_whose_server_breaks_off_is_reset() {
+    let origin = Origin::at_heads(|_, peer| {
+        peer.say(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhalf");
+        peer.exactly(1).expect("the client has that");
+        Go::Reset
+    });
+    let stage = Stage::set(origin, Lines::default());
+    let mut client = h2(&stage);
+    client.open(1, &connect("/broken", "websocket"));
+    assert_eq!((client.status(1), client.bytes(1, 4)), ("200".into(), b"half".to_vec()));
+    client.data(1, b"x", 0);
+    // CANCEL, as TCP's reset is called (RFC 8441 5)
+    let reset = client.wait(RST_STREAM, 1).expect("no end of stream");
+    assert_eq!(reset.payload, [0, 0, 0, 8]);
+    assert_eq!(stage.line("/broken")["fault"], "upstream");
+}
+
+#[test]
 fn a_switched_stream_ends_when_nobody_says_anything_or_its_client_gives_it_up_or_goes() {
     let (went, gone) = mpsc::channel();
     let went = Mutex::new(went);

@@ -116,8 +116,10 @@ fn answers_without_a_body_end_and_heads_and_trailers_pass() {
             "{trailers}"
         );
     }
-    let hinted = curl(&proxy, "/hints", &["-D", "-", "--http1.1"]).stdout;
-    assert!(hinted.contains(" 103 ") && hinted.ends_with("hinted"), "{hinted}");
+    for version in VERSIONS {
+        let hinted = curl(&proxy, "/hints", &["-D", "-", version]).stdout;
+        assert!(hinted.contains(" 103 ") && hinted.ends_with("hinted"), "{hinted}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Extended CONNECT (RFC 8441): a stream of HTTP/2 that goes on in another protocol, at a server of HTTP/1.1.
 use super::{
     h1::{Switched, lent},
-    limits,
+    sent::Inward,
     visit::Visit,
     watch::UnderWay,
 };
@@ -10,31 +10,23 @@ use crate::{
     record::Bytes,
     relay::Idle,
     upstream::Stream,
-    wheel::Alarm,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use hyper::{
-    rt::{Read, ReadBuf, Write},
-    upgrade::{OnUpgrade, Upgraded},
-};
+use bytes::{Buf, Bytes as Piece};
+use h2::{Reason, SendStream};
 use portcullis_tls::failure::Fault;
 use std::{
     future::poll_fn,
     hash::{BuildHasher, RandomState},
     io,
-    pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
-    time::Duration,
+    task::{Context, Poll, ready},
 };
-use tokio::time::Instant;
 
 /// Reads of either side: a piece waits while the other does not take it, and no more is read then.
 const WINDOW: usize = 32 * 1024;
 /// Bytes one direction may move before other connections of the core get their turn.
 const TURN: usize = 256 * 1024;
-/// How often a stream whose client has ended its direction is looked at: the library tells of a reset only who writes.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// A nonce for the handshake of a WebSocket (RFC 6455 4.1), which HTTP/2 has none of (RFC 8441 5). Nothing rests on it.
 pub(super) fn websocket_key(id: u64) -> String {
@@ -42,18 +34,43 @@ pub(super) fn websocket_key(id: u64) -> String {
     STANDARD.encode([half(), half()].concat())
 }
 
-/// Passes bytes on both ways until both are done. Its connection waits for it.
-pub(super) async fn run(upgrade: OnUpgrade, switched: Switched, visit: Rc<Visit>) {
-    let _under_way = UnderWay::new(&visit);
-    let Switched { up, early, mut record } = switched;
-    let deadline = Some(Instant::now() + limits::BODY_RATE_OVER);
-    let Some(Ok(down)) = visit.core.wheel.within(deadline, upgrade).await else {
+/// A stream that goes on in another protocol as soon as its client was told so. Its connection waits for it.
+pub(super) struct Crossed {
+    inward: Inward,
+    switched: Switched,
+    _under_way: UnderWay,
+}
+
+impl Crossed {
+    pub(super) fn new(inward: Inward, switched: Switched, visit: &Rc<Visit>) -> Crossed {
+        Crossed {
+            inward,
+            switched,
+            _under_way: UnderWay::new(visit),
+        }
+    }
+
+    /// Its client could not be told.
+    pub(super) fn never(mut self) {
         let gone = Failure::failed(Stage::Relay, Fault::Client, "its stream ended before the switch");
-        return record.end(Err(gone));
-    };
+        self.switched.record.end(Err(gone));
+    }
+}
+
+/// Passes bytes on both ways until both are done.
+pub(super) async fn run(out: SendStream<Piece>, crossed: Crossed, visit: Rc<Visit>) {
+    let Crossed {
+        inward,
+        switched: Switched { up, early, mut record },
+        _under_way,
+    } = crossed;
     let idle = visit.http.limits.upgrade_idle;
     let mut crossing = Crossing {
-        down,
+        down: Down {
+            out,
+            inward,
+            piece: Piece::new(),
+        },
         up: up.stream,
         inward: Direction::default(),
         outward: Direction {
@@ -62,11 +79,12 @@ pub(super) async fn run(upgrade: OnUpgrade, switched: Switched, visit: Rc<Visit>
         },
         moved: Bytes::default(),
         idle: idle.map(|limit| Idle::new(limit, &visit.core.wheel)),
-        look: visit.core.wheel.alarm(Instant::now() + LOOK),
     };
     let ended = poll_fn(|cx| lent(&visit.core, |scratch| crossing.poll(cx, scratch))).await;
     if ended.is_err() {
         crossing.up.socket().reset_on_close();
+        // what is to a stream as a reset is to TCP (RFC 8441 5)
+        crossing.down.out.send_reset(Reason::CANCEL);
     }
     (record.bytes_in, record.bytes_out) = (crossing.moved.inward, crossing.moved.outward);
     record.end(ended);
@@ -76,13 +94,60 @@ pub(super) async fn run(upgrade: OnUpgrade, switched: Switched, visit: Rc<Visit>
 
 /// Both ends, and how far each direction is.
 struct Crossing {
-    down: Upgraded,
+    down: Down,
     up: Stream,
     inward: Direction,
     outward: Direction,
     moved: Bytes,
     idle: Option<Idle>,
-    look: Alarm,
+}
+
+/// The client's end.
+struct Down {
+    out: SendStream<Piece>,
+    inward: Inward,
+    /// Of what came last, what was not taken.
+    piece: Piece,
+}
+
+impl Down {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        while self.piece.is_empty() {
+            match ready!(self.inward.poll_data(cx)) {
+                Some(data) => self.piece = data.map_err(io::Error::other)?,
+                None => return Poll::Ready(Ok(0)),
+            }
+        }
+        let count = self.piece.len().min(buffer.len());
+        self.piece.copy_to_slice(&mut buffer[..count]);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.out.reserve_capacity(bytes.len().min(WINDOW));
+        while self.out.capacity() == 0 {
+            match ready!(self.out.poll_capacity(cx)) {
+                Some(room) => room.map_err(io::Error::other)?,
+                None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            };
+        }
+        let count = bytes.len().min(self.out.capacity());
+        let piece = Piece::copy_from_slice(&bytes[..count]);
+        let sent = self.out.send_data(piece, false).map_err(io::Error::other);
+        Poll::Ready(sent.map(|()| count))
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.out.send_data(Piece::new(), true).map_err(io::Error::other)
+    }
+
+    /// Its client gives the stream up, which also wakes whoever asked.
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        self.out.poll_reset(cx).map(|reason| match reason {
+            Ok(reason) => io::Error::other(h2::Error::from(reason)),
+            Err(error) => io::Error::other(error),
+        })
+    }
 }
 
 #[derive(Default)]
@@ -114,6 +179,9 @@ enum Turn {
 
 impl Crossing {
     fn poll(&mut self, cx: &mut Context<'_>, scratch: &mut [u8]) -> Poll<Result<(), Failure>> {
+        if let Poll::Ready(error) = self.down.poll_reset(cx) {
+            return Poll::Ready(Err(lost(Fault::Client)(error)));
+        }
         let window = WINDOW.min(scratch.len());
         let scratch = &mut scratch[..window];
         let turns = [self.poll_inward(cx, scratch)?, self.poll_outward(cx, scratch)?];
@@ -123,22 +191,10 @@ impl Crossing {
         if turns.contains(&Turn::Yield) {
             cx.waker().wake_by_ref();
         }
-        self.look(cx)?;
         match &mut self.idle {
             Some(idle) => idle.poll(cx, self.moved.inward + self.moved.outward),
             None => Poll::Pending,
         }
-    }
-
-    /// The library takes a stream that its client gave up for one that ended; whether it takes more tells.
-    fn look(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
-        while self.inward.ended != Ended::No && self.look.poll(cx).is_ready() {
-            self.look.reset(Instant::now() + LOOK);
-            if let Poll::Ready(Err(error)) = Pin::new(&mut self.down).poll_flush(cx) {
-                return Err(lost(Fault::Client)(error));
-            }
-        }
-        Ok(())
     }
 
     /// From the client to the server.
@@ -167,12 +223,11 @@ impl Crossing {
             if self.moved.inward - before >= TURN as u64 {
                 return Ok(Turn::Yield);
             }
-            let mut buffer = ReadBuf::new(scratch);
-            let Poll::Ready(read) = Pin::new(&mut self.down).poll_read(cx, buffer.unfilled()) else {
+            let Poll::Ready(read) = self.down.poll_read(cx, scratch) else {
                 return Ok(Turn::Blocked);
             };
-            read.map_err(lost(Fault::Client))?;
-            direction.take(buffer.filled());
+            let read = read.map_err(lost(Fault::Client))?;
+            direction.take(&scratch[..read]);
         }
         Ok(Turn::Blocked)
     }
@@ -182,7 +237,7 @@ impl Crossing {
         let (direction, before) = (&mut self.outward, self.moved.outward);
         while direction.ended != Ended::Passed {
             let down = &mut self.down;
-            let Poll::Ready(written) = direction.poll_spill(|bytes| Pin::new(&mut *down).poll_write(cx, bytes)) else {
+            let Poll::Ready(written) = direction.poll_spill(|bytes| down.poll_write(cx, bytes)) else {
                 return Ok(Turn::Blocked);
             };
             self.moved.outward += written.map_err(lost(Fault::Client))?;
@@ -190,10 +245,7 @@ impl Crossing {
                 continue;
             }
             if direction.ended == Ended::Source {
-                let Poll::Ready(told) = Pin::new(down).poll_shutdown(cx) else {
-                    return Ok(Turn::Blocked);
-                };
-                told.map_err(lost(Fault::Client))?;
+                down.end().map_err(lost(Fault::Client))?;
                 direction.ended = Ended::Passed;
                 break;
             }

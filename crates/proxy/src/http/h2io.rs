@@ -1,4 +1,4 @@
-//! A client's connection as hyper reads and writes one.
+//! A client's connection as the library of HTTP/2 reads and writes one.
 use super::{
     calm::{Calm, Given, Restless},
     client::Client,
@@ -9,7 +9,6 @@ use crate::{
     failure::{Failure, Stage},
     farewell,
 };
-use hyper::rt::{Read, ReadBufCursor, Write};
 use portcullis_tls::failure::Fault;
 use std::{
     io::{self, IoSlice},
@@ -18,6 +17,7 @@ use std::{
     task::{Context, Poll, ready},
     time::Instant,
 };
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Reads of a connection: what one window of HTTP/2 streams may bring at once.
 const WINDOW: usize = 64 * 1024;
@@ -107,8 +107,8 @@ impl Io {
     }
 }
 
-impl Read for Io {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+impl AsyncRead for Io {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let io = self.get_mut();
         if io.client.inbox.is_empty() {
             let filled = ready!(io.poll_fill(cx));
@@ -123,7 +123,7 @@ impl Read for Io {
     }
 }
 
-impl Write for Io {
+impl AsyncWrite for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
@@ -161,7 +161,7 @@ fn restless(_: Restless) -> Failure {
     Failure::refused(Stage::Request, Fault::Client, error)
 }
 
-/// A failure on its way through hyper, with why a server reset its stream: so does hyper then.
+/// How an answer breaks off, with why a server reset its stream: so its client hears it.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.error)]
 pub(super) struct Broken(pub(super) Failure, #[source] pub(super) Option<h2::Error>);

@@ -4,7 +4,7 @@ use super::{
     exchange::Broken,
     h2io, limits,
     quiet::Resting,
-    sent::{Sent, cut},
+    sent::{Sent, cut, length},
     streams::{self, Interims},
     visit::Visit,
     watch::{Held, UnderWay, Watch},
@@ -340,7 +340,7 @@ async fn exchange(resolver: Resolver, ahead: &Rc<Ahead>, visit: &Rc<Visit>) -> b
 
 /// Answers, interim answers first. An error says with what the stream is to be reset, if it still can be.
 async fn respond(request: Request<Sent>, out: &mut Out, visit: &Rc<Visit>) -> Result<(), Option<Code>> {
-    let interims = Interims::wanted();
+    let interims = Interims::default();
     let mut answering = pin!(streams::begin(request, visit, &interims).answered());
     let response = loop {
         let next = poll_fn(|cx| match answering.as_mut().poll(cx) {
@@ -411,16 +411,6 @@ fn has_connection_fields(fields: &HeaderMap) -> bool {
         || te
             .into_iter()
             .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"trailers"))
-}
-
-/// The length that a request announces; RFC 9110 8.6: the same several times is as good as once.
-fn length(fields: &HeaderMap) -> Result<Option<u64>, ()> {
-    let mut lengths = fields.get_all(header::CONTENT_LENGTH).iter();
-    let Some(first) = lengths.next() else { return Ok(None) };
-    let is_number = !first.is_empty() && first.as_bytes().iter().all(u8::is_ascii_digit);
-    let is_one = lengths.all(|other| other == first);
-    let length = first.to_str().ok().filter(|_| is_number && is_one);
-    length.and_then(|text| text.parse().ok()).map(Some).ok_or(())
 }
 
 fn usually_has_body(method: &Method) -> bool {

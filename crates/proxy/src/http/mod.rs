@@ -13,6 +13,7 @@ pub(crate) mod forwarded;
 pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod h2io;
+pub(crate) mod h2stream;
 pub(crate) mod h3;
 pub(crate) mod inbox;
 pub(crate) mod lease;

@@ -2,6 +2,7 @@
 //! directions for as long as it is asked for more.
 use super::{
     asking::Forward,
+    connect::Crossed,
     exchange::{Broken, blame, too_large, too_late},
     h1::lent,
     h2io,
@@ -52,7 +53,6 @@ pub(super) struct Upload {
 }
 
 /// What came of the answer.
-#[derive(Default)]
 struct Come {
     interims: Interims,
     head: Option<Response<()>>,
@@ -62,6 +62,19 @@ struct Come {
     framing: Option<Framing>,
     /// The protocol that it goes on in.
     protocol: Option<Box<[u8]>>,
+}
+
+impl Come {
+    fn new(interims: &Interims) -> Come {
+        Come {
+            interims: interims.clone(),
+            head: None,
+            frames: VecDeque::new(),
+            body_out: 0,
+            framing: None,
+            protocol: None,
+        }
+    }
 }
 
 impl Upload {
@@ -132,10 +145,7 @@ impl Streamed {
             visit: visit.clone(),
             forward,
             upload,
-            come: Come {
-                interims: interims.clone(),
-                ..Come::default()
-            },
+            come: Come::new(interims),
             moved: 0,
         }
     }
@@ -241,14 +251,12 @@ struct ToStream<'a> {
 
 impl Sink for ToStream<'_> {
     fn interim(&mut self, head: &ResponseHead<'_>) {
-        self.come.interims.push(|| {
-            let mut interim = Response::new(());
-            *interim.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::PROCESSING);
-            let fields = interim.headers_mut();
-            self.forward
-                .interim_fields(head, |name, value| append(fields, name, value));
-            interim
-        });
+        let mut interim = Response::new(());
+        *interim.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::PROCESSING);
+        let fields = interim.headers_mut();
+        self.forward
+            .interim_fields(head, |name, value| append(fields, name, value));
+        self.come.interims.push(interim);
     }
 
     fn head(&mut self, head: &ResponseHead<'_>) {
@@ -293,6 +301,8 @@ pub(super) enum Answered {
     Whole(Option<Bytes>),
     /// A server's, as it comes.
     Flowing(Box<Flowing>),
+    /// None: both ends speak another protocol.
+    Switched(Box<Crossed>),
 }
 
 /// A body as it comes, and the record that tells of it when it ends.
@@ -350,6 +360,7 @@ impl Body for Answered {
         match &mut *self {
             Answered::Whole(body) => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
             Answered::Flowing(flowing) => flowing.poll_frame(cx),
+            Answered::Switched(_) => Poll::Ready(None),
         }
     }
 
@@ -357,6 +368,7 @@ impl Body for Answered {
         match self {
             Answered::Whole(body) => body.is_none(),
             Answered::Flowing(flowing) => flowing.streamed.is_none(),
+            Answered::Switched(_) => false,
         }
     }
 
@@ -365,7 +377,7 @@ impl Body for Answered {
             Answered::Whole(body) => SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64)),
             // its length, where one was told, stands in the head
             Answered::Flowing(flowing) if flowing.streamed.is_none() => SizeHint::with_exact(0),
-            Answered::Flowing(_) => SizeHint::default(),
+            Answered::Flowing(_) | Answered::Switched(_) => SizeHint::default(),
         }
     }
 }

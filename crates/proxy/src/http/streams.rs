@@ -1,25 +1,24 @@
 //! A request that is a stream of a connection, as HTTP/2 and 3 have it: what becomes of it, until its answer flows.
 use super::{
     asking::{Forward, View, Way},
-    connect,
+    connect::{self, Crossed},
     exchange::Broken,
     h1::Switched,
     lease::Tries,
     origin::{After, fields},
     record::{Asked as Typed, RequestRecord},
     reply::Reply,
-    sent::Sent,
+    sent::{Inward, Sent},
     streamed::{Answered, Flowing, Streamed, Upload},
     visit::Visit,
     watch::UnderWay,
 };
 use crate::failure::{Failure, Stage};
+use h2::ext::Protocol;
 use hyper::{
     Method, Request, Response, StatusCode, Version,
-    ext::Protocol,
     header::{self, HeaderMap, HeaderName, HeaderValue},
     http::request::Parts,
-    upgrade::{self, OnUpgrade},
 };
 use portcullis_tls::failure::Fault;
 use portcullis_wire::http1::{Asked, Chunks, Field, Fields, Framing, Hop, MAX_FIELDS, NO_FIELD, is_host, is_token};
@@ -27,22 +26,15 @@ use std::{cell::RefCell, collections::VecDeque, pin::Pin, rc::Rc};
 
 /// Interim answers on their way to a client that takes them.
 #[derive(Clone, Default)]
-pub(super) struct Interims(Option<Rc<RefCell<VecDeque<Response<()>>>>>);
+pub(super) struct Interims(Rc<RefCell<VecDeque<Response<()>>>>);
 
 impl Interims {
-    /// For a client who is told of them.
-    pub(super) fn wanted() -> Interims {
-        Interims(Some(Rc::default()))
-    }
-
-    pub(super) fn push(&self, interim: impl FnOnce() -> Response<()>) {
-        if let Some(waiting) = &self.0 {
-            waiting.borrow_mut().push_back(interim());
-        }
+    pub(super) fn push(&self, interim: Response<()>) {
+        self.0.borrow_mut().push_back(interim);
     }
 
     pub(super) fn pop(&self) -> Option<Response<()>> {
-        self.0.as_ref()?.borrow_mut().pop_front()
+        self.0.borrow_mut().pop_front()
     }
 }
 
@@ -66,12 +58,15 @@ impl Begun {
 pub(super) fn begin(mut request: Request<Sent>, visit: &Rc<Visit>, interims: &Interims) -> Begun {
     let under_way = UnderWay::new(visit);
     let extended = request.extensions_mut().remove::<Protocol>();
-    let switching = extended.map(|protocol| Switching {
-        key: connect::websocket_key(visit.connection),
-        upgrade: upgrade::on(&mut request),
-        protocol,
-    });
     let (parts, body) = request.into_parts();
+    let (switching, body) = match (extended, body) {
+        (Some(protocol), Sent::Http2(inward)) => {
+            let key = connect::websocket_key(visit.connection);
+            let switching = Switching { key, inward, protocol };
+            (Some(switching), Sent::Nobody)
+        }
+        (_, body) => (None, body),
+    };
     let cookie = cookie(&parts.headers);
     let mut room = [NO_FIELD; MAX_FIELDS];
     let framing = framing(&parts.headers, &body);
@@ -159,7 +154,7 @@ struct Switching {
     protocol: Protocol,
     /// What a server of WebSockets wants to be shown.
     key: String,
-    upgrade: OnUpgrade,
+    inward: Inward,
 }
 
 impl Switching {
@@ -190,14 +185,13 @@ impl Switching {
             let failure = Failure::failed(Stage::Request, Fault::Upstream, error);
             return failed(&forward, Broken { failure, status: 502 }, record);
         };
-        let mut response = head.map(|()| Answered::Whole(None));
+        record.status = 200;
+        let switched = Switched { up, early, record };
+        let crossed = Crossed::new(self.inward, switched, &visit);
+        let mut response = head.map(|()| Answered::Switched(Box::new(crossed)));
         *response.status_mut() = StatusCode::OK;
         // what belongs to HTTP/1.1's handshake
         response.headers_mut().remove(header::SEC_WEBSOCKET_ACCEPT);
-        record.status = 200;
-        let switched = Switched { up, early, record };
-        // it ends with its stream, its limits, or the runtime at the end of a drain
-        tokio::task::spawn_local(connect::run(self.upgrade, switched, visit));
         response
     }
 }
@@ -235,7 +229,7 @@ fn whole(reply: &Reply, asked: Asked) -> Response<Answered> {
             response.headers_mut().append(name, value);
         }
     }
-    if asked == Asked::Head {
+    if !reply.body.is_empty() || asked == Asked::Head {
         let fields = response.headers_mut();
         fields.insert(header::CONTENT_LENGTH, HeaderValue::from(reply.body.len()));
     }
@@ -288,6 +282,9 @@ fn view<'a>(
     }
     if switching.is_some_and(|switching| !switching.is_sound()) {
         return Err(misfit(400, "no protocol that anything could go on in"));
+    }
+    if switching.is_some() && parts.headers.contains_key(header::CONTENT_LENGTH) {
+        return Err(misfit(400, "what goes on in another protocol has no length"));
     }
     let mut count = 0;
     let others = parts
