@@ -1,8 +1,8 @@
 //! rustls' handshake without its buffers: it gets one record after the other, so that not a byte behind the last one of
 //! the handshake is taken, and what it gives is kept until it is written.
-use super::{HEADER, Joining, Opening, Records, Sealing, Temper};
+use super::{HEADER, Joining, MAX_RECORD, Opening, Records, Sealing, Temper};
 use rustls::{
-    CommonState, Error, InvalidMessage, PeerMisbehaved, ServerConfig,
+    CommonState, ContentType, Error, InvalidMessage, PeerMisbehaved, ServerConfig,
     server::{ClientHello, ResolvesServerCert, ServerConnectionData, UnbufferedServerConnection},
     sign::CertifiedKey,
     unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus},
@@ -113,19 +113,30 @@ impl Handshake {
 
     /// Lets rustls have record after record, until it wants more than there is or is done.
     fn advance(&mut self) -> Result<(), Error> {
+        while !self.is_over() && self.show_more()? {
+            self.digest()?;
+            if self.is_over() {
+                return self.ends_with_a_record();
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets rustls do with what it is shown all that it can.
+    fn digest(&mut self) -> Result<(), Error> {
         loop {
             let shown = &mut self.incoming[..self.shown];
             let UnbufferedStatus { discard, state, .. } = self.tls.process_tls_records(shown);
-            let waits = match state {
+            let has_more = match state {
                 Ok(ConnectionState::EncodeTlsData(data)) => {
                     encode(data, &mut self.outgoing);
-                    false
+                    true
                 }
                 Ok(ConnectionState::TransmitTlsData(sent)) => {
                     sent.done();
-                    false
+                    true
                 }
-                Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => true,
+                Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => false,
                 // early data is off, and nothing is shown behind the handshake
                 Ok(_) => return Err(Error::General("rustls read on behind the handshake".to_owned())),
                 Err(error) => {
@@ -135,10 +146,8 @@ impl Handshake {
                 }
             };
             self.discard(discard);
-            match waits {
-                true if self.is_over() => return self.ends_with_a_record(),
-                true if !self.show_more()? => return Ok(()),
-                _ => {}
+            if !has_more {
+                return Ok(());
             }
         }
     }
@@ -152,18 +161,21 @@ impl Handshake {
         }
     }
 
-    /// Shows the next record, or of an unfinished one what is there, since its header alone may be wrong. No more, since
-    /// it may be the last of the handshake.
+    /// Shows the next record: no more, since it may be the last of the handshake, and no less, since rustls opens again and in
+    /// vain what may be early data that was refused, and counts how much. Only a header that is wrong shows itself.
     fn show_more(&mut self) -> Result<bool, Error> {
-        let before = self.shown;
         let waiting = &self.incoming[self.next..];
-        self.shown = self.incoming.len();
-        if let Some((&[_, _, _, high, low], _)) = waiting.split_first_chunk::<HEADER>() {
-            let end = self.next + HEADER + usize::from(u16::from_be_bytes([high, low]));
-            if end <= self.incoming.len() {
-                (self.shown, self.next) = (end, end);
-                self.records += 1;
-            }
+        let Some((header, body)) = waiting.split_first_chunk::<HEADER>() else {
+            return Ok(false);
+        };
+        let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
+        let before = self.shown;
+        if length <= body.len() {
+            self.next += HEADER + length;
+            self.shown = self.next;
+            self.records += 1;
+        } else if !is_plausible(header) {
+            self.shown = self.incoming.len();
         }
         match self.records > MAX_RECORDS || self.shown > MAX_WAITING {
             true => Err(InvalidMessage::HandshakePayloadTooLarge.into()),
@@ -191,6 +203,13 @@ impl Handshake {
             self.discard(discard);
         }
     }
+}
+
+/// A header that may begin a record of a handshake, as far as it matters whether to wait for the rest.
+fn is_plausible(header: &[u8; HEADER]) -> bool {
+    let [kind, major, _, high, low] = *header;
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    !matches!(ContentType::from(kind), ContentType::Unknown(_)) && major == 3 && HEADER + length <= MAX_RECORD
 }
 
 fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, outgoing: &mut Vec<u8>) {

@@ -1,15 +1,18 @@
 //! The handshake that leads to records of our own: cut in every way, broken in some, and the same as rustls' otherwise.
 use crate::{
-    forger::{Ends, ends},
+    forger::{Ends, ends, open},
     lab::{feed, outgoing, read},
 };
 use portcullis_tls::{
     records::Handshake,
-    rustls::{AlertDescription, ClientConnection, Error, HandshakeKind, InvalidMessage, PeerMisbehaved},
+    rustls::{
+        AlertDescription, ClientConnection, Error, HandshakeKind, InvalidMessage, PeerMisbehaved, ServerConnection,
+        server::{ProducesTickets, ServerSessionMemoryCache},
+    },
     server::Choice,
 };
 use portcullis_wire::{Hello, registry::Cipher};
-use std::sync::Arc;
+use std::{io::Write, sync::Arc};
 
 fn begun((server, config): &Ends) -> (ClientConnection, Vec<u8>, Hello, Choice, Handshake) {
     let mut client = ClientConnection::new(Arc::clone(config), "localhost".try_into().unwrap()).unwrap();
@@ -56,7 +59,8 @@ fn what_follows_it_in_one_read_is_not_shown_to_it() {
         up.extend_from_slice(&[99; 50]);
         handshake.take(&up).unwrap();
         assert!(handshake.is_over(), "{}", suite.name);
-        assert_eq!(handshake.finish().unwrap().1, [99; 50]);
+        handshake.take(&[99; 50]).unwrap();
+        assert_eq!(handshake.finish().unwrap().1, [99; 100]);
     }
 }
 
@@ -142,6 +146,88 @@ fn sessions_are_resumed() {
                 HandshakeKind::Full
             };
             assert_eq!(client.handshake_kind(), Some(kind));
+        }
+    }
+}
+
+/// A server's way to be stateful: early data is taken only so.
+#[derive(Debug)]
+struct NoTickets;
+
+impl ProducesTickets for NoTickets {
+    fn enabled(&self) -> bool {
+        false
+    }
+    fn lifetime(&self) -> u32 {
+        0
+    }
+    fn encrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+    fn decrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// Leaves a client with a session in which it may send early data, of a server that took it under our name before us.
+fn predecessor((server, config): &Ends) {
+    let mut client = ClientConnection::new(Arc::clone(config), "localhost".try_into().unwrap()).unwrap();
+    let mut up = outgoing(&mut client);
+    let mut config = (*server.choose(&read(&up)).unwrap().config).clone();
+    config.max_early_data_size = 16_384;
+    config.ticketer = Arc::new(NoTickets);
+    config.session_storage = ServerSessionMemoryCache::new(8);
+    let mut tls = ServerConnection::new(Arc::new(config)).unwrap();
+    while !up.is_empty() {
+        feed(&mut tls, &up).unwrap();
+        feed(&mut client, &outgoing(&mut tls)).unwrap();
+        up = outgoing(&mut client);
+    }
+}
+
+/// As much of it as rustls passes over: 16 KiB, and each record counts again when the next one comes.
+#[test]
+fn early_data_is_passed_over_and_what_follows_is_not() {
+    for suite in Cipher::all().iter().filter(|suite| suite.tls13) {
+        for (length, piece) in [
+            (1, 1),
+            (1, 1_000),
+            (5_000, 1),
+            (8_000, 100),
+            (8_000, 7_000),
+            (8_000, 100_000),
+        ] {
+            let (server, config) = ends(suite);
+            let mut config = (*config).clone();
+            config.enable_early_data = true;
+            let ends = (server, Arc::new(config));
+            predecessor(&ends);
+            let mut client = ClientConnection::new(Arc::clone(&ends.1), "localhost".try_into().unwrap()).unwrap();
+            let early = vec![7; length];
+            client.early_data().unwrap().write_all(&early).unwrap();
+            let mut up = outgoing(&mut client);
+            let hello = read(&up);
+            let choice = ends.0.choose(&hello).unwrap();
+            let mut handshake = Handshake::new(&choice.config).unwrap();
+            while !up.is_empty() {
+                for piece in up.chunks(piece) {
+                    handshake.take(piece).unwrap();
+                }
+                up = second_flight(&mut client, &mut handshake);
+                if handshake.outgoing().is_empty() && !client.is_handshaking() && !handshake.is_over() {
+                    client.writer().write_all(b"late").unwrap();
+                    up.extend(outgoing(&mut client));
+                }
+            }
+            assert!(!client.is_early_data_accepted());
+            assert!(!ends.0.negotiated_by_hand(&hello, &choice, &handshake).unwrap().resumed);
+            let (mut records, behind) = handshake.finish().unwrap();
+            assert_eq!(
+                open(&mut records, &behind).unwrap(),
+                b"late",
+                "{} {length} {piece}",
+                suite.name
+            );
         }
     }
 }
