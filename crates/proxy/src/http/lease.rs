@@ -59,6 +59,8 @@ impl Tries {
     /// One failed, and another follows.
     pub(crate) fn failed(&mut self, core: &Core, origin: &Origin, broken: Broken) {
         self.repeats += 1;
+        // who refused a connection before this one was answered may take one by now
+        self.tried.clear();
         let terms = origin.terms();
         let server = &terms.pick.server;
         if terms.is_used && broken.status != 504 {
