@@ -120,8 +120,7 @@ impl Serving<'_> {
                     self.state = State::Serves(connection);
                 }
                 State::Serves(connection) => match ready!(connection.poll_accept(cx)) {
-                    // on the connection's own core; it ends with its stream, its limits, or the runtime
-                    Some(stream) => drop(tokio::task::spawn_local(h2stream::serve(stream?, self.visit.clone()))),
+                    Some(stream) => h2stream::serve(stream?, self.visit),
                     None => return Poll::Ready(Ok(())),
                 },
             }

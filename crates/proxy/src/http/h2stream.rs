@@ -20,14 +20,20 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// Answers a request. What is dropped unfinished is reset by the library.
-pub(super) async fn serve((request, mut respond): (Request<RecvStream>, SendResponse<Bytes>), visit: Rc<Visit>) {
+/// Decides about a request, and answers it on the connection's own core. What that holds is small: it is moved.
+pub(super) fn serve((request, mut respond): (Request<RecvStream>, SendResponse<Bytes>), visit: &Rc<Visit>) {
     let Ok(length) = length(request.headers()) else {
         return respond.send_reset(Reason::PROTOCOL_ERROR);
     };
     let interims = Interims::default();
     let request = request.map(|stream| Sent::Http2(Inward::new(stream, length)));
-    let begun = begin(request, &visit, &interims);
+    let begun = begin(request, visit, &interims);
+    // it ends with its stream, its limits, or the runtime at the end of a drain
+    tokio::task::spawn_local(answer((begun, interims), respond, visit.clone()));
+}
+
+/// What is dropped unfinished is reset by the library.
+async fn answer((begun, interims): (Begun, Interims), mut respond: SendResponse<Bytes>, visit: Rc<Visit>) {
     let Some(response) = answered(begun, &interims, &mut respond).await else {
         return;
     };
