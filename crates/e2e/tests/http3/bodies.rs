@@ -12,7 +12,7 @@ use hyper::{HeaderMap, Method, header::HeaderValue};
 use std::{
     io::Write,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -163,6 +163,50 @@ fn a_request_that_is_taken_back_ends_at_its_server_too() {
     });
     let line = stage.line("/slow");
     assert_eq!((&line["fault"], &line["status"]), (&"client".into(), &0.into()));
+}
+
+#[test]
+fn a_body_that_its_client_breaks_off_never_looks_complete() {
+    // the first chunk of each request, and all that came behind it
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&heard);
+    let origin = Origin::at_heads(move |_, peer| {
+        let hear = |bytes| hears.lock().expect("nothing panics holding it").push(bytes);
+        hear(peer.until(b"abc\r\n").expect("the first chunk"));
+        let mut rest = Vec::new();
+        while let Ok(byte) = peer.exactly(1) {
+            rest.extend(byte);
+        }
+        hear(rest);
+        Go::Close
+    });
+    let stage = Stage::set(origin, Lines::default());
+    let count = || heard.lock().expect("nothing panics holding it").len();
+    let reasons = [Code::H3_NO_ERROR, Code::H3_REQUEST_CANCELLED, Code::H3_INTERNAL_ERROR];
+    run(async {
+        let talk = Talk::begin(stage.address()).await;
+        for (n, reason) in reasons.into_iter().enumerate() {
+            let post = request(Method::POST, &format!("/{n}"));
+            let mut stream = talk.send(post).await.expect("it is sent");
+            stream.send_data(Bytes::from_static(b"abc")).await.expect("it is sent");
+            until("its server has that", || count() == 2 * n + 1).await;
+            stream.stop_stream(reason);
+            until("its server is told", || count() == 2 * n + 2).await;
+        }
+    });
+    for rest in heard
+        .lock()
+        .expect("nothing panics holding it")
+        .iter()
+        .skip(1)
+        .step_by(2)
+    {
+        assert_eq!(String::from_utf8_lossy(rest), "");
+    }
+    for n in 0..reasons.len() {
+        let line = stage.line(&format!("/{n}"));
+        assert_eq!((&line["outcome"], &line["fault"]), (&"failed".into(), &"client".into()));
+    }
 }
 
 #[test]
